@@ -1,0 +1,181 @@
+"""The settings of a run: one frozen dataclass, its absl flags, its JSON, and the ranges all three share."""
+
+import dataclasses
+import math
+
+from absl import flags
+
+from mlp_tf import UserError
+
+
+def _setting(default, allowed, read, accepts, text):
+    """A field that knows its flag: `read` turns words into a value, `accepts` says whether it is in range."""
+    metadata = {"allowed": allowed, "read": read, "accepts": accepts, "text": text}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _integer(default, low, high, text):
+    allowed = f"an integer from {low} to {high}" if high else f"an integer of {low} or more"
+    return _setting(default, allowed, int, lambda v: low <= v and not (high and v > high), text)
+
+
+def _real(default, allowed, accepts, text):
+    return _setting(default, allowed, float, lambda v: math.isfinite(v) and accepts(v), text)
+
+
+def _choice(default, choices, text):
+    return _setting(default, "one of " + ", ".join(choices), str, lambda v: v in choices, text)
+
+
+def _text(default, allowed, text):
+    return _setting(default, allowed, str, lambda v: True, text)
+
+
+def _widths(words):
+    return tuple(int(word) for word in words.split(","))
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every setting of a training run.
+
+    Raises:
+      UserError: a value out of its range, or two values that exclude each other.
+    """
+
+    hidden: tuple[int, ...] = _setting(
+        (256, 256),
+        "integers from 1 to 100000 separated by commas, such as 256,256",
+        _widths,
+        lambda v: len(v) > 0 and all(1 <= units <= 100_000 for units in v),
+        "Units of each hidden layer.",
+    )
+    epochs: int = _integer(15, 1, None, "Total number of passes over the training images.")
+    batch_size: int = _integer(100, 1, None, "Images in one step.")
+    learning_rate: float = _real(0.001, "a number above 0", lambda v: v > 0, "Step size of the optimizer.")
+    optimizer: str = _choice("adam", ("adam", "rmsprop", "sgd"), "Update rule.")
+    activation: str = _choice("relu", ("relu", "sigmoid", "tanh"), "Activation of the hidden layers.")
+    init: str = _choice(
+        "glorot",
+        ("glorot", "he", "normal"),
+        "First weights: glorot (uniform), he (normal), or normal (N(0, 1), for the biases too).",
+    )
+    schedule: str = _choice(
+        "constant", ("constant", "linear"), "Learning rate over the run: constant, or linear down to 0 at its end."
+    )
+    label_smoothing: float = _real(
+        0.0, "a number from 0 to below 1", lambda v: 0 <= v < 1, "Share of each label spread over all classes."
+    )
+    distort: float = _real(
+        0.0,
+        "a number from 0 to 10",
+        lambda v: 0 <= v <= 10,
+        "Strength of a random affine distortion of each image in each epoch; 0 is off, 1 is rotation up to "
+        "10 degrees, scaling up to 10 %, shear up to 0.1, translation up to 1.5 pixels.",
+    )
+    validation_size: int = _integer(
+        5000, 0, None, "Training images held out for validation: the last ones (mnist_sample: 500 at most)."
+    )
+    patience: int = _integer(
+        0, 0, None, "Stop after this many epochs without a lower val_cost, with the best epoch as the result; 0 is off."
+    )
+    seed: int = _integer(0, 0, 2**31 - 1, "Seed of the first weights, the order of images and the distortion.")
+    dataset: str = _text(
+        "auto",
+        "auto, mnist_sample, the name of an image-classification set of tensorflow-datasets, or a FILE.npz",
+        "What to train on; auto is mnist where it is prepared or can be downloaded, else mnist_sample.",
+    )
+    data_dir: str = _text(
+        "", "a folder", "Where tensorflow-datasets keeps its data; empty: TFDS_DATA_DIR or ~/tensorflow_datasets."
+    )
+    workdir: str = _text(
+        "", "a folder", "The run's folder; one that holds a run is continued. Empty: a new one under runs/."
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not field.metadata["accepts"](value):
+                raise UserError(f"--{field.name}={_words(value)}: must be {field.metadata['allowed']}")
+        if self.patience and not self.validation_size:
+            raise UserError(
+                f"--patience={self.patience} with --validation_size=0: patience watches the validation cost; "
+                "give --validation_size=N above 0, or --patience=0"
+            )
+
+    def to_json(self):
+        """The settings as a dictionary of JSON's types."""
+        return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
+
+    @classmethod
+    def from_json(cls, settings):
+        """The settings that `to_json` gave.
+
+        Raises:
+          UserError: a name that is no setting, or a value out of range.
+        """
+        try:
+            return cls(**{**settings, "hidden": tuple(settings["hidden"])})
+        except (TypeError, KeyError) as error:
+            raise UserError(f"these are not the settings of a run: {error}") from error
+
+    def as_flags(self):
+        """The command line that gives these settings: a flag for each that is not the default."""
+        pairs = [(field.name, getattr(self, field.name), field.default) for field in dataclasses.fields(self)]
+        return [f"--{name}={_words(value)}" for name, value, default in pairs if value != default]
+
+
+def differences(config, other):
+    """(name, value, other value) of each setting that makes the two different runs.
+
+    Left out: the total of epochs, which may grow, and where things lie.
+    """
+    names = [f.name for f in dataclasses.fields(Config) if f.name not in ("epochs", "data_dir", "workdir")]
+    pairs = [(name, getattr(config, name), getattr(other, name)) for name in names]
+    return [(name, _words(a), _words(b)) for name, a, b in pairs if a != b]
+
+
+def define_flags(flag_values, leave_out=()):
+    """Defines a flag for each setting but those left out."""
+    for field in dataclasses.fields(Config):
+        if field.name not in leave_out:
+            text, default = field.metadata["text"], _words(field.default)
+            flags.DEFINE(_Parser(field), field.name, default, text, flag_values, _Serializer())
+
+
+def from_flags(flag_values, **settings):
+    """The settings that the flags give, with `settings` in place of those that were left out."""
+    names = [field.name for field in dataclasses.fields(Config) if field.name not in settings]
+    return Config(**{name: flag_values[name].value for name in names}, **settings)
+
+
+class _Parser(flags.ArgumentParser):
+    """Reads a flag by its field's own rule, so that flags, JSON and library calls share one range."""
+
+    def __init__(self, field):
+        self.field = field
+        self.syntactic_help = field.metadata["allowed"]
+
+    def flag_type(self):
+        return self.field.name
+
+    def parse(self, argument):
+        try:
+            value = self.field.metadata["read"](argument)
+            if self.field.metadata["accepts"](value):
+                return value
+        except (TypeError, ValueError):
+            pass
+        raise ValueError(f"must be {self.field.metadata['allowed']}")
+
+
+class _Serializer(flags.ArgumentSerializer):
+    """Writes a flag's value as `_Parser` reads it."""
+
+    def serialize(self, value):
+        return _words(value)
+
+
+def _words(value):
+    """A value as it is written on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,80 @@
+"""Files that survive a crash: written at once or not at all, flushed to disk, recognised by their SHA-256."""
+
+import hashlib
+import json
+import os
+import shutil
+
+from mlp_tf import UserError
+
+FORMAT = 1  # of the JSON files; a reader refuses what a newer version of this package wrote
+UNFINISHED = ".mlp_tf-"  # how the names begin of what a killed process may leave half-written
+
+
+def to_json(content):
+    """JSON text; a value that is not finite raises ValueError, as it must never reach a file."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def read_json(path):
+    """The object in a JSON file of this package.
+
+    Raises:
+      OSError: no such file, or no access.
+      ValueError: not a JSON object.
+      UserError: a newer version of this package wrote it.
+    """
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no JSON object")
+    if content.get("format", FORMAT) != FORMAT:
+        raise UserError(f"{path}: format {content['format']}, but this version reads {FORMAT}; update mlp_tf")
+    return content
+
+
+def write(path, text):
+    """Replaces a file at once or not at all."""
+    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
+    unfinished.write_text(text)
+    flush(unfinished)
+    unfinished.rename(path)
+    flush(path.parent)
+
+
+def flush(path):
+    """Waits until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest(content):
+    """SHA-256 of what `to_json` makes of an object."""
+    return hashlib.sha256(to_json(content).encode()).hexdigest()
+
+
+def describe(path):
+    """Size and SHA-256 of a file: two files with one description hold the same bytes."""
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def remove(path):
+    """Removes a file or a folder, if it is there; a folder is never seen half-removed under its own name."""
+    if path.is_dir():
+        removing = path.with_name(f"{UNFINISHED}removing")
+        shutil.rmtree(removing, ignore_errors=True)
+        path.rename(removing)
+        shutil.rmtree(removing)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder):
+    """Removes what killed processes left in a folder, known by this package's own names."""
+    if folder.exists():
+        for entry in folder.iterdir():
+            if entry.name.startswith(UNFINISHED):
+                remove(entry)

