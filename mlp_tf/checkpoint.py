@@ -40,13 +40,17 @@ def locked(path):
       `RunDirectory`.
 
     Raises:
-      UserError: another process is using it, or what it holds is no run.
-      OSError: it cannot be created or read.
+      UserError: it cannot be made, another process is using it, or what it holds is no run.
     """
     path = pathlib.Path(path)
     new = not path.exists()
-    path.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(
+            f"--workdir={path}: {error.strerror}; give a folder that can be written, or whose parent can"
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,10 +128,9 @@ class RunDirectory:
 
     def check_data(self, data):
         """Refuses to continue the run on other data than its own, naming what differs."""
-        own = self.config.get("data", {})
-        self._refuse(
-            [f"data: {key} {data[key]}, but {own.get(key)} in the run" for key in data if data[key] != own.get(key)]
-        )
+        own = self.config["data"]
+        keys = [key for key in data if key != "name" and data[key] != own.get(key)]  # a file may have moved
+        self._refuse([f"data: {key} {data[key]}, but {own.get(key)} in the run" for key in keys])
 
     def _refuse(self, differing):
         if differing:
@@ -153,8 +156,7 @@ class RunDirectory:
 
     def append_metrics(self, row):
         """Adds the row of one epoch to metrics.jsonl."""
-        with open(self.path / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(row) + "\n")
+        files.append(self.path / "metrics.jsonl", json.dumps(row) + "\n")
 
     def save(self, checkpoint, manifest):
         """Writes a checkpoint, then removes all but the newest `KEEP`.
@@ -267,7 +269,7 @@ def restore(folder, manifest, checkpoint, variables):
     for name in sorted({*saved, *variables}):
         if saved.get(name) != variables.get(name):
             raise UserError(
-                f"{folder}: {name} has shape {saved.get(name, 'none')} there, {variables.get(name, 'none')} in this run; "
-                "it is not this run's checkpoint"
+                f"{folder}: {name} has shape {saved.get(name, 'none')} there, {variables.get(name, 'none')} in this "
+                "run; it is not this run's checkpoint"
             )
     checkpoint.read(str(folder / "state")).assert_consumed()

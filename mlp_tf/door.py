@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 
-from absl import flags
+from absl import flags, logging
 
 from mlp_tf import UserError
 
@@ -48,7 +48,10 @@ class Stop:
     """What SIGINT and SIGTERM ask for; a second one ends the process at once."""
 
     signal = None  # the number of the signal that came
-    saves = False  # whether there is something to save: until then, a signal ends the process at once
+    saves = False  # whether the command saves when asked to; until then, a signal ends the process at once
+
+    def __init__(self, advice):
+        self.advice = advice
 
     def asked(self):
         """Whether a signal has come."""
@@ -59,14 +62,14 @@ class Stop:
             signal.signal(each, signal.SIG_DFL)
         self.signal = number
         if not self.saves:
-            os.write(2, b"stopped before training began; nothing to save\n")
+            os.write(2, f"stopped with nothing new to save; {self.advice}\n".encode())
             os._exit(128 + number)  # not an exception: a library that is being imported might swallow it
 
 
 @contextlib.contextmanager
-def stopping():
-    """Yields a `Stop` that SIGINT and SIGTERM are told to."""
-    stop = Stop()
+def stopping(advice):
+    """Yields a `Stop` that SIGINT and SIGTERM are told to; `advice` is what the user may do then."""
+    stop = Stop(advice)
     before = {each: signal.signal(each, stop._handle) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
@@ -95,6 +98,7 @@ def import_tensorflow():
         try:
             with _stderr_to(chatter.fileno()):
                 import tensorflow  # noqa: F401
+            logging.set_verbosity(logging.ERROR)  # tensorflow-datasets warns of what the door itself says
         except BaseException:
             chatter.seek(0)
             sys.stderr.write(chatter.read().decode(errors="replace"))

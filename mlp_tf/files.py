@@ -1,5 +1,6 @@
 """Files that survive a crash: written at once or not at all, flushed to disk, recognised by their SHA-256."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -33,12 +34,35 @@ def read_json(path):
 
 
 def write(path, text):
-    """Replaces a file at once or not at all."""
+    """Replaces a file at once or not at all.
+
+    Raises:
+      UserError: it cannot be written.
+    """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
-    unfinished.write_text(text)
-    flush(unfinished)
-    unfinished.rename(path)
-    flush(path.parent)
+    with _needing(path, text):
+        unfinished.write_text(text)
+        flush(unfinished)
+        unfinished.rename(path)
+        flush(path.parent)
+
+
+def append(path, text):
+    """Adds text to the end of a file.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    with _needing(path, text), open(path, "a") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def _needing(path, text):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; it needs {len(text):,} bytes") from None
 
 
 def flush(path):

@@ -90,8 +90,8 @@ def new_state(config, sizes, total_steps):
         "sgd": tf.compat.v1.train.GradientDescentOptimizer,
     }[config.optimizer](rate)
     return State(
-        {name: tf.Variable(value, name=f"weights_{name}") for name, value in weights.items()},
-        {name: tf.Variable(value, name=f"biases_{name}") for name, value in biases.items()},
+        {name: tf.Variable(value, name=f"weights/{name}") for name, value in weights.items()},
+        {name: tf.Variable(value, name=f"biases/{name}") for name, value in biases.items()},
         optimizer,
         step,
     )
@@ -163,9 +163,9 @@ def fit(state, config, train, progress, train_steps):
       Diverged: as soon as a chunk has ended with something that is not finite.
     """
     images, labels = tf.constant(train.images), tf.constant(train.labels, tf.int32)
-    epoch, step, steps, total, seconds = progress
+    first_epoch, step, steps, total, seconds = progress
     chunk = min(steps, 10)
-    for epoch in range(epoch, config.epochs):
+    for epoch in range(first_epoch, config.epochs):
         begin = time.perf_counter()
         order = tf.constant(epoch_order(len(train.labels), config.batch_size, config.seed, epoch))
         shown = distort(images, config.seed, epoch, config.distort) if config.distort else images
@@ -203,11 +203,11 @@ def _all_finite(variables):
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
 
-def evaluate(state, config, split, batch_size=5000, before_batch=lambda: None):
+def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambda: None):
     """Mean cross-entropy and accuracy over every example of a split.
 
     Args:
-      state: anything with `weights` and `biases`.
+      weights, biases: as `model_function(config)` takes them.
       config: tells the model function.
       split: at least one example.
       batch_size: examples at once; the last batch may be smaller.
@@ -220,7 +220,7 @@ def evaluate(state, config, split, batch_size=5000, before_batch=lambda: None):
     for start in range(0, len(split.labels), batch_size):
         before_batch()
         part = Split(*(tf.constant(array[start : start + batch_size]) for array in split))
-        batch_cost, batch_correct = _evaluate_batch(part, state.weights, state.biases, config)
+        batch_cost, batch_correct = _evaluate_batch(part, weights, biases, config)
         cost, correct = cost + float(batch_cost), correct + int(batch_correct)
     return cost / len(split.labels), correct / len(split.labels)
 

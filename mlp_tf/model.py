@@ -5,6 +5,7 @@ Every function works eagerly, in `tf.function` (with or without `jit_compile=Tru
 tensors or variables of any of these.
 """
 
+import itertools
 import math
 
 import tensorflow as tf
@@ -79,7 +80,7 @@ def init_params(sizes, seed=0, init="glorot"):
     if len(sizes) < 2:
         raise UserError(f"sizes={sizes}: give at least the input's and the output's units")
     weights, biases = {}, {}
-    for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
+    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), start=1):
         last = layer == len(sizes) - 1
         w, b = _init_layer(fan_in, fan_out, seed, layer, init)
         weights["out" if last else f"h{layer}"] = w

@@ -1,5 +1,6 @@
 """A run's life: start or resume it in its folder, train, save, stop when asked to, write the results."""
 
+import itertools
 import math
 import os
 import platform
@@ -13,8 +14,9 @@ import mlp_tf
 from mlp_tf import UserError, checkpoint, data, loop
 from mlp_tf.config import Config
 
-# The next save waits this many times as long as the last one took, so saving costs at most 1 % of the time.
+# The next save waits this many times as long as the last one took, so saving costs about 1 % of the time.
 SAVE_EVERY = 100
+FIRST_SAVE = 0.03  # seconds that a save is taken for until one was timed
 
 
 class Stopped(Exception):
@@ -59,7 +61,7 @@ def start(config, directory):
 
     sizes, steps = described["model"]["sizes"], len(splits.train.labels) // config.batch_size
     state = loop.new_state(config, sizes, config.epochs * steps)
-    best = _copy(state)
+    best = tf.nest.map_structure(lambda v: tf.Variable(v, name=f"best/{v.name[:-2]}"), parameters(state))
     train_steps = loop.build_train_steps(state, config, splits.train)
     run = Run(config, directory, splits, state, best, [], loop.Progress(0, 0, steps), train_steps, warnings)
     if manifest is not None:
@@ -91,7 +93,7 @@ def describe(config, splits):
         "warning": splits.warning,
         "model": {
             "sizes": sizes,
-            "parameters": sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)),
+            "parameters": sum((a + 1) * b for a, b in itertools.pairwise(sizes)),
             "steps_per_epoch": len(splits.train.labels) // config.batch_size,
         },
         "environment": {
@@ -120,7 +122,7 @@ def train(run, asked_to_stop):
       loop.Diverged: the last good checkpoint is kept.
       UserError: a save failed; the checkpoint before it is kept.
     """
-    saved_at, took = time.monotonic(), 0.0
+    saved_at, took = time.monotonic(), FIRST_SAVE
     try:
         if not _stopped_early(run):
             for progress in loop.fit(run.state, run.config, run.splits.train, run.progress, run.train_steps):
@@ -142,6 +144,11 @@ def train(run, asked_to_stop):
     save(run)
     run.directory.write_results(_results(run, asked_to_stop))
     _stop_if_asked(asked_to_stop)
+
+
+def parameters(state):
+    """What makes predictions: weights and biases, without the optimizer."""
+    return {"weights": state.weights, "biases": state.biases}
 
 
 def save(run):
@@ -191,10 +198,13 @@ def _end_epoch(run, asked_to_stop):
     val_cost = val_accuracy = None
     if len(run.splits.validation.labels):
         val_cost, val_accuracy = loop.evaluate(
-            run.state, config, run.splits.validation, before_batch=lambda: _stop_if_asked(asked_to_stop)
+            *parameters(run.state).values(),
+            config,
+            run.splits.validation,
+            before_batch=lambda: _stop_if_asked(asked_to_stop),
         )
         if all(val_cost < row["val_cost"] for row in run.history):
-            _assign(run.best, run.state)
+            tf.nest.map_structure(lambda best, now: best.assign(now), run.best, parameters(run.state))
     taken = int(run.state.step.numpy())
     row = {
         "epoch": progress.epoch + 1,
@@ -215,9 +225,9 @@ def _stopped_early(run):
 
 
 def _results(run, asked_to_stop):
-    weights, biases = (run.best["weights"], run.best["biases"]) if run.config.patience else run.state[:2]
+    result = run.best if run.config.patience else parameters(run.state)
     test_cost, test_accuracy = loop.evaluate(
-        run.state._replace(weights=weights, biases=biases),
+        *result.values(),
         run.config,
         run.splits.test,
         before_batch=lambda: _stop_if_asked(asked_to_stop),
@@ -240,28 +250,9 @@ def _stop_if_asked(asked_to_stop):
         raise Stopped
 
 
-def _copy(state):
-    """New variables with the weights and biases of a state."""
-    return {
-        "weights": {name: tf.Variable(value, name=f"best_{name}") for name, value in state.weights.items()},
-        "biases": {name: tf.Variable(value, name=f"best_{name}") for name, value in state.biases.items()},
-    }
-
-
-def _assign(best, state):
-    for kind, variables in best.items():
-        for name, variable in variables.items():
-            variable.assign(getattr(state, kind)[name])
-
-
 def _variables(run):
     """(`tf.train.Checkpoint` of all that a run changes, {name: shape})."""
-    state = run.state
-    named = {"step": state.step, **{v.name: v for v in state.optimizer.variables()}}
-    for prefix, group in (("", state._asdict()), ("best_", run.best)):
-        for kind in ("weights", "biases"):
-            named |= {f"{prefix}{kind}/{name}": variable for name, variable in group[kind].items()}
-    saved = tf.train.Checkpoint(
-        weights=state.weights, biases=state.biases, optimizer=state.optimizer, step=state.step, best=run.best
-    )
-    return saved, {name: list(variable.shape) for name, variable in named.items()}
+    parts = {**run.state._asdict(), "best": run.best}
+    flat = [*run.state.optimizer.variables(), *tf.nest.flatten([run.state.weights, run.state.biases, run.best])]
+    named = {variable.name: list(variable.shape) for variable in [run.state.step, *flat]}
+    return tf.train.Checkpoint(**parts), named

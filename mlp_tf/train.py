@@ -7,6 +7,7 @@ Results go to stdout; progress and warnings go to stderr. Exit codes: 0 done, 1 
 line on stderr explains, 3 diverged, 130 or 143 stopped by SIGINT or SIGTERM and saved.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import pathlib
@@ -20,18 +21,18 @@ def main(values):
     """Trains, or goes on with, the run that the flags describe; returns the exit code."""
     settings = config.from_flags(values)
     settings = dataclasses.replace(settings, workdir=settings.workdir or _new_folder())
-    resume = shlex.join(["python", "-m", "mlp_tf.train", *settings.as_flags()])
-    with door.stopping() as stop, checkpoint.locked(settings.workdir) as directory:
+    advice = "to go on: " + shlex.join(["python", "-m", "mlp_tf.train", *settings.as_flags()])
+    with door.stopping(advice) as stop, checkpoint.locked(settings.workdir) as directory:
         directory.check_settings(settings)
         if directory.finished(settings):
             _print_description(directory.config)
             _print_results(directory)
             return 0
         door.import_tensorflow()
-        return _train(settings, directory, stop, resume)
+        return _train(settings, directory, stop)
 
 
-def _train(settings, directory, stop, resume):
+def _train(settings, directory, stop):
     from mlp_tf import loop, run
 
     a_run = run.start(settings, directory)
@@ -40,8 +41,11 @@ def _train(settings, directory, stop, resume):
     _print_description(directory.config)
     stop.saves = True
     try:
-        with door.progress_bar(settings.epochs * a_run.progress.steps, int(a_run.state.step.numpy())) as bar:
-            for progress, row in run.train(a_run, stop.asked):
+        with (
+            door.progress_bar(settings.epochs * a_run.progress.steps, int(a_run.state.step.numpy())) as bar,
+            contextlib.closing(run.train(a_run, stop.asked)) as chunks,  # closed, it saves
+        ):
+            for progress, row in chunks:
                 bar.update(progress.epoch * progress.steps + progress.step - bar.n)
                 if row:
                     bar.write(_epoch_line(row), file=sys.stdout)
@@ -49,7 +53,7 @@ def _train(settings, directory, stop, resume):
     except loop.Diverged as error:
         return door.fail(f"diverged: {error}; the last good checkpoint is in {directory.path}", code=3)
     except run.Stopped:
-        print(f"stopped and saved; to go on: {resume}", file=sys.stderr, flush=True)
+        print(f"stopped and saved; {stop.advice}", file=sys.stderr, flush=True)
         return 128 + stop.signal
     _print_results(directory)
     return 0

@@ -1,0 +1,260 @@
+"""The train command: its output, its files, its exit codes, and one clear line for a mistake."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, command, make_arrays, needs_mnist, prepared_mnist
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_stdout_holds_the_documented_lines_and_nothing_else(train, small, tmp_path):
+    outcome = train(*small())
+    assert outcome.code == 0
+    epoch = r"Epoch: {} cost=\d+\.\d{{4}} val_cost=\d+\.\d{{4}} val_accuracy=[01]\.\d{{4}} seconds=\d+\.\d\d"
+    expected = [
+        rf"Dataset: {re.escape(str(small()[0][10:]))}, 200 training, 40 validation, 61 test images of 8 x 8, 3 classes",
+        r"Model: 64-8-4-3, 571 parameters; 20 steps of 10 an epoch",
+        *(epoch.format(e) for e in (1, 2, 3)),
+        r"Model has completed 3 Epochs of Training",
+        r"Test cost: \d+\.\d{4}",
+        r"Accuracy: [01]\.\d{4}",
+        rf"Run: {tmp_path / 'run'}",
+    ]
+    lines = outcome.out.splitlines()
+    assert len(lines) == len(expected)
+    for line, pattern in zip(lines, expected, strict=True):
+        assert re.fullmatch(pattern, line), line
+    assert outcome.err == ""
+
+
+def test_a_runs_folder_holds_the_documented_files_and_keys(train, small, tmp_path):
+    train(*small())
+    run = tmp_path / "run"
+    assert sorted(os.listdir(run)) == ["checkpoints", "config.json", "metrics.jsonl", "results.json"]
+    rows = read_lines(run / "metrics.jsonl")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert list(rows[0]) == ["epoch", "cost", "val_cost", "val_accuracy", "learning_rate", "seconds"]
+    results = json.loads((run / "results.json").read_text())
+    assert list(results) == [
+        "test_cost", "test_accuracy", "epochs", "train_examples", "train_seconds", "examples_per_second", "dataset",
+    ]  # fmt: skip
+    assert (results["epochs"], results["train_examples"]) == (3, 600)
+    assert results["test_accuracy"] * 61 == pytest.approx(round(results["test_accuracy"] * 61), abs=1e-9)
+    assert results["train_seconds"] == pytest.approx(sum(row["seconds"] for row in rows))
+    config = json.loads((run / "config.json").read_text())
+    assert config["settings"]["hidden"] == [8, 4]
+    assert config["data"]["train"] == 200
+    assert {"tensorflow", "numpy", "python", "threads"} <= config["environment"].keys()
+
+
+def test_printed_numbers_are_those_of_the_files(train, small, tmp_path):
+    out = train(*small()).out
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    row = read_lines(tmp_path / "run/metrics.jsonl")[1]
+    assert f"Test cost: {results['test_cost']:.4f}" in out
+    assert f"Epoch: 2 cost={row['cost']:.4f} val_cost={row['val_cost']:.4f}" in out
+
+
+def test_it_learns(train, small, tmp_path):
+    train(*small(epochs=20))
+    assert json.loads((tmp_path / "run/results.json").read_text())["test_accuracy"] > 0.9
+
+
+def test_without_validation_the_lines_leave_it_out_and_the_rows_say_null(train, small, tmp_path):
+    out = train(*small(validation_size=0)).out
+    assert re.search(r"^Epoch: 1 cost=\d\.\d{4} seconds=", out, re.MULTILINE)
+    assert read_lines(tmp_path / "run/metrics.jsonl")[0]["val_cost"] is None
+
+
+def test_a_finished_run_prints_its_result_again(train, small):
+    first, again = train(*small()), train(*small())
+    assert again.code == 0
+    assert again.out.splitlines() == [line for line in first.out.splitlines() if not line.startswith("Epoch")]
+
+
+def test_without_workdir_each_run_has_a_new_folder_under_runs(train, small, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    folders = {re.search("Run: (.*)", train(*small(workdir=None)).out).group(1) for _ in range(2)}
+    assert len(folders) == 2
+    for folder in folders:
+        assert re.fullmatch(r"runs/\d{8}-\d{6}(-\d+)?", folder)
+        assert (tmp_path / folder / "results.json").exists()
+
+
+def test_patience_stops_after_n_epochs_without_a_lower_val_cost_and_gives_the_best_epoch(train, small, tmp_path):
+    # Noise for labels: nothing to generalise, so val_cost soon rises.
+    arrays = make_arrays()
+    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
+    np.savez(tmp_path / "noise.npz", **arrays)
+    flags = small(dataset=tmp_path / "noise.npz", patience=3, epochs=100, hidden="64,64")
+    assert train(*flags).code == 0
+    costs = [row["val_cost"] for row in read_lines(tmp_path / "run/metrics.jsonl")]
+    best = int(np.argmin(costs))
+    assert len(costs) == best + 1 + 3 < 100
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["epochs"] == len(costs)
+    # A run of only as many epochs as the best has its last epoch as the result: the same parameters.
+    train(*small(dataset=tmp_path / "noise.npz", epochs=best + 1, hidden="64,64", workdir=tmp_path / "best"))
+    assert json.loads((tmp_path / "best/results.json").read_text())["test_cost"] == results["test_cost"]
+
+
+def test_divergence_exits_3_names_epoch_step_and_rate_and_keeps_the_last_good_checkpoint(train, small, tmp_path):
+    outcome = train(*small(optimizer="sgd", learning_rate=1e30))
+    assert outcome.code == 3
+    assert re.search(
+        r"diverged: cost is not finite in epoch 1, at step \d+ of 20, with learning rate 1e\+30", outcome.error
+    )
+    assert os.listdir(tmp_path / "run/checkpoints") == ["step-0000000000"]
+    assert not (tmp_path / "run/results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": "256,x"}, "--hidden=256,x: must be integers from 1 to 100000 separated by commas"),
+        ({"hidden": "0"}, "--hidden=0: must be"),
+        ({"hidden": ""}, "--hidden=: must be"),
+        ({"epochs": 0}, "--epochs=0: must be an integer of 1 or more"),
+        ({"batch_size": 201}, "--batch_size=201: must be at most the 200 training images"),
+        ({"learning_rate": -1}, "--learning_rate=-1: must be a number above 0"),
+        ({"learning_rate": "nan"}, "--learning_rate=nan: must be a number above 0"),
+        ({"patience": 2, "validation_size": 0}, "--patience=2 with --validation_size=0: patience watches"),
+        ({"dataset": "nosuch"}, "--dataset=nosuch: Dataset nosuch not found. Give auto, mnist_sample, a FILE.npz"),
+        ({"dataset": "imdb_reviews"}, "--dataset=imdb_reviews: has no supervised (image, label) pairs"),
+        ({"dataset": "nosuch.npz"}, "--dataset=nosuch.npz: No such file or directory; give an .npz file"),
+        ({"workdir": "/proc/run"}, "--workdir=/proc/run: No such file or directory; give a folder that can be written"),
+        ({"workdir": "/dev/null"}, "--workdir=/dev/null: File exists; give a folder"),
+        ({"flagfile": "nosuch.flags"}, "nosuch.flags"),
+        ({"colour": "red"}, "Unknown command line flag 'colour'"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_exit_1_and_leaves_no_folder(train, small, tmp_path, changes, message):
+    outcome = train(*small(**changes))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert message in outcome.error
+    assert not (tmp_path / "run").exists()
+
+
+def test_leftover_words_are_refused(train, small, tmp_path):
+    assert "epochs=3 fast: not a flag" in train(*small(), "epochs=3", "fast").error
+    assert not (tmp_path / "run").exists()
+
+
+def test_distorting_flat_images_is_refused_before_training(train, small, tmp_path):
+    arrays = make_arrays()
+    flat = {k: v.reshape(len(v), -1) if k.startswith("x") else v for k, v in arrays.items()}
+    np.savez(tmp_path / "flat.npz", **flat)
+    assert "needs images of height x width" in train(*small(dataset=tmp_path / "flat.npz", distort=1)).error
+    assert train(*small(dataset=tmp_path / "flat.npz")).code == 0
+
+
+@pytest.mark.parametrize("changes", [{"hidden": "5"}, {"hidden": "6,5,4"}, {"activation": "tanh"}, {"init": "normal"}])
+@pytest.mark.parametrize(
+    "more", [{"optimizer": "rmsprop"}, {"distort": 1, "label_smoothing": 0.1, "schedule": "linear"}]
+)
+def test_every_setting_trains(train, small, changes, more):
+    assert train(*small(**changes, **more, epochs=1)).code == 0
+
+
+def test_images_with_channels_train(train, small, tmp_path):
+    arrays = make_arrays()
+    colour = {k: np.stack([v] * 3, -1) if k.startswith("x") else v for k, v in arrays.items()}
+    np.savez(tmp_path / "colour.npz", **colour)
+    outcome = train(*small(dataset=tmp_path / "colour.npz", distort=1))
+    assert "images of 8 x 8 x 3" in outcome.out
+    assert "Model: 192-8-4-3" in outcome.out
+
+
+def test_a_flagfile_gives_the_flags(train, small, tmp_path):
+    (tmp_path / "my.flags").write_text("# a comment\n" + "\n".join(small(epochs=1)) + "\n")
+    assert "Model has completed 1 Epochs" in train(f"--flagfile={tmp_path / 'my.flags'}").out
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "mlp_tf/recipes").glob("*.flags")), ids=lambda path: path.stem)
+def test_a_recipe_parses_and_opens_with_what_it_reproduces(recipe):
+    from absl import flags
+
+    from mlp_tf import config
+
+    values = flags.FlagValues()
+    config.define_flags(values)
+    assert values(["train", f"--flagfile={recipe}"]) == ["train"]
+    assert recipe.read_text().startswith("# ")
+    assert config.from_flags(values).dataset == "mnist"
+
+
+def test_a_process_of_its_own_prints_results_to_stdout_and_nothing_to_stderr(small):
+    outcome = command("mlp_tf.train", *small())
+    assert outcome.code == 0
+    assert "Accuracy: " in outcome.out
+    assert outcome.err == ""  # no progress bar without a terminal, and nothing of TensorFlow's
+
+
+def test_help_does_not_import_tensorflow_and_describes_each_flag(train):
+    words = [sys.executable, "-X", "importtime", "-m", "mlp_tf.train", "--help"]
+    outcome = subprocess.run(words, capture_output=True, text=True)
+    assert outcome.returncode == 0
+    imported = {line.split("|")[-1].strip() for line in outcome.stderr.splitlines()}
+    assert not imported & {"tensorflow", "numpy", "tqdm", "mlxtend", "tensorflow_datasets"}
+    for flag in ("hidden", "epochs", "batch_size", "learning_rate", "patience", "dataset", "workdir", "seed"):
+        assert re.search(rf"^  --{flag}: ", outcome.stdout, re.MULTILINE), flag
+    assert "an integer of 1 or more" in outcome.stdout
+
+
+def test_without_network_and_data_mnist_by_name_is_one_line_and_exit_1(small, tmp_path):
+    """Where there is a network, this test sees a proxy that refuses, as tests must not download."""
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
+    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, timeout=30)
+    assert outcome.code == 1
+    assert "--dataset=mnist is not prepared in" in outcome.error
+    assert "TFDS_DATA_DIR" in outcome.error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_without_network_and_data_auto_trains_on_the_sample_and_warns(tmp_path):
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
+    flags = ["--hidden=256,256", "--epochs=15", f"--workdir={tmp_path / 'run'}"]
+    outcome = command("mlp_tf.train", *flags, env=environment)
+    assert outcome.code == 0
+    assert "WARNING" in outcome.error
+    assert "NOT COMPARABLE WITH FULL MNIST" in outcome.error
+    assert "Dataset: mnist_sample, 4,000 training, 500 validation, 500 test images of 28 x 28" in outcome.out
+    assert json.loads((tmp_path / "run/results.json").read_text())["test_accuracy"] > 0.9
+    assert "NOT COMPARABLE" in json.loads((tmp_path / "run/config.json").read_text())["warning"]
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_the_main_job_on_full_mnist_reaches_0977(tmp_path):
+    flags = ["--hidden=256,256", "--epochs=15", f"--data_dir={prepared_mnist()}", f"--workdir={tmp_path / 'run'}"]
+    outcome = command("mlp_tf.train", *flags)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Model: 784-256-256-10, 269,322 parameters; 550 steps of 100 an epoch" in outcome.out
+    assert json.loads((tmp_path / "run/results.json").read_text())["test_accuracy"] > 0.977
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_recipes_and_works_from_another_folder(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT], check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--target", tmp_path / "site", wheel], check=True)
+    recipes = sorted(path.name for path in (tmp_path / "site/mlp_tf/recipes").iterdir())
+    assert recipes == sorted(path.name for path in (ROOT / "mlp_tf/recipes").glob("*.flags"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    where = [sys.executable, "-c", "import mlp_tf; print(mlp_tf.__file__)"]
+    found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert pathlib.Path(found.stdout.strip()).is_relative_to(tmp_path)
+    flags = [f"--flagfile={tmp_path}/site/mlp_tf/recipes/sigmoid_10.flags", "--dataset=mnist_sample", "--epochs=1"]
+    outcome = command("mlp_tf.train", *flags, cwd=tmp_path, env=environment)
+    assert "Model: 784-10-10" in outcome.out
