@@ -266,7 +266,7 @@ def restore(folder, manifest, checkpoint, variables):
       UserError: it holds other variables, or other shapes.
     """
     saved = manifest["variables"]
-    for name in sorted({*saved, *variables}):
+    for name in [*variables, *saved]:
         if saved.get(name) != variables.get(name):
             raise UserError(
                 f"{folder}: {name} has shape {saved.get(name, 'none')} there, {variables.get(name, 'none')} in this "

@@ -87,13 +87,14 @@ def describe(path):
 
 def remove(path):
     """Removes a file or a folder, if it is there; a folder is never seen half-removed under its own name."""
-    if path.is_dir():
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    if not path.name.startswith(UNFINISHED):
         removing = path.with_name(f"{UNFINISHED}removing")
         shutil.rmtree(removing, ignore_errors=True)
-        path.rename(removing)
-        shutil.rmtree(removing)
-    else:
-        path.unlink(missing_ok=True)
+        path = path.rename(removing)
+    shutil.rmtree(path)
 
 
 def remove_unfinished(folder):

@@ -164,7 +164,7 @@ def fit(state, config, train, progress, train_steps):
     """
     images, labels = tf.constant(train.images), tf.constant(train.labels, tf.int32)
     first_epoch, step, steps, total, seconds = progress
-    chunk = min(steps, 10)
+    chunk = 1
     for epoch in range(first_epoch, config.epochs):
         begin = time.perf_counter()
         order = tf.constant(epoch_order(len(train.labels), config.batch_size, config.seed, epoch))

@@ -252,7 +252,10 @@ def _stop_if_asked(asked_to_stop):
 
 def _variables(run):
     """(`tf.train.Checkpoint` of all that a run changes, {name: shape})."""
-    parts = {**run.state._asdict(), "best": run.best}
-    flat = [*run.state.optimizer.variables(), *tf.nest.flatten([run.state.weights, run.state.biases, run.best])]
-    named = {variable.name: list(variable.shape) for variable in [run.state.step, *flat]}
-    return tf.train.Checkpoint(**parts), named
+    state, optimizer = run.state, run.state.optimizer
+    named = {variable.name: variable for variable in [*state.variables(), *tf.nest.flatten(run.best)]}
+    # By slot: the names of the slots themselves differ when a process trains several runs.
+    for slot in optimizer.get_slot_names():
+        named |= {f"{v.name} {slot}": optimizer.get_slot(v, slot) for v in state.variables()}
+    saved = tf.train.Checkpoint(**state._asdict(), best=run.best)
+    return saved, {name: list(variable.shape) for name, variable in named.items()}
