@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 
 from absl import flags, logging
 
@@ -52,6 +51,7 @@ class Stop:
 
     def __init__(self, advice):
         self.advice = advice
+        self.stderr = os.dup(2)  # also while TensorFlow is imported
 
     def asked(self):
         """Whether a signal has come."""
@@ -62,7 +62,7 @@ class Stop:
             signal.signal(each, signal.SIG_DFL)
         self.signal = number
         if not self.saves:
-            os.write(2, f"stopped with nothing new to save; {self.advice}\n".encode())
+            os.write(self.stderr, f"stopped with nothing new to save; {self.advice}\n".encode())
             os._exit(128 + number)  # not an exception: a library that is being imported might swallow it
 
 
@@ -76,6 +76,7 @@ def stopping(advice):
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+        os.close(stop.stderr)
 
 
 def progress_bar(total, done):
@@ -86,32 +87,21 @@ def progress_bar(total, done):
 
 
 def import_tensorflow():
-    """Imports TensorFlow without its start-up chatter, which no TensorFlow setting silences wholly.
+    """Imports TensorFlow without its start-up chatter.
 
-    Some of its C++ lines are written before its logging reads any setting, so the import runs with
-    file descriptor 2 turned to a file, which is shown only if the import fails.
+    Some of its C++ lines are written before its logging reads any setting, so file descriptor 2 leads
+    nowhere during the import; a failed import raises, and what it raises is shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Keeps `import tensorflow` from importing Keras, which nothing here uses: 1.5 s less.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    with tempfile.TemporaryFile() as chatter:
-        try:
-            with _stderr_to(chatter.fileno()):
-                import tensorflow  # noqa: F401
-            logging.set_verbosity(logging.ERROR)  # tensorflow-datasets warns of what the door itself says
-        except BaseException:
-            chatter.seek(0)
-            sys.stderr.write(chatter.read().decode(errors="replace"))
-            raise
-
-
-@contextlib.contextmanager
-def _stderr_to(descriptor):
     sys.stderr.flush()
-    kept = os.dup(2)
-    os.dup2(descriptor, 2)
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
-        yield
+        import tensorflow  # noqa: F401
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+        os.close(nowhere)
+    logging.set_verbosity(logging.ERROR)  # tensorflow-datasets warns of what the commands say themselves

@@ -111,23 +111,22 @@ def build_train_steps(state, config, train):
       `total` (float64). It leaves early once `total` is not finite.
     """
     model, variables = model_function(config), state.variables()
-    steps, number = len(train.labels) // config.batch_size, tf.TensorSpec([], tf.int32)
+    steps = len(train.labels) // config.batch_size
 
     @tf.function(
+        autograph=False,  # it writes a file to convert a function, which a full disk would end
         jit_compile=True,
         input_signature=[
             tf.TensorSpec(train.images.shape, tf.uint8),
             tf.TensorSpec(train.labels.shape, tf.int32),
             tf.TensorSpec([steps, config.batch_size], tf.int32),
-            number,
-            number,
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([], tf.int32),
             tf.TensorSpec([], tf.float64),
         ],
     )
     def train_steps(images, labels, order, start, stop, total):
-        i = start
-        # `while`, not `for ... in tf.range(start, stop)`: XLA would compile that anew for each start and stop.
-        while i < stop and tf.math.is_finite(total):
+        def train_step(i, total):
             rows = tf.gather(order, i)  # [B]; a slice of `order` would have a dynamic shape
             x = normalize(tf.gather(images, rows))  # [B, D]
             with tf.GradientTape() as tape:
@@ -136,9 +135,13 @@ def build_train_steps(state, config, train):
                 cost = tf.reduce_sum(costs) / config.batch_size
             gradients = tape.gradient(cost, variables)
             state.optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=state.step)
-            total += tf.cast(tf.reduce_sum(costs), tf.float64)
-            i += 1
-        return total
+            return i + 1, total + tf.cast(tf.reduce_sum(costs), tf.float64)
+
+        def more(i, total):
+            return tf.logical_and(i < stop, tf.math.is_finite(total))
+
+        # A `for` over `tf.range(start, stop)` XLA would compile anew for each start and stop.
+        return tf.while_loop(more, train_step, [start, total])[1]
 
     nowhere = tf.zeros([steps, config.batch_size], tf.int32)
     train_steps(train.images, train.labels, nowhere, 0, 0, 0.0)
@@ -198,7 +201,7 @@ def _check_finite(state, config, epoch, total, steps):
     )
 
 
-@tf.function
+@tf.function(autograph=False)
 def _all_finite(variables):
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
@@ -225,7 +228,7 @@ def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambd
     return cost / len(split.labels), correct / len(split.labels)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _evaluate_batch(part, weights, biases, config: Config):
     logits = model_function(config)(normalize(part.images), weights, biases)  # [B, classes]
     cost = tf.reduce_sum(tf.cast(cross_entropy(logits, part.labels), tf.float64))

@@ -118,9 +118,11 @@ def _read(builder, split):
     info, shape = builder.info.splits[split], builder.info.features["image"].shape
     spec = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
 
+    @tf.autograph.experimental.do_not_convert  # which writes a file, and a disk may be full
     def decode_image(encoded):
         return tf.ensure_shape(tf.io.decode_image(encoded, shape[-1], expand_animations=False), shape)
 
+    @tf.autograph.experimental.do_not_convert
     def decode(records):
         examples = tf.io.parse_example(records, spec)
         return tf.map_fn(decode_image, examples["image"], fn_output_signature=tf.uint8), examples["label"]
