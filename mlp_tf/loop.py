@@ -177,7 +177,8 @@ def fit(state, config, train, progress, train_steps):
             if step < stop:
                 total = float(train_steps(shown, labels, order, step, stop, total))
                 elapsed = time.perf_counter() - begin
-                chunk = max(1, min(4 * chunk, int(chunk * CHUNK_SECONDS / elapsed)))
+                taken = stop - step
+                chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / elapsed)))
                 seconds += elapsed
                 _check_finite(state, config, epoch, total, steps)
                 step = stop

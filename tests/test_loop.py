@@ -146,6 +146,13 @@ def test_fit_yields_at_the_end_of_each_epoch_and_knows_the_step(split):
     assert all(p.seconds > 0 for p in ends)
 
 
+def test_a_thousand_short_epochs_are_no_different_from_two(split):
+    config = Config(hidden=(8, 4), batch_size=120, epochs=1000, validation_size=0)
+    state, chunks = fit(config, split)
+    assert chunks[-1].epoch == 999
+    assert int(state.step.numpy()) == 2000
+
+
 def test_two_relu_layers_run_the_explicit_function_and_others_the_general_one():
     from mlp_tf.model import two_layer_perceptron
 

@@ -1,0 +1,353 @@
+"""Measures seconds an epoch and seconds a command against the peers: a script, never a test.
+
+    python tests/benchmark.py                    # everything; JAX and PyTorch where they are installed
+    python tests/benchmark.py --rounds=7 --only=epochs
+
+Each peer lives in a process of its own, so that none loads another's thread pools; the parent lets them
+train one epoch in turn, round after round, and takes the median after a warm-up. Prints a table, and the
+same as JSON to --json.
+"""
+
+import argparse
+import functools
+import importlib.util
+import itertools
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SETTINGS = [((256, 256), 100), ((16, 16), 32), ((512,), 64), ((800, 800), 32)]
+PEERS = ["mlp_tf", "keras", "keras tuned", "blas", "jax", "torch"]
+EXAMPLES = 60_000
+
+
+def arrays():
+    """Random pixels and labels: the arithmetic of an epoch does not depend on what is in the picture."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (EXAMPLES, 28, 28)).astype(np.uint8)
+    return images, rng.integers(0, 10, EXAMPLES).astype(np.int32)
+
+
+def mlp_tf_epoch(hidden, batch):
+    from mlp_tf import door
+
+    door.import_tensorflow()
+    from mlp_tf import loop
+    from mlp_tf.config import Config
+    from mlp_tf.data import Split
+
+    split, steps = Split(*arrays()), EXAMPLES // batch
+    config = Config(hidden=hidden, batch_size=batch, epochs=1_000_000, validation_size=0)
+    state = loop.new_state(config, (784, *hidden, 10), steps)
+    train_steps = loop.build_train_steps(state, config, split)
+    chunks = loop.fit(state, config, split, loop.Progress(0, 0, steps), train_steps)
+
+    def epoch():
+        for progress in chunks:
+            if progress.step == steps:
+                return
+
+    return epoch
+
+
+def keras_model(hidden, **options):
+    import keras
+
+    layers = [keras.layers.Dense(units, activation="relu") for units in hidden]
+    model = keras.Sequential([keras.Input((784,)), *layers, keras.layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.001), loss, **options)
+    return model
+
+
+def keras_epoch(hidden, batch, **options):
+    images, labels = arrays()
+    x = images.reshape(-1, 784).astype("float32") / 255
+    model = keras_model(hidden, **options)
+    return lambda: model.fit(x, labels, batch_size=batch, epochs=1, verbose=0)
+
+
+def keras_tuned_epoch(hidden, batch):
+    return keras_epoch(hidden, batch, jit_compile=True, steps_per_execution=50)
+
+
+def blas_epoch(hidden, batch):
+    """The matrix products of forward and backward pass alone, by NumPy's BLAS: what no training can be without."""
+    import numpy as np
+
+    sizes, rng = (784, *hidden, 10), np.random.default_rng(0)
+    weights = [rng.standard_normal(shape, np.float32) for shape in itertools.pairwise(sizes)]
+    layers = [rng.standard_normal((batch, size), np.float32) for size in sizes]
+
+    def epoch():
+        for _ in range(EXAMPLES // batch):
+            for i, weight in enumerate(weights):
+                layers[i] @ weight  # forward
+                layers[i].T @ layers[i + 1]  # gradient of the weight
+                if i:
+                    layers[i + 1] @ weight.T  # gradient of the layer; the first needs none
+
+    return epoch
+
+
+def jax_epoch(hidden, batch):
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    data = tuple(map(jnp.asarray, arrays()))
+    rng, sizes = np.random.default_rng(0), (784, *hidden, 10)
+    params = [
+        (jnp.asarray(rng.standard_normal((a, b), np.float32) * a**-0.5), jnp.zeros(b))
+        for a, b in itertools.pairwise(sizes)
+    ]
+
+    def loss(params, x, y):
+        for w, b in params[:-1]:
+            x = jax.nn.relu(x @ w + b)
+        w, b = params[-1]
+        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(x @ w + b), y[:, None], 1))
+
+    def step(images, labels, state, rows):
+        params, m, v, t = state
+        x = images[rows].reshape(batch, 784).astype(jnp.float32) / 255
+        cost, g = jax.value_and_grad(loss)(params, x, labels[rows])
+        t = t + 1
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        rate = 0.001 * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-8), params, m, v)
+        return (params, m, v, t), cost
+
+    scan = jax.jit(lambda images, labels, *rest: jax.lax.scan(functools.partial(step, images, labels), *rest))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    held = [(params, zeros, zeros, jnp.float32(0))]
+
+    def epoch():
+        order = rng.permutation(EXAMPLES)[: EXAMPLES // batch * batch].reshape(-1, batch).astype(np.int32)
+        held[0], costs = scan(*data, held[0], order)
+        costs.block_until_ready()
+
+    return epoch
+
+
+def torch_epoch(hidden, batch):
+    import torch
+
+    images, labels = arrays()
+    x, y = torch.from_numpy(images.reshape(-1, 784)).float() / 255, torch.from_numpy(labels).long()
+    sizes = (784, *hidden)
+    layers = [m for a, b in itertools.pairwise(sizes) for m in (torch.nn.Linear(a, b), torch.nn.ReLU())]
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], 10))
+    optimizer = torch.optim.Adam(model.parameters(), 0.001)
+
+    def epoch():
+        for rows in torch.randperm(EXAMPLES)[: EXAMPLES // batch * batch].reshape(-1, batch):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+
+    return epoch
+
+
+EPOCHS = {
+    "mlp_tf": mlp_tf_epoch,
+    "keras": keras_epoch,
+    "keras tuned": keras_tuned_epoch,
+    "blas": blas_epoch,
+    "jax": jax_epoch,
+    "torch": torch_epoch,
+}
+
+
+def serve(peer, hidden, batch):
+    """A peer's process: an epoch for each line on stdin, its seconds on stdout."""
+    epoch = EPOCHS[peer](hidden, batch)
+    epoch()  # compiles and warms up
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begin = time.perf_counter()
+        epoch()
+        print(time.perf_counter() - begin, flush=True)
+
+
+def measure_epochs(hidden, batch, rounds):
+    """{peer: seconds of each epoch}, the peers taking turns."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    processes = {}
+    for peer in PEERS:
+        if peer not in ("jax", "torch") or importlib.util.find_spec(peer):
+            words = [sys.executable, __file__, "--serve", peer, ",".join(map(str, hidden)), str(batch)]
+            processes[peer] = subprocess.Popen(words, env=environment, **pipes)
+            assert processes[peer].stdout.readline() == "ready\n", f"{peer} did not start"
+    seconds = {peer: [] for peer in processes}
+    for _ in range(rounds + 1):
+        for peer, process in processes.items():
+            process.stdin.write("epoch\n")
+            process.stdin.flush()
+            seconds[peer].append(float(process.stdout.readline()))
+    for process in processes.values():
+        process.communicate()
+    return {peer: values[1:] for peer, values in seconds.items()}  # one more round of warm-up
+
+
+KERAS_SCRIPT = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tensorflow_datasets as tfds
+import keras
+sets = tfds.as_numpy(tfds.load("mnist", split=["train[:55000]", "train[55000:]", "test"], batch_size=-1))
+(x, y), (xv, yv), (xt, yt) = [(s["image"].reshape(-1, 784).astype("float32") / 255, s["label"]) for s in sets]
+dense = lambda units: keras.layers.Dense(units, activation="relu")
+model = keras.Sequential([keras.Input((784,)), dense(256), dense(256), keras.layers.Dense(10)])
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile(keras.optimizers.Adam(0.001), loss, metrics=["accuracy"])
+model.fit(x, y, batch_size=100, epochs=15, validation_data=(xv, yv), verbose=2)
+print("Accuracy:", model.evaluate(xt, yt, verbose=0)[1])
+"""
+
+
+def measure_commands(rounds):
+    """Whole commands in turn, start to exit, 15 epochs: {name: [(seconds, peak MB, seconds until training begins)]}."""
+    results = {"mlp_tf": [], "keras": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(rounds):
+            ours = [sys.executable, "-m", "mlp_tf.train", "--hidden=256,256", "--epochs=15", "--dataset=mnist"]
+            for name, words in (
+                ("mlp_tf", [*ours, f"--workdir={folder}/{i}"]),
+                ("keras", [sys.executable, "-c", KERAS_SCRIPT]),
+            ):
+                results[name].append(measure_command(words))
+    return results
+
+
+def measure_command(words):
+    """(seconds, peak MB, seconds until it says that training begins) of a command."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    ready = next((time.perf_counter() - begin for line in process.stdout if line.startswith("Model: ")), None)
+    process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, words
+    return time.perf_counter() - begin, usage.ru_maxrss // 1024, ready
+
+
+def measure_growth(epochs=200):
+    """Seconds an epoch and resident MB of one run over many epochs: does anything slow down or leak?"""
+    epoch = mlp_tf_epoch((256, 256), 100)
+    epoch()
+    seconds, resident = [], []
+    for _ in range(epochs):
+        begin = time.perf_counter()
+        epoch()
+        seconds.append(time.perf_counter() - begin)
+        resident.append(int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024)
+    parts = [slice(0, 20), slice(epochs - 20, epochs)]
+    return {
+        "epochs": epochs,
+        "seconds_first_and_last_20": [statistics.median(seconds[part]) for part in parts],
+        "resident_mb_epoch_20_and_last": [resident[19], resident[-1]],
+    }
+
+
+def measure_saves(rounds=20):
+    """Seconds of one save at the default setting, and its share of a default run's training time."""
+    from mlp_tf import door
+
+    door.import_tensorflow()
+    from mlp_tf import checkpoint, run
+    from mlp_tf.config import Config
+
+    with tempfile.TemporaryDirectory() as folder, checkpoint.locked(folder) as directory:
+        a_run = run.start(Config(epochs=15, dataset="mnist"), directory)
+        saves, real = [], run.save
+
+        def timed(*arguments):
+            begin = time.perf_counter()
+            real(*arguments)
+            saves.append(time.perf_counter() - begin)
+
+        for _ in range(rounds):
+            timed(a_run)
+        one = statistics.median(saves)
+        saves.clear()
+        run.save = timed
+        for _ in run.train(a_run, lambda: False):
+            pass
+        trained = directory.results["train_seconds"]
+    return {"seconds_a_save": one, "saves_in_a_run": len(saves), "share_of_training": sum(saves) / trained}
+
+
+def spread(values):
+    """Median and range, as they go into the notes."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="timed epochs of each peer, 5 or more")
+    parser.add_argument("--only", choices=["epochs", "commands", "growth", "saves"], help="one part instead of all")
+    parser.add_argument("--json", default="", help="where to write the figures as JSON")
+    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        peer, hidden, batch = options.serve
+        return serve(peer, tuple(map(int, hidden.split(","))), int(batch))
+    report = {"machine": platform.platform(), "cores": len(os.sched_getaffinity(0)), "rounds": options.rounds}
+    if options.only in (None, "epochs"):
+        report["epochs"] = {}
+        for hidden, batch in SETTINGS:
+            measured = {peer: spread(v) for peer, v in measure_epochs(hidden, batch, options.rounds).items()}
+            report["epochs"][f"784-{'-'.join(map(str, hidden))}-10, batch {batch}"] = measured
+            print_epochs(hidden, batch, measured)
+    if options.only in (None, "commands"):
+        commands = measure_commands(max(3, options.rounds // 2))
+        report["commands"] = {name: {k: spread(v) for k, v in columns(rows).items()} for name, rows in commands.items()}
+        print_commands(report["commands"])
+    for part, measure in (("growth", measure_growth), ("saves", measure_saves)):
+        if options.only in (None, part):
+            report[part] = measure()
+            print(f"\n{part}: {json.dumps(report[part])}", flush=True)
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def columns(rows):
+    names = ("seconds", "peak_mb", "seconds_until_training")
+    return {name: values for name, values in zip(names, zip(*rows, strict=True), strict=True) if None not in values}
+
+
+def print_epochs(hidden, batch, measured):
+    print(f"\n784-{'-'.join(map(str, hidden))}-10, batch {batch}, {EXAMPLES:,} images an epoch")
+    print("| way | seconds an epoch: median (min - max) | mlp_tf / this |\n|---|---|---|")
+    ours = measured["mlp_tf"]["median"]
+    for peer, s in measured.items():
+        print(
+            f"| {peer} | {s['median']:.3f} ({s['min']:.3f} - {s['max']:.3f}) | {ours / s['median']:.2f} |", flush=True
+        )
+
+
+def print_commands(commands):
+    print("\nwhole command, start to exit, prepared MNIST, 15 epochs")
+    for name, figures in commands.items():
+        words = [f"{key} {s['median']:.1f} ({s['min']:.1f} - {s['max']:.1f})" for key, s in figures.items()]
+        print(f"{name}: {', '.join(words)}")
+    print(
+        f"mlp_tf / keras {commands['mlp_tf']['seconds']['median'] / commands['keras']['seconds']['median']:.2f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
