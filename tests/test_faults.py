@@ -127,7 +127,7 @@ def saving(folder):
 def kill_inside_save(process, folder):
     """Waits for a save to begin, lets it come to a random point, and kills; whether it was still under way."""
     while process.poll() is None and not saving(folder):
-        pass
+        time.sleep(0.0002)
     time.sleep(random.random() * 0.004)
     process.kill()
     process.communicate()
@@ -138,7 +138,7 @@ def kill_many_times(folder, flags, kills):
     """Kills runs until `kills` were killed: (kills inside a save, finished folders)."""
     inside, count, finished = 0, 0, [folder / "0"]
     while count < kills:
-        process = start("mlp_tf.train", *flags(finished[-1]))
+        process = start("mlp_tf.train", *flags(finished[-1]), stdout=subprocess.DEVNULL)  # a full pipe would hold it
         if inside * 2 <= count:
             inside += kill_inside_save(process, finished[-1])
         else:
