@@ -2,14 +2,22 @@
 
 An import goes only to a lower rank, so each file can be read knowing just those below it:
 
-    0  model.py       the network as pure functions of (x, weights, biases)
-    0  data.py        images and labels, the order of an epoch, distortion
-    0  config.py      the settings of a run: dataclass, flags, JSON, ranges
-    0  door.py        what every command does: flags in, one line for a mistake, exit code out
-    1  loop.py        the compiled batch loop: build_train_steps, fit, evaluate
-    1  checkpoint.py  a run's folder: config.json, metrics.jsonl, verified checkpoints, lock
-    2  run.py         a run's life: start or resume, train, save, stop, write the results
-    3  train.py       the command `python -m mlp_tf.train`
+    0  model.py        the network as pure functions of (x, weights, biases)
+    0  config.py       the settings of a run: dataclass, flags, JSON, ranges
+    0  sources.py      where images come from: mnist_sample, .npz, tensorflow-datasets
+    0  pictures.py     a user's picture file, prepared as MNIST was
+    0  files.py        files that survive a crash
+    0  figures.py      arrays to pictures
+    0  door.py         what every command does: flags in, one line for a mistake, exit code out
+    1  data.py         checked images and labels, the order of an epoch, distortion
+    1  checkpoint.py   a run's folder: config.json, metrics.jsonl, verified checkpoints, lock
+    2  loop.py         the compiled batch loop: build_train_steps, fit, evaluate
+    2  events.py       event files for TensorBoard
+    3  run.py          a run's life: start or resume, train, save, stop, write the results
+    3  trained.py      a run read back: its settings, parameters, data and predictions
+    4  train.py, sweep.py                   commands that train
+    4  evaluate.py, predict.py, export.py   commands that start from a trained run
+    4  plot.py, show_data.py                commands that draw
 
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """

@@ -66,6 +66,20 @@ def locked(path):
         os.close(descriptor)
 
 
+def existing(path):
+    """The folder of a run that is there, to be read and not changed.
+
+    Raises:
+      UserError: no folder, or no run in it.
+    """
+    path = pathlib.Path(path)
+    if not (path / "config.json").exists():
+        raise UserError(
+            f"--workdir={path}: no run there (no config.json); give the folder that `train` printed as Run:"
+        )
+    return RunDirectory(path)
+
+
 class RunDirectory:
     """The folder of one run; `config` and `results` are what its files say, or None.
 
@@ -153,6 +167,16 @@ class RunDirectory:
     def write_metrics(self, rows):
         """Makes metrics.jsonl these rows, whatever was in it."""
         files.write(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def read_metrics(self):
+        """The rows of metrics.jsonl; a last line that was not written wholly is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.path / 'metrics.jsonl'}: cannot be read ({error}); resume the run to mend it"
+            ) from None
 
     def append_metrics(self, row):
         """Adds the row of one epoch to metrics.jsonl."""

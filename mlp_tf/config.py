@@ -92,6 +92,14 @@ class Config:
         "", "a folder", "The run's folder; one that holds a run is continued. Empty: a new one under runs/."
     )
 
+    tensorboard: bool = _setting(
+        False,
+        "true or false",
+        None,
+        lambda v: isinstance(v, bool),
+        "Write events for TensorBoard into the run's folder.",
+    )
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -128,17 +136,22 @@ class Config:
 def differences(config, other):
     """(name, value, other value) of each setting that makes the two different runs.
 
-    Left out: the total of epochs, which may grow, and where things lie.
+    Left out: the total of epochs, which may grow, where things lie, and what is written besides.
     """
-    names = [f.name for f in dataclasses.fields(Config) if f.name not in ("epochs", "data_dir", "workdir")]
+    same = ("epochs", "data_dir", "workdir", "tensorboard")
+    names = [field.name for field in dataclasses.fields(Config) if field.name not in same]
     pairs = [(name, getattr(config, name), getattr(other, name)) for name in names]
     return [(name, _words(a), _words(b)) for name, a, b in pairs if a != b]
 
 
-def define_flags(flag_values, leave_out=()):
-    """Defines a flag for each setting but those left out."""
+def define_flags(flag_values, only=None):
+    """Defines a flag for each setting, or for those that `only` names."""
     for field in dataclasses.fields(Config):
-        if field.name not in leave_out:
+        if only is not None and field.name not in only:
+            continue
+        if field.type is bool:
+            flags.DEFINE_boolean(field.name, field.default, field.metadata["text"], flag_values)
+        else:
             text, default = field.metadata["text"], _words(field.default)
             flags.DEFINE(_Parser(field), field.name, default, text, flag_values, _Serializer())
 
@@ -147,6 +160,19 @@ def from_flags(flag_values, **settings):
     """The settings that the flags give, with `settings` in place of those that were left out."""
     names = [field.name for field in dataclasses.fields(Config) if field.name not in settings]
     return Config(**{name: flag_values[name].value for name in names}, **settings)
+
+
+def read_setting(name, words):
+    """The value of one setting from words, as its flag reads them.
+
+    Raises:
+      UserError: not in its range.
+    """
+    [field] = [field for field in dataclasses.fields(Config) if field.name == name]
+    try:
+        return _Parser(field).parse(words)
+    except ValueError as error:
+        raise UserError(f"--{name}={words}: {error}") from None
 
 
 class _Parser(flags.ArgumentParser):

@@ -10,7 +10,7 @@ from absl import flags, logging
 from mlp_tf import UserError
 
 
-def enter(main, doc, define_flags, argv=None):
+def enter(main, doc, define_flags, argv=None, takes_words=False):
     """Reads the flags, runs `main(flag_values)`, and turns what it raises into an exit code.
 
     Args:
@@ -18,6 +18,7 @@ def enter(main, doc, define_flags, argv=None):
       doc: what `--help` prints before the flags.
       define_flags: called with the `absl.flags.FlagValues` to define the command's flags in.
       argv: the command line; the process's own by default.
+      takes_words: whether `main` takes the words after the flags as a second argument; others refuse them.
 
     Returns:
       `main`'s exit code, 0 after `--help`, 1 after a user's mistake.
@@ -30,6 +31,8 @@ def enter(main, doc, define_flags, argv=None):
         if values["help"].value:
             print(doc.strip(), "\n\nflags (also from a file, --flagfile=FILE):\n" + values.get_help(), sep="")
             return 0
+        if takes_words:
+            return main(values, words[1:])
         if words[1:]:
             raise UserError(f"{' '.join(words[1:])}: not a flag; give settings as --name=value (--help lists them)")
         return main(values)
@@ -41,6 +44,20 @@ def fail(error, code=1):
     """Says what went wrong on stderr, in one line, and returns the exit code."""
     print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
     return code
+
+
+def warn(text):
+    """Says something that nobody may miss, on stderr; nothing if there is nothing to say."""
+    if text:
+        print(f"WARNING: {text}", file=sys.stderr, flush=True)
+
+
+def required(values, name):
+    """The value of a flag that must be given."""
+    value = values[name].value
+    if not value:
+        raise UserError(f"--{name} is missing; give --{name}=FOLDER (--help says more)")
+    return value
 
 
 class Stop:
@@ -64,6 +81,12 @@ class Stop:
         if not self.saves:
             os.write(self.stderr, f"stopped with nothing new to save; {self.advice}\n".encode())
             os._exit(128 + number)  # not an exception: a library that is being imported might swallow it
+
+
+def stopped(stop):
+    """Says that the command was stopped and has saved, and returns the exit code."""
+    print(f"stopped and saved; {stop.advice}", file=sys.stderr, flush=True)
+    return 128 + stop.signal
 
 
 @contextlib.contextmanager
@@ -99,9 +122,11 @@ def import_tensorflow():
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        import tensorflow  # noqa: F401
+        import tensorflow
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-    logging.set_verbosity(logging.ERROR)  # tensorflow-datasets warns of what the commands say themselves
+    # tensorflow-datasets warns of what the commands say themselves; TensorFlow, of a loop compiled for each run.
+    logging.set_verbosity(logging.ERROR)
+    tensorflow.get_logger().setLevel("ERROR")

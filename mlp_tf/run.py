@@ -1,5 +1,6 @@
 """A run's life: start or resume it in its folder, train, save, stop when asked to, write the results."""
 
+import contextlib
 import itertools
 import math
 import os
@@ -11,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import mlp_tf
-from mlp_tf import UserError, checkpoint, data, loop
+from mlp_tf import UserError, checkpoint, data, events, loop
 from mlp_tf.config import Config
 
 # The next save waits this many times as long as the last one took, so saving costs about 1 % of the time.
@@ -37,27 +38,27 @@ class Run(NamedTuple):
     warnings: list
 
 
-def start(config, directory):
-    """Loads the data, compiles the loop, and starts a run in its folder or resumes the one that is there.
+def start(config, directory, splits):
+    """Compiles the loop, and starts a run in its folder or resumes the one that is there.
 
     Args:
       config: the run's settings, which `directory.check_settings` has accepted.
       directory: from `checkpoint.locked`.
+      splits: the data, from `data.load`.
 
     Returns:
       `Run`; the folder holds config.json and at least one checkpoint.
 
     Raises:
-      UserError: data that cannot be used, or a folder that holds another run. The folder is unchanged.
+      UserError: settings that do not fit the data, or a folder that holds another run; it is unchanged.
     """
-    splits = data.load(config.dataset, config.data_dir, config.validation_size)
     _check_fits(config, splits)
     described = describe(config, splits)
-    folder, manifest, warnings = None, None, [splits.warning] if splits.warning else []
+    folder, manifest, warnings = None, None, []
     if directory.config is not None:
         directory.check_data(described["data"])
         folder, manifest, damaged = directory.newest()
-        warnings += damaged + _check_resumable(config, directory, manifest, described)
+        warnings = damaged + _check_resumable(config, directory, manifest, described)
 
     sizes, steps = described["model"]["sizes"], len(splits.train.labels) // config.batch_size
     state = loop.new_state(config, sizes, config.epochs * steps)
@@ -122,13 +123,18 @@ def train(run, asked_to_stop):
       loop.Diverged: the last good checkpoint is kept.
       UserError: a save failed; the checkpoint before it is kept.
     """
+    log = contextlib.nullcontext(lambda row: None)
+    if run.config.tensorboard:
+        log = events.writing(run.directory.path / "tensorboard", run.history)
+    chunks = loop.fit(run.state, run.config, run.splits.train, run.progress, run.train_steps)
     saved_at, took = time.monotonic(), FIRST_SAVE
     try:
-        if not _stopped_early(run):
-            for progress in loop.fit(run.state, run.config, run.splits.train, run.progress, run.train_steps):
+        with log as write:
+            for progress in () if _stopped_early(run) else chunks:
                 run, row = run._replace(progress=progress), None
                 if progress.step == progress.steps:
                     run, row = _end_epoch(run, asked_to_stop)
+                    write(row)
                 _stop_if_asked(asked_to_stop)
                 if time.monotonic() - saved_at >= SAVE_EVERY * took:
                     begin = time.monotonic()
@@ -165,6 +171,8 @@ def save(run):
 
 
 def _check_fits(config, splits):
+    if config.tensorboard:
+        events.check_installed()
     rows = len(splits.train.labels)
     if config.batch_size > rows:
         raise UserError(
@@ -195,14 +203,14 @@ def _check_resumable(config, directory, manifest, described):
 def _end_epoch(run, asked_to_stop):
     """Evaluates the epoch that ended: the run after it, and its row."""
     progress, config = run.progress, run.config
+
+    def measure(split):
+        result = parameters(run.state).values()
+        return loop.evaluate(*result, config, split, before_batch=lambda: _stop_if_asked(asked_to_stop))
+
     val_cost = val_accuracy = None
     if len(run.splits.validation.labels):
-        val_cost, val_accuracy = loop.evaluate(
-            *parameters(run.state).values(),
-            config,
-            run.splits.validation,
-            before_batch=lambda: _stop_if_asked(asked_to_stop),
-        )
+        val_cost, val_accuracy = measure(run.splits.validation)
         if all(val_cost < row["val_cost"] for row in run.history):
             tf.nest.map_structure(lambda best, now: best.assign(now), run.best, parameters(run.state))
     taken = int(run.state.step.numpy())
@@ -214,6 +222,8 @@ def _end_epoch(run, asked_to_stop):
         "learning_rate": loop.learning_rate(config, taken - 1, config.epochs * progress.steps),
         "seconds": progress.seconds,
     }
+    if config.tensorboard:
+        row["train_accuracy"] = measure(run.splits.train)[1]
     run.directory.append_metrics(row)
     return run._replace(history=[*run.history, row], progress=loop.Progress(progress.epoch + 1, 0, progress.steps)), row
 

@@ -33,11 +33,13 @@ def main(values):
 
 
 def _train(settings, directory, stop):
-    from mlp_tf import loop, run
+    from mlp_tf import data, loop, run
 
-    a_run = run.start(settings, directory)
+    splits = data.load(settings.dataset, settings.data_dir, settings.validation_size)
+    door.warn(splits.warning)
+    a_run = run.start(settings, directory, splits)
     for warning in a_run.warnings:
-        print(f"WARNING: {warning}", file=sys.stderr, flush=True)
+        door.warn(warning)
     _print_description(directory.config)
     stop.saves = True
     try:
@@ -53,8 +55,7 @@ def _train(settings, directory, stop):
     except loop.Diverged as error:
         return door.fail(f"diverged: {error}; the last good checkpoint is in {directory.path}", code=3)
     except run.Stopped:
-        print(f"stopped and saved; {stop.advice}", file=sys.stderr, flush=True)
-        return 128 + stop.signal
+        return door.stopped(stop)
     _print_results(directory)
     return 0
 

@@ -265,11 +265,11 @@ def measure_saves(rounds=20):
     from mlp_tf import door
 
     door.import_tensorflow()
-    from mlp_tf import checkpoint, run
+    from mlp_tf import checkpoint, data, run
     from mlp_tf.config import Config
 
     with tempfile.TemporaryDirectory() as folder, checkpoint.locked(folder) as directory:
-        a_run = run.start(Config(epochs=15, dataset="mnist"), directory)
+        a_run = run.start(Config(epochs=15), directory, data.load("mnist"))
         saves, real = [], run.save
 
         def timed(*arguments):

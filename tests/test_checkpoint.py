@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import make_arrays
 
-from mlp_tf import UserError, checkpoint, loop, run
+from mlp_tf import UserError, checkpoint, data, loop, run
 from mlp_tf.config import Config
 
 FILES = ["manifest.json", "state.index", "state.data-00000-of-00001"]
@@ -70,7 +70,7 @@ def live():
     def until(config, path, stop=lambda a_run: False):
         with checkpoint.locked(path) as directory:
             directory.check_settings(config)
-            a_run = run.start(config, directory)
+            a_run = run.start(config, directory, data.load(config.dataset, validation_size=40))
             try:
                 for _ in run.train(a_run, lambda: stop(a_run)):
                     pass
@@ -389,7 +389,7 @@ def test_no_checkpoint_is_written_of_a_state_that_is_not_finite(live, config, tm
 
 def test_a_caller_that_leaves_the_loop_finds_its_state_saved(live, config, whole, tmp_path):
     with checkpoint.locked(tmp_path / "run") as directory:
-        chunks = run.train(run.start(config, directory), lambda: False)
+        chunks = run.train(run.start(config, directory, data.load(config.dataset, validation_size=40)), lambda: False)
         for _, (_, row) in zip(range(100), chunks, strict=False):
             if row:
                 break

@@ -1,0 +1,93 @@
+"""Exports a trained run as a SavedModel: raw uint8 images in, classes and probabilities out.
+
+    python -m mlp_tf.export --workdir=RUN --export_dir=DIR
+
+The signature is serving_default(images: uint8 [N, H, W]) -> classes int32 [N], probabilities float32
+[N, classes]. Before it reports success, a fresh process loads the model and its predictions for the whole
+test split are compared: equal classes, and probabilities within 1e-6.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from absl import flags
+
+from mlp_tf import UserError, door
+
+TOLERANCE = 1e-6
+# Needs TensorFlow alone, as whoever serves the model has no more.
+_RELOAD = """
+import sys
+import numpy as np, tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+images, batch = np.load(sys.argv[2]), int(sys.argv[4])
+answers = [serve(images=tf.constant(images[i : i + batch])) for i in range(0, len(images), batch)]
+np.savez(sys.argv[3], **{name: np.concatenate([a[name] for a in answers]) for name in answers[0]})
+"""
+
+
+def define_flags(values):
+    """Defines the flags of this command."""
+    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
+    flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; must not exist yet.", flag_values=values)
+    flags.DEFINE_string("data_dir", "", "Where tensorflow-datasets keeps its data now.", flag_values=values)
+
+
+def main(values):
+    """Exports the run that the flags name; returns the exit code."""
+    workdir, export_dir = door.required(values, "workdir"), pathlib.Path(door.required(values, "export_dir"))
+    if export_dir.exists():
+        raise UserError(f"--export_dir={export_dir}: is there already; give a new folder")
+    door.import_tensorflow()
+    import tensorflow as tf
+
+    from mlp_tf import trained
+
+    run = trained.load(workdir)
+    test = trained.splits(run, values["data_dir"].value).test
+    export_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent) as folder:
+        unfinished = pathlib.Path(folder) / "model"
+        module = trained.servable(run)
+        tf.saved_model.save(module, str(unfinished), signatures={"serving_default": module.serve})
+        difference = compare(unfinished, test.images, trained.probabilities(run, test.images))
+        unfinished.rename(export_dir)
+    print(f"Compared: {len(test.labels):,} test images, equal classes, probabilities within {difference:.1e}")
+    print(f"SavedModel: {export_dir}")
+    return 0
+
+
+def compare(path, images, probabilities):
+    """Loads a SavedModel in a fresh process, predicts, and returns the largest difference of a probability.
+
+    Raises:
+      UserError: it cannot be loaded, or predicts something else.
+    """
+    import numpy as np
+
+    from mlp_tf import trained
+
+    with tempfile.TemporaryDirectory() as folder:
+        given, got = os.path.join(folder, "images.npy"), os.path.join(folder, "answers.npz")
+        np.save(given, images)
+        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(trained.BATCH)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise UserError(f"{path}: the SavedModel cannot be used by a fresh process: {last}")
+        with np.load(got) as answers:
+            difference = float(np.abs(answers["probabilities"] - probabilities).max())
+            differing = int((answers["classes"] != probabilities.argmax(axis=1)).sum())
+    if differing or not difference <= TOLERANCE:
+        raise UserError(
+            f"{path}: the SavedModel predicts {differing} other classes, and probabilities up to {difference:.1e} "
+            f"away; must be 0 and {TOLERANCE}; nothing was exported"
+        )
+    return difference
+
+
+if __name__ == "__main__":
+    sys.exit(door.enter(main, __doc__, define_flags))

@@ -1,0 +1,147 @@
+"""Pictures of arrays and of rows: every function returns a matplotlib `Figure`, and `save` writes it.
+
+Figures are 8 inches wide at 100 dots an inch, and use colours that colour-blind readers tell apart. Never
+pyplot: it keeps global state and may ask for a display.
+"""
+
+import math
+import textwrap
+
+import numpy as np
+from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 100
+# Okabe and Ito (2008), and line styles, so that no curve depends on colour alone.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+
+
+def save(figure, path):
+    """Writes a figure as PNG, replacing the file at once; returns the path."""
+    unfinished = path.with_name(f".mlp_tf-{path.name}")
+    figure.savefig(unfinished, dpi=DOTS_PER_INCH, format="png")
+    unfinished.rename(path)
+    return path
+
+
+def _wrapped(title):
+    return "\n".join(textwrap.fill(line, 70) for line in title.splitlines())
+
+
+def image_grid(images, captions, title, columns=10):
+    """Grey or colour images in a grid, each under its caption.
+
+    Args:
+      images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+      captions: N short texts.
+    """
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    lines = max(caption.count("\n") + 1 for caption in captions)
+    figure = Figure(figsize=(8, 0.6 + rows * (8 / max(columns, 4) * 0.85 + 0.17 * lines)), layout="constrained")
+    figure.suptitle(_wrapped(title))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, image, caption in zip(axes, images, captions, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_title(caption, fontsize=9)
+    return figure
+
+
+def confusion(counts, title):
+    """A confusion matrix, rows true and columns predicted, coloured by the share of each row.
+
+    Args:
+      counts: integers `[classes, classes]`.
+    """
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    axis = figure.subplots()
+    picture = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, label="share of the true class")
+    classes = range(len(counts))
+    axis.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes, title=_wrapped(title))
+    if len(counts) <= 20:  # beyond that the numbers would run into each other
+        for row in classes:
+            for column in classes:
+                colour = "white" if share[row, column] > 0.5 else "black"
+                axis.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def curves(runs):
+    """Cost and validation accuracy over the epochs, the best epoch marked.
+
+    Args:
+      runs: {name: rows of metrics.jsonl}.
+    """
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    costs, accuracies = figure.subplots(2, sharex=True)
+    for i, (name, rows) in enumerate(runs.items()):
+        colour, label = COLOURS[i % len(COLOURS)], f"{name}: " if len(runs) > 1 else ""
+        epochs = [row["epoch"] for row in rows]
+        costs.plot(epochs, [row["cost"] for row in rows], "--", color=colour, label=f"{label}training")
+        validated = [row for row in rows if row["val_cost"] is not None]
+        if not validated:
+            continue
+        epochs, best = [row["epoch"] for row in validated], min(validated, key=lambda row: row["val_cost"])
+        costs.plot(epochs, [row["val_cost"] for row in validated], "-", color=colour, label=f"{label}validation")
+        accuracies.plot(epochs, [100 * row["val_accuracy"] for row in validated], "-", color=colour, label=name)
+        caption = f"{label}lowest validation cost, epoch {best['epoch']}"
+        costs.plot(best["epoch"], best["val_cost"], "o", color=colour, label=caption)
+        accuracies.plot(best["epoch"], 100 * best["val_accuracy"], "o", color=colour)
+    costs.set(ylabel="cost (nats per example)", title="Cost", yscale="log")
+    accuracies.set(ylabel="validation accuracy (%)", xlabel="epoch", title="Validation accuracy")
+    costs.legend(fontsize=8)
+    if len(runs) > 1 and accuracies.lines:
+        accuracies.legend(fontsize=8)
+    for axis in (costs, accuracies):
+        axis.grid(alpha=0.3)
+    accuracies.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def first_layer(weights, image_shape, title, most=64):
+    """Each hidden unit's weights as an image, all on one colour scale that is symmetric about 0.
+
+    Args:
+      weights: float `[pixels, units]`; the first `most` units are shown.
+      image_shape: `(H, W)`, or `(H, W, C)`, of which the mean over the channels is shown.
+    """
+    units = min(most, weights.shape[1])
+    pictures = weights[:, :units].T.reshape(units, *image_shape)
+    if pictures.ndim == 4:
+        pictures = pictures.mean(axis=3)
+    limit = np.abs(pictures).max()
+    columns = min(8, units)
+    rows = math.ceil(units / columns)
+    figure = Figure(figsize=(8, 0.8 + rows * 0.85 * 8 / max(columns, 4)), layout="constrained")
+    figure.suptitle(_wrapped(title))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.ravel():
+        axis.axis("off")
+    for axis, picture in zip(axes.ravel(), pictures, strict=False):
+        shown = axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    figure.colorbar(shown, ax=axes, label="weight", shrink=0.8)
+    return figure
+
+
+def sweep(rows):
+    """Training and test accuracy over the number of hidden units, with error bars.
+
+    Args:
+      rows: dictionaries with `units`, `train_accuracy`, `train_std`, `test_accuracy`, `test_std`, from 0 to 1.
+    """
+    rows = sorted(rows, key=lambda row: row["units"])
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    units = [row["units"] for row in rows]
+    for split, style, colour in (("train", "s--", COLOURS[1]), ("test", "o-", COLOURS[0])):
+        accuracy, deviation = ([100 * row[f"{split}_{kind}"] for row in rows] for kind in ("accuracy", "std"))
+        label = {"train": "training", "test": "test"}[split]
+        axis.errorbar(units, accuracy, deviation, fmt=style, color=colour, capsize=4, label=label)
+    axis.set(xlabel="hidden units, all layers together", ylabel="accuracy (%), mean and standard deviation over seeds")
+    axis.set_title("Accuracy over the size of the network")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure

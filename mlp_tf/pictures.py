@@ -1,0 +1,104 @@
+"""A user's picture file, prepared as the images of MNIST were.
+
+LeCun, Bottou, Bengio and Haffner (1998), section III.A: the digit's bounding box is fitted into 20 x 20
+pixels, keeping its proportions, and its centre of mass is moved to the middle of 28 x 28 pixels.
+"""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps
+
+from mlp_tf import UserError
+
+MOST_PIXELS = 50_000_000
+BOX_SHARE = 20 / 28
+INK = 0.2  # of the contrast: what is fainter than this is paper
+THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
+
+
+def read(path, height, width):
+    """Reads a picture of any size and kind: dark on light or light on dark, grey, colour, with alpha.
+
+    Args:
+      path: PNG, JPEG, BMP, GIF, or what else Pillow reads.
+      height, width: of the images that the network was trained on.
+
+    Returns:
+      uint8 `[height, width]`, bright on black.
+
+    Raises:
+      UserError: a file that is no picture, or shows nothing.
+    """
+    ink = _ink(path, _grey(path))
+    return _place(_thicken(_crop(ink), height, width), height, width)
+
+
+def _grey(path):
+    """float32 `[H, W]` from 0 to 1; what is transparent has the opposite brightness of what is not."""
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise UserError(
+                    f"{path}: {picture.width} x {picture.height} pixels; must be at most {MOST_PIXELS:,} in all; scale "
+                    "it down"
+                )
+            picture = ImageOps.exif_transpose(picture).convert("RGBA")
+    except UserError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or "not a picture that can be read"
+        raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP or GIF file") from None
+    grey = np.asarray(picture.convert("L"), np.float32) / 255
+    alpha = np.asarray(picture.getchannel("A"), np.float32) / 255
+    if alpha.min() == 1:
+        return grey
+    dark = (grey * alpha).sum() < 0.5 * alpha.sum()
+    return grey * alpha + (1 - alpha) * (1.0 if dark else 0.0)
+
+
+def _ink(path, grey):
+    """How much each pixel differs from the paper, from 0 to 1. The paper is what the border mostly shows."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    difference = np.abs(grey - np.median(border))
+    if difference.max() < 0.1:
+        raise UserError(f"{path}: all of one colour; there is nothing to recognise")
+    ink = difference / difference.max()
+    return np.where(ink < INK, 0, ink)
+
+
+def _crop(ink):
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _thicken(ink, height, width):
+    """Widens thin strokes, which would fade when a large picture is scaled down."""
+    scale = max(ink.shape[0] / height, ink.shape[1] / width) / BOX_SHARE
+    solid = ink > 0.5
+    edges = (
+        solid.sum()
+        - (solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]).sum()
+    )
+    stroke = 2 * solid.sum() / max(edges, 1)  # a stroke's area over half its outline
+    grow = math.floor((THINNEST * max(ink.shape) - stroke) / 2)
+    if scale < 1.5 or grow < 1:
+        return ink
+    padded = Image.fromarray(np.uint8(255 * np.pad(ink, grow)))
+    return np.asarray(padded.filter(ImageFilter.MaxFilter(2 * grow + 1)), np.float32) / 255
+
+
+def _place(ink, height, width):
+    """Fits ink into the box, and puts its centre of mass into the middle."""
+    scale = BOX_SHARE * min(height / ink.shape[0], width / ink.shape[1])
+    size = [max(1, round(scale * side)) for side in ink.shape[::-1]]
+    small = np.asarray(Image.fromarray(np.uint8(255 * ink)).resize(size, Image.Resampling.BOX), np.float32)
+    small *= 255 / small.max()
+    y, x = (np.average(np.arange(n), weights=small.sum(axis=1 - axis)) for axis, n in enumerate(small.shape))
+    top, left = (
+        int(np.clip(round(side / 2 - centre), 0, side - n))  # in MNIST it lies at 14, not at 13.5
+        for side, centre, n in zip((height, width), (y, x), small.shape, strict=True)
+    )
+    placed = np.zeros((height, width), np.uint8)
+    placed[top : top + small.shape[0], left : left + small.shape[1]] = small.round()
+    return placed
