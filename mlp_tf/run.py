@@ -103,9 +103,14 @@ def describe(config, splits):
             "tensorflow": tf.__version__,
             "numpy": np.__version__,
             "machine": platform.platform(),
-            "threads": tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0)),
+            "threads": tf.config.threading.get_intra_op_parallelism_threads() or _cores(),
         },
     }
+
+
+def _cores():
+    # Not every system can tell the cores that this very process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def train(run, asked_to_stop):

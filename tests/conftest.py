@@ -15,6 +15,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLASSES, SIDE = 3, 8
 
 
+def slow(*values):
+    """A parameter whose test is left out of the fast suite."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 class Outcome(NamedTuple):
     """How a command ended."""
 

@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_arrays
+from conftest import make_arrays, slow
 
 from mlp_tf import UserError, checkpoint, data, loop, run
 from mlp_tf.config import Config
@@ -139,7 +139,7 @@ def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole, tm
     assert_same_run(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", [slow(name) if "sgd" in name or "rmsprop" in name else name for name in SETTINGS])
 def test_a_run_stopped_at_every_eleventh_step_ends_as_if_never_stopped(live, config, npz, tmp_path, settings):
     config = Config(**{**config.to_json(), "hidden": (8, 4), **SETTINGS[settings]})
     live(config, tmp_path / "whole")
@@ -210,7 +210,7 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("how", [0, 1, 50, 99, "flipped", "missing"])
+@pytest.mark.parametrize("how", [0, slow(1), slow(50), slow(99), "flipped", slow("missing")])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(live, config, stopped, whole, file, how):
     damage(newest(stopped) / file, how)
     [warning] = live(config, stopped)
@@ -226,7 +226,7 @@ def test_a_damaged_checkpoint_is_warned_of_once_and_kept_aside(live, config, sto
     assert_same_run(stopped, whole)
 
 
-@pytest.mark.parametrize("how", [0, 50, "flipped", "missing"])
+@pytest.mark.parametrize("how", [0, slow(50), "flipped", slow("missing")])
 def test_with_no_whole_checkpoint_left_the_run_is_refused_never_begun_anew(train, small, tmp_path, how):
     train(*small())
     for step in steps(tmp_path / "run"):

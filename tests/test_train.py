@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, command, make_arrays, needs_mnist, prepared_mnist
+from conftest import ROOT, command, make_arrays, needs_mnist, prepared_mnist, slow
 
 
 def read_lines(path):
@@ -157,7 +157,9 @@ def test_distorting_flat_images_is_refused_before_training(train, small, tmp_pat
     assert train(*small(dataset=tmp_path / "flat.npz")).code == 0
 
 
-@pytest.mark.parametrize("changes", [{"hidden": "5"}, {"hidden": "6,5,4"}, {"activation": "tanh"}, {"init": "normal"}])
+@pytest.mark.parametrize(
+    "changes", [{"hidden": "5"}, slow({"hidden": "6,5,4"}), slow({"activation": "tanh"}), slow({"init": "normal"})]
+)
 @pytest.mark.parametrize(
     "more", [{"optimizer": "rmsprop"}, {"distort": 1, "label_smoothing": 0.1, "schedule": "linear"}]
 )
