@@ -30,20 +30,19 @@ class Damaged(Exception):
 
 
 @contextlib.contextmanager
-def locked(path):
-    """Opens a run's folder, or creates it, and keeps other processes out.
+def held(path):
+    """Makes a folder, if need be, and keeps other processes out of it.
 
     The lock is on the folder itself: it needs no file, and ends with its process however that ends.
     A folder that was created here, and nothing was put into, is removed again.
 
-    Yields:
-      `RunDirectory`.
-
     Raises:
-      UserError: it cannot be made, another process is using it, or what it holds is no run.
+      UserError: it cannot be made, or another process is using it.
     """
     path = pathlib.Path(path)
     new = not path.exists()
+    if path.exists() and not path.is_dir():
+        raise UserError(f"--workdir={path}: is not a folder; give one, or a name that is not there yet")
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY)
@@ -56,14 +55,28 @@ def locked(path):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"--workdir={path}: another process is using this run; wait for its end, or give another folder"
+                f"--workdir={path}: another process is using this folder; wait for its end, or give another one"
             ) from None
-        yield RunDirectory(path)
+        yield
     finally:
         if new:
             with contextlib.suppress(OSError):  # not empty
                 path.rmdir()
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Opens a run's folder, or creates it, and keeps other processes out.
+
+    Yields:
+      `RunDirectory`.
+
+    Raises:
+      UserError: it cannot be made, another process is using it, or what it holds is no run.
+    """
+    with held(path):
+        yield RunDirectory(path)
 
 
 def existing(path):
@@ -96,11 +109,15 @@ class RunDirectory:
             raise UserError(
                 f"--workdir={path}: holds files but no config.json, so no run; give an empty or a new folder"
             )
-        self.config, self.results = self._read("config.json"), self._read("results.json")
+        self.config = self._read("config.json", {"settings", "data", "model", "environment"})
+        self.results = self._read("results.json", {"test_cost", "test_accuracy", "epochs"})
 
-    def _read(self, name):
+    def _read(self, name, keys):
         try:
-            return files.read_json(self.path / name)
+            content = files.read_json(self.path / name)
+            if not keys <= content.keys():
+                raise ValueError(f"it lacks {', '.join(sorted(keys - content.keys()))}")
+            return content
         except FileNotFoundError:
             return None
         except UserError:
@@ -123,6 +140,10 @@ class RunDirectory:
                 f"{self.path / 'config.json'} holds no settings ({error}); restore it from a copy"
             ) from None
 
+    def dataset(self, config):
+        """What to load: --dataset, but what `auto` stood for when the run began stays."""
+        return self.config["data"]["name"] if self.config and config.dataset == "auto" else config.dataset
+
     def finished(self, config):
         """Whether the run is done, with no more epochs asked for than it was."""
         return self.results is not None and self.settings().epochs == config.epochs
@@ -143,7 +164,7 @@ class RunDirectory:
     def check_data(self, data):
         """Refuses to continue the run on other data than its own, naming what differs."""
         own = self.config["data"]
-        keys = [key for key in data if key != "name" and data[key] != own.get(key)]  # a file may have moved
+        keys = [key for key in data if data[key] != own.get(key)]
         self._refuse([f"data: {key} {data[key]}, but {own.get(key)} in the run" for key in keys])
 
     def _refuse(self, differing):
@@ -166,7 +187,7 @@ class RunDirectory:
 
     def write_metrics(self, rows):
         """Makes metrics.jsonl these rows, whatever was in it."""
-        files.write(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        files.write(self.path / "metrics.jsonl", "".join(_line(row) for row in rows))
 
     def read_metrics(self):
         """The rows of metrics.jsonl; a last line that was not written wholly is left out."""
@@ -180,7 +201,7 @@ class RunDirectory:
 
     def append_metrics(self, row):
         """Adds the row of one epoch to metrics.jsonl."""
-        files.append(self.path / "metrics.jsonl", json.dumps(row) + "\n")
+        files.append(self.path / "metrics.jsonl", _line(row))
 
     def save(self, checkpoint, manifest):
         """Writes a checkpoint, then removes all but the newest `KEEP`.
@@ -195,7 +216,9 @@ class RunDirectory:
         """
         import tensorflow as tf
 
-        final = self.checkpoints / f"step-{manifest['step']:010d}"
+        final = self._free_name(manifest)
+        if final is None:
+            return
         unfinished = self.checkpoints / f"{files.UNFINISHED}saving"
         try:
             unfinished.mkdir(parents=True)
@@ -205,7 +228,6 @@ class RunDirectory:
             (unfinished / "manifest.json").write_text(files.to_json({**content, "sha256": files.digest(content)}))
             for path in (*unfinished.iterdir(), unfinished):
                 files.flush(path)
-            files.remove(final)
             unfinished.rename(final)
             files.flush(self.checkpoints)
         except (OSError, tf.errors.OpError) as error:
@@ -217,6 +239,23 @@ class RunDirectory:
             ) from None
         for old in self._saved()[KEEP:]:
             files.remove(old)
+
+    def _free_name(self, manifest):
+        """The folder for a checkpoint, or None if it is there already.
+
+        A step may be saved twice, before and after its epoch's evaluation: the second save gets a name of
+        its own, since to replace the first would leave a moment without either.
+        """
+        name, count = f"step-{manifest['step']:010d}", 0
+        final = self.checkpoints / name
+        while final.exists():
+            with contextlib.suppress(Damaged):
+                there = read_manifest(final)
+                if all(there[key] == value for key, value in manifest.items()):
+                    return None
+            count += 1
+            final = self.checkpoints / f"{name}.{count:03d}"
+        return final
 
     def newest(self):
         """The newest checkpoint that is whole; those newer, which are damaged, are told in warnings.
@@ -230,9 +269,10 @@ class RunDirectory:
         warnings = []
         for folder in self._saved():
             try:
-                return folder, read_manifest(folder), warnings
+                manifest = read_manifest(folder)
+                return folder, manifest, [f"{warning}; using {folder.name} instead" for warning in warnings]
             except Damaged as error:
-                warnings.append(f"{folder} is damaged ({error}); continuing from the checkpoint before it")
+                warnings.append(f"{folder} is damaged ({error})")
         if warnings or (self.path / "metrics.jsonl").exists():
             reason = "; ".join(warnings) or f"{self.checkpoints} is empty"
             raise UserError(
@@ -252,7 +292,11 @@ class RunDirectory:
     def _saved(self):
         """Folders of checkpoints, newest first."""
         names = os.listdir(self.checkpoints) if self.checkpoints.exists() else []
-        return [self.checkpoints / name for name in sorted(names, reverse=True) if re.fullmatch(r"step-\d{10,}", name)]
+        return [
+            self.checkpoints / name
+            for name in sorted(names, reverse=True)
+            if re.fullmatch(r"step-\d{10}(\.\d{3})?", name)
+        ]
 
 
 def read_manifest(folder):
@@ -269,7 +313,7 @@ def read_manifest(folder):
         for name, described in manifest["files"].items():
             if files.describe(folder / name) != described:
                 raise Damaged(f"{name} is not what was written")
-        if not folder.name.endswith(f"-{manifest['step']:010d}"):
+        if not folder.name.startswith(f"step-{manifest['step']:010d}"):
             raise Damaged(f"its manifest is of step {manifest['step']}")
     except UserError:
         raise
@@ -297,3 +341,7 @@ def restore(folder, manifest, checkpoint, variables):
                 "run; it is not this run's checkpoint"
             )
     checkpoint.read(str(folder / "state")).assert_consumed()
+
+
+def _line(row):
+    return json.dumps(row, allow_nan=False) + "\n"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 
 from absl import flags
 
@@ -103,7 +104,11 @@ class Config:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not field.metadata["accepts"](value):
+            try:
+                accepted = field.metadata["accepts"](value)
+            except TypeError:  # "256" where (256,) is meant
+                accepted = False
+            if not accepted:
                 raise UserError(f"--{field.name}={_words(value)}: must be {field.metadata['allowed']}")
         if self.patience and not self.validation_size:
             raise UserError(
@@ -159,7 +164,10 @@ def define_flags(flag_values, only=None):
 def from_flags(flag_values, **settings):
     """The settings that the flags give, with `settings` in place of those that were left out."""
     names = [field.name for field in dataclasses.fields(Config) if field.name not in settings]
-    return Config(**{name: flag_values[name].value for name in names}, **settings)
+    given = {name: flag_values[name].value for name in names}
+    if given["dataset"].endswith(".npz"):
+        given["dataset"] = os.path.abspath(given["dataset"])  # so that it is found from any folder
+    return Config(**given, **settings)
 
 
 def read_setting(name, words):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 
@@ -23,20 +24,26 @@ def enter(main, doc, define_flags, argv=None, takes_words=False):
     Returns:
       `main`'s exit code, 0 after `--help`, 1 after a user's mistake.
     """
+    if sys.stderr is None:  # it was closed; the file opened now gets its number
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     values = flags.FlagValues()
     define_flags(values)
     flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values)
     try:
         words = values(sys.argv if argv is None else argv)
         if values["help"].value:
-            print(doc.strip(), "\n\nflags (also from a file, --flagfile=FILE):\n" + values.get_help(), sep="")
+            print(f"{doc.strip()}\n\nflags (also from a file, --flagfile=FILE):\n")
+            # absl heads each module's flags with its name.
+            print(re.sub(r"^\S.*:\n", "", values.get_help(include_special_flags=False), flags=re.MULTILINE))
             return 0
         if takes_words:
             return main(values, words[1:])
         if words[1:]:
             raise UserError(f"{' '.join(words[1:])}: not a flag; give settings as --name=value (--help lists them)")
         return main(values)
-    except (flags.Error, UserError, OSError) as error:
+    except flags.Error as error:
+        return fail(f"{str(error).removeprefix('ERROR:: ')}; --help lists the flags and their values")
+    except (UserError, OSError) as error:
         return fail(error)
 
 

@@ -19,7 +19,7 @@ def define_flags(values):
     """Defines the flags of this command."""
     flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
     flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which images.", flag_values=values)
-    flags.DEFINE_string("data_dir", "", "Where tensorflow-datasets keeps its data now.", flag_values=values)
+    flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
     flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
 
 
@@ -30,6 +30,8 @@ def main(values):
     from mlp_tf import trained
 
     run = trained.load(workdir)
+    for warning in run.warnings:
+        door.warn(warning)
     splits = trained.splits(run, values["data_dir"].value)
     split = getattr(splits, values["split"].value)
     if not len(split.labels):

@@ -33,7 +33,7 @@ def define_flags(values):
     """Defines the flags of this command."""
     flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
     flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; must not exist yet.", flag_values=values)
-    flags.DEFINE_string("data_dir", "", "Where tensorflow-datasets keeps its data now.", flag_values=values)
+    flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
 
 
 def main(values):
@@ -47,9 +47,15 @@ def main(values):
     from mlp_tf import trained
 
     run = trained.load(workdir)
+    for warning in run.warnings:
+        door.warn(warning)
     test = trained.splits(run, values["data_dir"].value).test
-    export_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent) as folder:
+    try:
+        export_dir.parent.mkdir(parents=True, exist_ok=True)
+        holder = tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent)
+    except OSError as error:
+        raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
+    with holder as folder:
         unfinished = pathlib.Path(folder) / "model"
         module = trained.servable(run)
         tf.saved_model.save(module, str(unfinished), signatures={"serving_default": module.serve})

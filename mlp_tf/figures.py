@@ -10,16 +10,27 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
+from mlp_tf import UserError
+
 DOTS_PER_INCH = 100
 # Okabe and Ito (2008), and line styles, so that no curve depends on colour alone.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 
 def save(figure, path):
-    """Writes a figure as PNG, replacing the file at once; returns the path."""
+    """Writes a figure as PNG, replacing the file at once; returns the path.
+
+    Raises:
+      UserError: it cannot be written.
+    """
     unfinished = path.with_name(f".mlp_tf-{path.name}")
-    figure.savefig(unfinished, dpi=DOTS_PER_INCH, format="png")
-    unfinished.rename(path)
+    try:
+        figure.savefig(unfinished, dpi=DOTS_PER_INCH, format="png")
+        unfinished.rename(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}; make room or access, or use another folder"
+        ) from None
     return path
 
 
@@ -31,9 +42,12 @@ def image_grid(images, captions, title, columns=10):
     """Grey or colour images in a grid, each under its caption.
 
     Args:
-      images: uint8 `[N, H, W]` or `[N, H, W, 3]`.
+      images: uint8 `[N, H, W]` or `[N, H, W, C]`; where C is not 3 or 4, the mean over the channels is shown.
       captions: N short texts.
     """
+    images = np.asarray(images)
+    if images.ndim == 4 and images.shape[3] not in (3, 4):
+        images = images.mean(axis=3)
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     lines = max(caption.count("\n") + 1 for caption in captions)

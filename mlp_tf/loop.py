@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mlp_tf.config import Config
 from mlp_tf.data import Split, distort, epoch_order
 from mlp_tf.model import init_params, normalize, perceptron, two_layer_perceptron
 
@@ -48,9 +47,13 @@ class Progress(NamedTuple):
 
 def model_function(config):
     """The function (x, weights, biases) -> logits that the settings describe."""
-    if len(config.hidden) == 2 and config.activation == "relu":
+    return _model(len(config.hidden), config.activation)
+
+
+def _model(hidden_layers, activation):
+    if hidden_layers == 2 and activation == "relu":
         return two_layer_perceptron
-    return lambda x, weights, biases: perceptron(x, weights, biases, ACTIVATIONS[config.activation])
+    return lambda x, weights, biases: perceptron(x, weights, biases, ACTIVATIONS[activation])
 
 
 def cross_entropy(logits, labels, label_smoothing=0.0):
@@ -224,14 +227,14 @@ def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambd
     for start in range(0, len(split.labels), batch_size):
         before_batch()
         part = Split(*(tf.constant(array[start : start + batch_size]) for array in split))
-        batch_cost, batch_correct = _evaluate_batch(part, weights, biases, config)
+        batch_cost, batch_correct = _evaluate_batch(part, weights, biases, config.activation)
         cost, correct = cost + float(batch_cost), correct + int(batch_correct)
     return cost / len(split.labels), correct / len(split.labels)
 
 
-@tf.function(autograph=False, reduce_retracing=True)
-def _evaluate_batch(part, weights, biases, config: Config):
-    logits = model_function(config)(normalize(part.images), weights, biases)  # [B, classes]
+@tf.function(autograph=False)
+def _evaluate_batch(part, weights, biases, activation):
+    logits = _model(len(weights) - 1, activation)(normalize(part.images), weights, biases)  # [B, classes]
     cost = tf.reduce_sum(tf.cast(cross_entropy(logits, part.labels), tf.float64))
     hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), part.labels)
     return cost, tf.math.count_nonzero(hits)

@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter, ImageOps
 from mlp_tf import UserError
 
 MOST_PIXELS = 50_000_000
+LONGEST = 200  # pixels a side that strokes are measured and thickened at
 BOX_SHARE = 20 / 28
 INK = 0.2  # of the contrast: what is fainter than this is paper
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
@@ -31,7 +32,7 @@ def read(path, height, width):
       UserError: a file that is no picture, or shows nothing.
     """
     ink = _ink(path, _grey(path))
-    return _place(_thicken(_crop(ink), height, width), height, width)
+    return _place(_thicken(_shrink(_crop(ink))), height, width)
 
 
 def _grey(path):
@@ -43,10 +44,16 @@ def _grey(path):
                     f"{path}: {picture.width} x {picture.height} pixels; must be at most {MOST_PIXELS:,} in all; scale "
                     "it down"
                 )
-            picture = ImageOps.exif_transpose(picture).convert("RGBA")
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would cut off
+                values = np.asarray(picture, np.float64)
+                picture = Image.fromarray(np.uint8(255 * np.clip(values / max(values.max(), 1e-9), 0, 1)))
+            picture = picture.convert("RGBA")
     except UserError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: too large; must be at most {MOST_PIXELS:,} pixels in all; scale it down") from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "not a picture that can be read"
         raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP or GIF file") from None
     grey = np.asarray(picture.convert("L"), np.float32) / 255
@@ -72,17 +79,20 @@ def _crop(ink):
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _thicken(ink, height, width):
+def _shrink(ink):
+    """At most `LONGEST` pixels a side, each the most ink of its block, so that thin strokes do not fade."""
+    block = math.ceil(max(ink.shape) / LONGEST)
+    padded = np.pad(ink, [(0, -side % block) for side in ink.shape])
+    return padded.reshape(padded.shape[0] // block, block, -1, block).max(axis=(1, 3))
+
+
+def _thicken(ink):
     """Widens thin strokes, which would fade when a large picture is scaled down."""
-    scale = max(ink.shape[0] / height, ink.shape[1] / width) / BOX_SHARE
-    solid = ink > 0.5
-    edges = (
-        solid.sum()
-        - (solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]).sum()
-    )
-    stroke = 2 * solid.sum() / max(edges, 1)  # a stroke's area over half its outline
+    solid = np.pad(ink > 0.5, 1)
+    inner = solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
+    stroke = 2 * solid.sum() / max(solid.sum() - inner.sum(), 1)  # a stroke's area over half its outline
     grow = math.floor((THINNEST * max(ink.shape) - stroke) / 2)
-    if scale < 1.5 or grow < 1:
+    if grow < 1:
         return ink
     padded = Image.fromarray(np.uint8(255 * np.pad(ink, grow)))
     return np.asarray(padded.filter(ImageFilter.MaxFilter(2 * grow + 1)), np.float32) / 255

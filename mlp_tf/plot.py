@@ -17,14 +17,16 @@ from mlp_tf import UserError, checkpoint, door
 def define_flags(values):
     """Defines the flags of this command."""
     flags.DEFINE_multi_string("workdir", None, "A run's folder; repeat it to compare runs.", flag_values=values)
-    flags.DEFINE_string("out", "", "Folder for the pictures; empty: the first run's own.", flag_values=values)
+    flags.DEFINE_string("out", "", "Folder for the pictures; empty: the run's own.", flag_values=values)
     flags.DEFINE_boolean("weights", True, "Draw weights.png too (imports TensorFlow).", flag_values=values)
 
 
 def main(values):
     """Draws the runs that the flags name; returns the exit code."""
     workdirs = door.required(values, "workdir")
-    runs = [checkpoint.existing(path) for path in workdirs]
+    runs = [checkpoint.existing(path) for path in dict.fromkeys(pathlib.Path(path) for path in workdirs)]
+    if len(runs) > 1 and not values["out"].value:
+        raise UserError("several runs in one picture: say where it goes with --out=FOLDER")
     out = pathlib.Path(values["out"].value or workdirs[0])
     if not out.is_dir():
         raise UserError(f"--out={out}: no such folder; make it first")
@@ -57,6 +59,8 @@ def _draw_weights(run, out):
     from mlp_tf import figures, trained
 
     result = trained.load(run.path)
+    for warning in result.warnings:
+        door.warn(warning)
     first = result.weights["h1"]
     title = f"First layer of {result.title}: weights of {min(64, first.shape[1])} of {first.shape[1]} hidden units"
     print(f"Picture: {figures.save(figures.first_layer(first, shape, title), out / 'weights.png')}", flush=True)

@@ -43,7 +43,10 @@ def main(values, paths):
 
     from mlp_tf import trained
 
-    probabilities = trained.probabilities(trained.load(workdir), np.stack(images))
+    run = trained.load(workdir)
+    for warning in run.warnings:
+        door.warn(warning)
+    probabilities = trained.probabilities(run, np.stack(images))
     for path, row in zip(read, probabilities, strict=True):
         print(_line(path, row, values["json"].value), flush=True)
     if values["show"].value:
@@ -68,7 +71,8 @@ def _read(paths, shape):
 def _draw(paths, images, probabilities):
     from mlp_tf import figures
 
-    names = [pathlib.Path(path).name[-16:] for path in paths]
+    names = [pathlib.Path(path).name for path in paths]
+    names = [name if len(name) <= 20 else f"{name[:9]}...{name[-8:]}" for name in names]
     captions = [f"{n}\n{row.argmax()} ({100 * row.max():.1f} %)" for n, row in zip(names, probabilities, strict=True)]
     grid = figures.image_grid(images, captions, "What the network sees, and what it says", columns=5)
     return figures.save(grid, pathlib.Path("predictions.png"))

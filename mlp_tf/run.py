@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 import os
+import pathlib
 import platform
 import time
 from typing import NamedTuple
@@ -35,6 +36,7 @@ class Run(NamedTuple):
     history: list  # the rows of the epochs so far, as in metrics.jsonl
     progress: loop.Progress
     train_steps: tf.types.experimental.PolymorphicFunction
+    environment: dict  # versions and machine of this process
     warnings: list
 
 
@@ -60,11 +62,13 @@ def start(config, directory, splits):
         folder, manifest, damaged = directory.newest()
         warnings = damaged + _check_resumable(config, directory, manifest, described)
 
+    _check_memory(config, described["model"]["parameters"])
     sizes, steps = described["model"]["sizes"], len(splits.train.labels) // config.batch_size
     state = loop.new_state(config, sizes, config.epochs * steps)
     best = tf.nest.map_structure(lambda v: tf.Variable(v, name=f"best/{v.name[:-2]}"), parameters(state))
     train_steps = loop.build_train_steps(state, config, splits.train)
-    run = Run(config, directory, splits, state, best, [], loop.Progress(0, 0, steps), train_steps, warnings)
+    beginning, environment = loop.Progress(0, 0, steps), described["environment"]
+    run = Run(config, directory, splits, state, best, [], beginning, train_steps, environment, warnings)
     if manifest is not None:
         checkpoint.restore(folder, manifest, *_variables(run))
         run = run._replace(history=manifest["history"], progress=loop.Progress(**manifest["progress"]))
@@ -102,10 +106,18 @@ def describe(config, splits):
             "python": platform.python_version(),
             "tensorflow": tf.__version__,
             "numpy": np.__version__,
-            "machine": platform.platform(),
-            "threads": tf.config.threading.get_intra_op_parallelism_threads() or _cores(),
+            "processor": _processor(),
+            "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores(),
         },
     }
+
+
+def _processor():
+    try:
+        [model, *_] = [line for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+        return f"{platform.machine()}, {model.partition(': ')[2]}"
+    except (OSError, ValueError):
+        return f"{platform.machine()}, {platform.processor()}"
 
 
 def _cores():
@@ -149,11 +161,12 @@ def train(run, asked_to_stop):
                 yield progress, row
                 if row and _stopped_early(run):
                     break
+        save(run)
+        results = _results(run, asked_to_stop)
     except (Stopped, GeneratorExit):
         save(run)
         raise
-    save(run)
-    run.directory.write_results(_results(run, asked_to_stop))
+    run.directory.write_results(results)
     _stop_if_asked(asked_to_stop)
 
 
@@ -170,7 +183,7 @@ def save(run):
         "progress": run.progress._asdict(),
         "history": run.history,
         "variables": variables,
-        "environment": run.directory.config["environment"],
+        "environment": run.environment,
     }
     run.directory.save(saved, manifest)
 
@@ -187,6 +200,16 @@ def _check_fits(config, splits):
         raise UserError(
             f"--distort={config.distort}: needs images of height x width, and those of {splits.name} have shape "
             f"{splits.image_shape}; give --distort=0"
+        )
+
+
+def _check_memory(config, parameters):
+    # Parameters, gradients, Adam's two slots and the best epoch, in float32.
+    needed, there = 5 * 4 * parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UserError(
+            f"--hidden={','.join(map(str, config.hidden))}: {parameters:,} parameters need {needed / 2**30:,.0f} GiB, "
+            f"and this machine has {there / 2**30:,.0f}; give fewer units"
         )
 
 
@@ -209,13 +232,9 @@ def _end_epoch(run, asked_to_stop):
     """Evaluates the epoch that ended: the run after it, and its row."""
     progress, config = run.progress, run.config
 
-    def measure(split):
-        result = parameters(run.state).values()
-        return loop.evaluate(*result, config, split, before_batch=lambda: _stop_if_asked(asked_to_stop))
-
     val_cost = val_accuracy = None
     if len(run.splits.validation.labels):
-        val_cost, val_accuracy = measure(run.splits.validation)
+        val_cost, val_accuracy = _measure(run, parameters(run.state), "validation", asked_to_stop)
         if all(val_cost < row["val_cost"] for row in run.history):
             tf.nest.map_structure(lambda best, now: best.assign(now), run.best, parameters(run.state))
     taken = int(run.state.step.numpy())
@@ -228,9 +247,27 @@ def _end_epoch(run, asked_to_stop):
         "seconds": progress.seconds,
     }
     if config.tensorboard:
-        row["train_accuracy"] = measure(run.splits.train)[1]
+        row["train_accuracy"] = _measure(run, parameters(run.state), "train", asked_to_stop)[1]
     run.directory.append_metrics(row)
     return run._replace(history=[*run.history, row], progress=loop.Progress(progress.epoch + 1, 0, progress.steps)), row
+
+
+def _measure(run, result, split, asked_to_stop):
+    """(cost, accuracy) of weights and biases on a split.
+
+    Raises:
+      loop.Diverged: the cost is not finite, though that of training may have been.
+    """
+    cost, accuracy = loop.evaluate(
+        *result.values(), run.config, getattr(run.splits, split), before_batch=lambda: _stop_if_asked(asked_to_stop)
+    )
+    if not math.isfinite(cost):
+        raise loop.Diverged(
+            f"{split} cost is not finite after epoch {run.progress.epoch + (split != 'test')}, at step "
+            f"{int(run.state.step.numpy())} of the run, with learning rate {run.config.learning_rate:g}; try a lower "
+            "--learning_rate"
+        )
+    return cost, accuracy
 
 
 def _stopped_early(run):
@@ -241,12 +278,7 @@ def _stopped_early(run):
 
 def _results(run, asked_to_stop):
     result = run.best if run.config.patience else parameters(run.state)
-    test_cost, test_accuracy = loop.evaluate(
-        *result.values(),
-        run.config,
-        run.splits.test,
-        before_batch=lambda: _stop_if_asked(asked_to_stop),
-    )
+    test_cost, test_accuracy = _measure(run, result, "test", asked_to_stop)
     seconds = sum(row["seconds"] for row in run.history)
     examples = len(run.history) * run.progress.steps * run.config.batch_size
     return {

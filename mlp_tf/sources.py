@@ -7,6 +7,7 @@ unchecked but for what only the reader can know; `data.load` checks and splits t
 import contextlib
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -55,8 +56,8 @@ def npz(path):
         raise UserError(f"{path}: {error.args[0]}; it must hold the arrays {', '.join(keys)}") from None
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
-            f"{path}: not an .npz file of plain arrays ({error}); write it with numpy.savez(FILE, x_train=..., ...), "
-            "without Python objects in it"
+            f"{path}: not an .npz file of plain arrays ({type(error).__name__}); write it with numpy.savez(FILE, "
+            "x_train=..., y_train=..., x_test=..., y_test=...), without Python objects in it"
         ) from None
     return (x_train, y_train), (x_test, y_test), _count_classes(path, y_train)
 
@@ -85,6 +86,11 @@ def prepared(name, data_dir=""):
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
         _download(builder, name)
+    if not {"train", "test"} <= set(builder.info.splits):
+        raise UserError(
+            f"--dataset={name}: has the splits {', '.join(builder.info.splits)}; it must have train and test; save it "
+            "as an .npz file with both"
+        )
     try:
         return _read(builder, "train"), _read(builder, "test"), builder.info.features["label"].num_classes
     except (tf.errors.OpError, ValueError, KeyError) as error:
@@ -105,6 +111,11 @@ def _builder(name, data_dir):
             f"--dataset={name}: {_first_line(error)} Give auto, mnist_sample, a FILE.npz, or an image-classification "
             "set of tensorflow-datasets, such as mnist, fashion_mnist or kmnist"
         ) from None
+    if usable and None in builder.info.features["image"].shape:
+        raise UserError(
+            f"--dataset={name}: its images are of different sizes, {builder.info.features['image'].shape}; give a "
+            "set of one size, such as mnist, fashion_mnist, kmnist or cifar10"
+        )
     if not usable:
         raise UserError(
             f"--dataset={name}: has no supervised (image, label) pairs; give an image-classification set, such as "
@@ -156,8 +167,9 @@ def _unreachable(builder):
     probes = [threading.Thread(target=_probe, args=(*item, reasons), daemon=True) for item in urls.items()]
     for probe in probes:
         probe.start()
+    deadline = time.monotonic() + PROBE_SECONDS
     for probe in probes:
-        probe.join(PROBE_SECONDS)  # looking up a name has no time-out of its own
+        probe.join(max(0.0, deadline - time.monotonic()))  # looking up a name has no time-out of its own
     return "; ".join(f"{host}: {reason}" for host, reason in reasons.items() if reason)
 
 

@@ -51,8 +51,8 @@ def main(values):
     from mlp_tf import data
 
     first = settings[networks[0]][0]
-    with door.stopping("to go on: the same command again") as stop:
-        splits = data.load(first.dataset, first.data_dir, first.validation_size)
+    with door.stopping("to go on: the same command again") as stop, checkpoint.held(workdir):
+        splits = data.load(_dataset(first), first.data_dir, first.validation_size)
         door.warn(splits.warning)
         return _sweep(settings, splits, workdir, stop)
 
@@ -79,6 +79,13 @@ def _sweep(settings, splits, workdir, stop):
     return 0 if len(done) == len(rows) else 1
 
 
+def _dataset(first):
+    """What to load: what `auto` stood for when the sweep began stays."""
+    if (pathlib.Path(first.workdir) / "config.json").exists():
+        return checkpoint.existing(first.workdir).dataset(first)
+    return first.dataset
+
+
 def _train(settings, splits, stop):
     """Trains one run, or finds it finished: its results, with the accuracy on the training split."""
     from mlp_tf import loop, run, trained
@@ -87,12 +94,13 @@ def _train(settings, splits, stop):
         directory.check_settings(settings)
         if not directory.finished(settings):
             a_run = run.start(settings, directory, splits)
+            for warning in a_run.warnings:
+                door.warn(warning)
             stop.saves = True
             with contextlib.closing(run.train(a_run, stop.asked)) as chunks:
                 for _ in chunks:
                     pass
-        elif stop.asked():
-            raise run.Stopped
+            stop.saves = False
         result = trained.load(settings.workdir)
         accuracy = loop.evaluate(result.weights, result.biases, settings, splits.train)[1]
         return {**directory.results, "train_accuracy": accuracy, **directory.config["model"], "settings": settings}

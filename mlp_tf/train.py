@@ -35,7 +35,7 @@ def main(values):
 def _train(settings, directory, stop):
     from mlp_tf import data, loop, run
 
-    splits = data.load(settings.dataset, settings.data_dir, settings.validation_size)
+    splits = data.load(directory.dataset(settings), settings.data_dir, settings.validation_size)
     door.warn(splits.warning)
     a_run = run.start(settings, directory, splits)
     for warning in a_run.warnings:

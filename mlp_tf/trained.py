@@ -22,24 +22,32 @@ class Trained(NamedTuple):
     epochs: int
     weights: dict
     biases: dict
+    warnings: list
 
     @property
     def title(self):
         """The run in a few words."""
         sizes = "-".join(map(str, self.described["model"]["sizes"]))
-        return f"{self.path.name}: {sizes}, {self.described['data']['name']}, {self.epochs} epochs"
+        name = pathlib.Path(self.described["data"]["name"]).name
+        return f"{self.path.resolve().name}: {sizes}, {name}, {self.epochs} of {self.config.epochs} epochs"
 
 
 def load(workdir):
     """Reads the result of a run from its folder; the folder stays as it is.
 
     Raises:
-      UserError: no run there, or none of its checkpoints is whole.
+      UserError: no run there, none of its checkpoints is whole, or not the one that its results are of.
     """
     directory = checkpoint.existing(workdir)
-    folder, manifest, _ = directory.newest()
+    folder, manifest, warnings = directory.newest()
     if folder is None:
         raise UserError(f"--workdir={workdir}: the run has not saved anything yet; train it first")
+    epochs = len(manifest["history"])
+    if directory.results is not None and directory.results["epochs"] != epochs:
+        raise UserError(
+            f"--workdir={workdir}: its results are of {directory.results['epochs']} epochs, but the newest whole "
+            f"checkpoint has {epochs} ({'; '.join(warnings)}); restore checkpoints/ from a copy, or train the run again"
+        )
     config, reader = directory.settings(), tf.train.load_checkpoint(str(folder / "state"))
     prefix = "best/" if config.patience else ""
 
@@ -49,7 +57,7 @@ def load(workdir):
         return {name.split("/")[-1]: reader.get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE") for name in names}
 
     described = directory.config
-    return Trained(directory.path, config, described, len(manifest["history"]), read("weights"), read("biases"))
+    return Trained(directory.path, config, described, epochs, read("weights"), read("biases"), warnings)
 
 
 def splits(trained, data_dir=""):
@@ -58,8 +66,10 @@ def splits(trained, data_dir=""):
     Raises:
       UserError: it cannot be had, or is not the same any more.
     """
-    config = trained.config
-    loaded = data.load(trained.described["data"]["name"], data_dir or config.data_dir, config.validation_size)
+    config, name = trained.config, trained.described["data"]["name"]
+    if name.endswith(".npz") and data_dir:
+        name = str(pathlib.Path(data_dir) / pathlib.Path(name).name)
+    loaded = data.load(name, data_dir or config.data_dir, config.validation_size)
     if loaded.fingerprint() != trained.described["data"]["sha256"]:
         raise UserError(
             f"--workdir={trained.path}: {loaded.name} is not the data that the run was trained on (its SHA-256 "

@@ -17,13 +17,18 @@ FILES = ["manifest.json", "state.index", "state.data-00000-of-00001"]
 DAMAGED = "is damaged"
 
 
+def saved(folder):
+    """Names of the checkpoints in a run's folder, oldest first."""
+    return sorted(name for name in os.listdir(folder / "checkpoints") if re.fullmatch(r"step-\d{10}(\.\d{3})?", name))
+
+
 def steps(folder):
     """Steps of the checkpoints in a run's folder, oldest first."""
-    return sorted(int(name[5:]) for name in os.listdir(folder / "checkpoints") if re.fullmatch(r"step-\d{10}", name))
+    return [int(name[5:15]) for name in saved(folder)]
 
 
 def newest(folder):
-    return folder / "checkpoints" / f"step-{steps(folder)[-1]:010d}"
+    return folder / "checkpoints" / saved(folder)[-1]
 
 
 def tensors(folder):
@@ -297,6 +302,48 @@ def test_only_this_packages_own_leftovers_are_removed(live, config, stopped):
         assert (stopped / name).read_text() == "mine"
 
 
+def test_a_step_saved_twice_is_never_without_a_checkpoint(live, config, whole, tmp_path):
+    live(config, tmp_path / "run", at(20))  # stopped in the evaluation: step 20, no row yet
+    first = contents(tmp_path / "run/checkpoints")
+    live(config, tmp_path / "run", rows_written(1))  # stopped after it: step 20 again, with the row
+    assert saved(tmp_path / "run") == ["step-0000000000", "step-0000000020", "step-0000000020.001"]
+    now = contents(tmp_path / "run/checkpoints")
+    assert {name: now[name] for name in first} == first
+    shutil.rmtree(tmp_path / "run/checkpoints/step-0000000020.001")  # killed before the second one's rename
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_state_that_is_saved_already_is_not_saved_again(live, config, tmp_path):
+    live(config, tmp_path / "run", at(20))
+    before = contents(tmp_path / "run/checkpoints")
+    live(config, tmp_path / "run", at(20))
+    assert contents(tmp_path / "run/checkpoints") == before
+
+
+def test_the_manifest_tells_the_machine_that_saved_it_not_the_one_that_began(live, config, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    live(config, tmp_path / "run", at(5))
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    [warning] = live(config, tmp_path / "run", at(9))
+    assert "threads was 1, is" in warning
+    assert live(config, tmp_path / "run", at(12)) == []
+
+
+def test_auto_stays_what_it_stood_for_when_the_run_began(train, small, tmp_path, monkeypatch):
+    from mlp_tf import sources
+
+    flags = small(dataset="auto", batch_size=100, epochs=1)
+    monkeypatch.setattr(
+        sources, "prepared", lambda *arguments: (_ for _ in ()).throw(sources.Unavailable("no network"))
+    )
+    assert "NOT COMPARABLE" in train(*flags).err
+    monkeypatch.undo()
+    outcome = train(*small(dataset="auto", batch_size=100, epochs=2))
+    assert outcome.code == 0
+    assert "Dataset: mnist_sample" in outcome.out
+
+
 @pytest.mark.parametrize("torn", ["", '{"epoch": 2, "co', "garbage\n", '{"epoch": 2}\n{"epoch": 3}\n{"epo'])
 def test_metrics_are_mended_from_the_checkpoint_at_resume(live, config, stopped, whole, torn):
     with open(stopped / "metrics.jsonl", "a") as file:
@@ -347,7 +394,7 @@ def test_a_newer_format_is_refused(train, small, tmp_path, file):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("garbage", ["", "{", "[]", "\0\1", '{"format": 1}', '{"settings": {"hidden": 3}}'])
+@pytest.mark.parametrize("garbage", ["", "{", "[]", "\0\1", "{}", '{"format": 1}', '{"settings": {"hidden": 3}}'])
 def test_a_garbage_config_is_refused(train, small, tmp_path, garbage):
     train(*small())
     (tmp_path / "run/config.json").write_text(garbage)
@@ -379,6 +426,32 @@ def test_another_environment_is_warned_of(live, config, stopped):
     assert re.search(r"not bit for bit: threads was 64, is \d+", warning)
 
 
+@pytest.mark.parametrize("file", ["config.json", "results.json"])
+def test_a_file_without_its_keys_is_named_with_them(train, small, tmp_path, file):
+    train(*small())
+    content = json.loads((tmp_path / "run" / file).read_text())
+    gone = "data" if file == "config.json" else "epochs"
+    del content[gone]
+    (tmp_path / "run" / file).write_text(json.dumps(content))
+    outcome = train(*small())
+    assert outcome.code == 1
+    assert f"{file}: not a file of a run (it lacks {gone})" in outcome.error
+
+
+@pytest.mark.parametrize("validation_size", [0, 40])
+def test_a_cost_that_only_evaluation_finds_not_finite_is_divergence_too(train, small, tmp_path, validation_size):
+    """One step of SGD with an enormous rate: finite parameters, whose logits overflow."""
+    outcome = train(
+        *small(optimizer="sgd", learning_rate=1e20, epochs=1, batch_size=200, validation_size=validation_size)
+    )
+    assert outcome.code == 3
+    assert re.search(r"(validation|test) cost is not finite after epoch 1", outcome.error)
+    rows = (tmp_path / "run/metrics.jsonl").read_text()
+    assert "NaN" not in rows
+    assert "Infinity" not in rows
+    assert not (tmp_path / "run/results.json").exists()
+
+
 def test_no_checkpoint_is_written_of_a_state_that_is_not_finite(live, config, tmp_path):
     config = Config(**{**config.to_json(), "hidden": (8, 4), "optimizer": "sgd", "learning_rate": 1e30})
     with pytest.raises(loop.Diverged):
@@ -401,7 +474,10 @@ def test_a_caller_that_leaves_the_loop_finds_its_state_saved(live, config, whole
 
 def test_a_second_process_is_kept_out(tmp_path):
     with checkpoint.locked(tmp_path / "run"):
-        with pytest.raises(UserError, match="another process is using this run"), checkpoint.locked(tmp_path / "run"):
+        with (
+            pytest.raises(UserError, match="another process is using this folder"),
+            checkpoint.locked(tmp_path / "run"),
+        ):
             pass
         assert (tmp_path / "run").exists()
     assert not (tmp_path / "run").exists()  # made here, and left empty

@@ -150,7 +150,7 @@ def put(name, make):
         (spoil("y_test", 5, 3), r"y_test\[5\] is 3; labels must be 0 to 2"),
         (spoil("y_train", 7, 4_000_000), "y_train goes up to 4000000 but has no label 3"),
         (put("y_train", np.zeros_like), "y_train holds one class only"),
-        (put("x_train", lambda x: x.astype(object)), r"not an \.npz file of plain arrays .*allow_pickle"),
+        (put("x_train", lambda x: x.astype(object)), r"not an \.npz file of plain arrays \(ValueError\)"),
         (put("x_train", lambda x: x[:0]), r"x_train has shape \(0, 8, 8\)"),
         (put("x_test", lambda x: x[:, :7]), r"images of \(8, 8\) in x_train, \(7, 8\) in x_test"),
         (put("x_train", lambda x: x[:, 0, 0]), r"x_train has shape \(240,\); must be"),

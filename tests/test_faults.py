@@ -16,7 +16,7 @@ import sys
 import time
 
 import pytest
-from conftest import command, make_arrays, start
+from conftest import command, make_arrays, needs_mnist, prepared_mnist, start
 from test_checkpoint import assert_same_run, contents, newest, steps
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ PHASES = {
     "evaluation": ("loop", "evaluate"),
     "saving": ("run", "save"),
 }
-# Runs the command with one function announcing itself on stderr, then taking at least a second longer.
+# Runs the command with one function announcing itself on stderr, then taking 0.3 s longer.
 ANNOUNCE = """
 import importlib, sys, time
 from mlp_tf import config, door, train
@@ -78,6 +78,17 @@ def test_a_signal_ends_every_phase_within_2_s_as_documented_and_resumes(small, r
     assert_same_run(tmp_path / "run", reference)
 
 
+@needs_mnist
+@pytest.mark.parametrize("delay", [0.5, 2.0, 3.0, 3.5, 4.0, 4.5, 5.5, 7.0])
+def test_the_default_job_answers_a_signal_within_2_s_whatever_it_is_doing(tmp_path, delay):
+    process = start("mlp_tf.train", f"--data_dir={prepared_mnist()}", f"--workdir={tmp_path / 'run'}")
+    time.sleep(delay)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=2)
+    assert process.returncode == 143
+    assert "to go on: python -m mlp_tf.train" in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_tensorflow_is_imported_is_answered_too(small, number):
     process = start("mlp_tf.train", *small())
@@ -111,7 +122,7 @@ def test_a_second_process_is_refused_within_5_s_and_changes_nothing(small, refer
         second = command("mlp_tf.train", *flags)
         assert time.monotonic() - begin < 5
         assert second.code == 1
-        assert "another process is using this run" in second.error
+        assert "another process is using this folder" in second.error
     finally:
         first.kill()
         first.communicate()
@@ -134,10 +145,16 @@ def kill_inside_save(process, folder):
     return saving(folder)
 
 
+def position(folder):
+    """Steps of a run's newest checkpoint, -1 before there is one."""
+    return max(steps(folder), default=-1) if (folder / "checkpoints").exists() else -1
+
+
 def kill_many_times(folder, flags, kills):
-    """Kills runs until `kills` were killed: (kills inside a save, finished folders)."""
+    """Kills runs until `kills` were killed: (kills inside a save, finished folders); none may lose ground."""
     inside, count, finished = 0, 0, [folder / "0"]
     while count < kills:
+        before = position(finished[-1])
         process = start("mlp_tf.train", *flags(finished[-1]), stdout=subprocess.DEVNULL)  # a full pipe would hold it
         if inside * 2 <= count:
             inside += kill_inside_save(process, finished[-1])
@@ -146,6 +163,7 @@ def kill_many_times(folder, flags, kills):
                 process.communicate(timeout=2 + 4 * random.random())
             process.kill()
             process.communicate()
+        assert position(finished[-1]) >= before
         if process.returncode == 0:
             finished.append(folder / str(len(finished)))
         else:

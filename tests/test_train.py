@@ -130,10 +130,11 @@ def test_divergence_exits_3_names_epoch_step_and_rate_and_keeps_the_last_good_ch
         ({"patience": 2, "validation_size": 0}, "--patience=2 with --validation_size=0: patience watches"),
         ({"dataset": "nosuch"}, "--dataset=nosuch: Dataset nosuch not found. Give auto, mnist_sample, a FILE.npz"),
         ({"dataset": "imdb_reviews"}, "--dataset=imdb_reviews: has no supervised (image, label) pairs"),
-        ({"dataset": "nosuch.npz"}, "--dataset=nosuch.npz: No such file or directory; give an .npz file"),
+        ({"dataset": "nosuch.npz"}, "nosuch.npz: No such file or directory; give an .npz file"),
         ({"workdir": "/proc/run"}, "--workdir=/proc/run: No such file or directory; give a folder that can be written"),
-        ({"workdir": "/dev/null"}, "--workdir=/dev/null: File exists; give a folder"),
+        ({"workdir": "/dev/null"}, "--workdir=/dev/null: is not a folder; give one"),
         ({"flagfile": "nosuch.flags"}, "nosuch.flags"),
+        ({"hidden": "100000,100000"}, "10,006,900,003 parameters need 186 GiB"),
         ({"colour": "red"}, "Unknown command line flag 'colour'"),
     ],
 )
@@ -218,11 +219,23 @@ def test_help_does_not_import_tensorflow_and_describes_each_flag(train):
 def test_without_network_and_data_mnist_by_name_is_one_line_and_exit_1(small, tmp_path):
     """Where there is a network, this test sees a proxy that refuses, as tests must not download."""
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
-    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, timeout=30)
+    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, timeout=10)
     assert outcome.code == 1
     assert "--dataset=mnist is not prepared in" in outcome.error
     assert "TFDS_DATA_DIR" in outcome.error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_network_that_never_answers_is_given_up_in_10_s(small, tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": proxy}
+        outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, timeout=10)
+    assert outcome.code == 1
+    assert "cannot be downloaded" in outcome.error
 
 
 @pytest.mark.slow
