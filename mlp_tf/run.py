@@ -59,6 +59,7 @@ def start(config, directory, splits):
     folder, manifest, warnings = None, None, []
     if directory.config is not None:
         directory.check_data(described["data"])
+        described["warning"] = directory.config.get("warning", "")  # of the run's beginning: it is the same data
         folder, manifest, damaged = directory.newest()
         warnings = damaged + _check_resumable(config, directory, manifest, described)
 

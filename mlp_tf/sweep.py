@@ -97,10 +97,12 @@ def _train(settings, splits, stop):
             for warning in a_run.warnings:
                 door.warn(warning)
             stop.saves = True
-            with contextlib.closing(run.train(a_run, stop.asked)) as chunks:
-                for _ in chunks:
-                    pass
-            stop.saves = False
+            try:
+                with contextlib.closing(run.train(a_run, stop.asked)) as chunks:
+                    for _ in chunks:
+                        pass
+            finally:
+                stop.saves = False
         result = trained.load(settings.workdir)
         accuracy = loop.evaluate(result.weights, result.biases, settings, splits.train)[1]
         return {**directory.results, "train_accuracy": accuracy, **directory.config["model"], "settings": settings}

@@ -25,6 +25,7 @@ def main(values):
     with door.stopping(advice) as stop, checkpoint.locked(settings.workdir) as directory:
         directory.check_settings(settings)
         if directory.finished(settings):
+            door.warn(directory.config.get("warning"))
             _print_description(directory.config)
             _print_results(directory)
             return 0
@@ -36,7 +37,7 @@ def _train(settings, directory, stop):
     from mlp_tf import data, loop, run
 
     splits = data.load(directory.dataset(settings), settings.data_dir, settings.validation_size)
-    door.warn(splits.warning)
+    door.warn(splits.warning or (directory.config or {}).get("warning"))
     a_run = run.start(settings, directory, splits)
     for warning in a_run.warnings:
         door.warn(warning)

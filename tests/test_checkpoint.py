@@ -342,6 +342,10 @@ def test_auto_stays_what_it_stood_for_when_the_run_began(train, small, tmp_path,
     outcome = train(*small(dataset="auto", batch_size=100, epochs=2))
     assert outcome.code == 0
     assert "Dataset: mnist_sample" in outcome.out
+    assert "NOT COMPARABLE" in outcome.err
+    again = train(*small(dataset="auto", batch_size=100, epochs=2))
+    assert "Dataset: mnist_sample" in again.out
+    assert "NOT COMPARABLE" in again.err
 
 
 @pytest.mark.parametrize("torn", ["", '{"epoch": 2, "co', "garbage\n", '{"epoch": 2}\n{"epoch": 3}\n{"epo'])

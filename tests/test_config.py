@@ -27,7 +27,7 @@ def test_the_defaults_are_the_documented_recipe():
 
 OTHER = Config(
     hidden=(7,), epochs=2, batch_size=3, learning_rate=1e-05, optimizer="sgd", activation="tanh", init="he",
-    schedule="linear", label_smoothing=0.1, distort=0.5, validation_size=9, patience=4, seed=8, dataset="x.npz",
+    schedule="linear", label_smoothing=0.1, distort=0.5, validation_size=9, patience=4, seed=8, dataset="/x.npz",
     data_dir="a b", workdir="r", tensorboard=True,
 )  # fmt: skip
 
