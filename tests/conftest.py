@@ -62,16 +62,17 @@ def npz(arrays, tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture
-def small(npz, tmp_path):
+def small_flags(npz, workdir, **changes):
     """Flags of a run of about a second: 64-8-4-3, 20 steps an epoch."""
     flags = {"dataset": npz, "validation_size": 40, "hidden": "8,4", "batch_size": 10, "epochs": 3}
-    flags |= {"workdir": tmp_path / "run", "learning_rate": 0.01}
+    flags |= {"workdir": workdir, "learning_rate": 0.01}
+    return [f"--{name}={value}" for name, value in {**flags, **changes}.items() if value is not None]
 
-    def make(**changes):
-        return [f"--{name}={value}" for name, value in {**flags, **changes}.items() if value is not None]
 
-    return make
+@pytest.fixture
+def small(npz, tmp_path):
+    """Makes the flags of a small run in a folder of the test's own, with what the test changes."""
+    return lambda workdir=tmp_path / "run", **changes: small_flags(npz, workdir, **changes)
 
 
 @pytest.fixture
