@@ -144,7 +144,7 @@ def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole, tm
     assert_same_run(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("settings", [slow(name) if "sgd" in name or "rmsprop" in name else name for name in SETTINGS])
+@pytest.mark.parametrize("settings", [name if "distort" in name else slow(name) for name in SETTINGS])
 def test_a_run_stopped_at_every_eleventh_step_ends_as_if_never_stopped(live, config, npz, tmp_path, settings):
     config = Config(**{**config.to_json(), "hidden": (8, 4), **SETTINGS[settings]})
     live(config, tmp_path / "whole")

@@ -426,6 +426,7 @@ def test_sweep_prints_a_row_a_network_and_writes_csv_and_picture(door, npz, tmp_
     assert Image.open(tmp_path / "sweep/sweep.png").width == 800
 
 
+@pytest.mark.slow
 def test_a_sweep_started_again_trains_only_what_is_missing(door, npz, tmp_path):
     flags = sweep_flags(npz, tmp_path / "sweep")
     first = door(sweep, *flags).out
