@@ -53,9 +53,9 @@ def fail(error, code=1):
     return code
 
 
-def warn(text):
-    """Says something that nobody may miss, on stderr; nothing if there is nothing to say."""
-    if text:
+def warn(*texts):
+    """Says what nobody may miss, a line each on stderr; leaves out texts that are empty or None."""
+    for text in filter(None, texts):
         print(f"WARNING: {text}", file=sys.stderr, flush=True)
 
 

@@ -30,8 +30,7 @@ def main(values):
     from mlp_tf import trained
 
     run = trained.load(workdir)
-    for warning in run.warnings:
-        door.warn(warning)
+    door.warn(*run.warnings)
     splits = trained.splits(run, values["data_dir"].value)
     split = getattr(splits, values["split"].value)
     if not len(split.labels):

@@ -47,8 +47,7 @@ def main(values):
     from mlp_tf import trained
 
     run = trained.load(workdir)
-    for warning in run.warnings:
-        door.warn(warning)
+    door.warn(*run.warnings)
     test = trained.splits(run, values["data_dir"].value).test
     try:
         export_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -59,8 +59,7 @@ def _draw_weights(run, out):
     from mlp_tf import figures, trained
 
     result = trained.load(run.path)
-    for warning in result.warnings:
-        door.warn(warning)
+    door.warn(*result.warnings)
     first = result.weights["h1"]
     title = f"First layer of {result.title}: weights of {min(64, first.shape[1])} of {first.shape[1]} hidden units"
     print(f"Picture: {figures.save(figures.first_layer(first, shape, title), out / 'weights.png')}", flush=True)

@@ -44,8 +44,7 @@ def main(values, paths):
     from mlp_tf import trained
 
     run = trained.load(workdir)
-    for warning in run.warnings:
-        door.warn(warning)
+    door.warn(*run.warnings)
     probabilities = trained.probabilities(run, np.stack(images))
     for path, row in zip(read, probabilities, strict=True):
         print(_line(path, row, values["json"].value), flush=True)

@@ -94,8 +94,7 @@ def _train(settings, splits, stop):
         directory.check_settings(settings)
         if not directory.finished(settings):
             a_run = run.start(settings, directory, splits)
-            for warning in a_run.warnings:
-                door.warn(warning)
+            door.warn(*a_run.warnings)
             stop.saves = True
             try:
                 with contextlib.closing(run.train(a_run, stop.asked)) as chunks:

@@ -39,8 +39,7 @@ def _train(settings, directory, stop):
     splits = data.load(directory.dataset(settings), settings.data_dir, settings.validation_size)
     door.warn(splits.warning or (directory.config or {}).get("warning"))
     a_run = run.start(settings, directory, splits)
-    for warning in a_run.warnings:
-        door.warn(warning)
+    door.warn(*a_run.warnings)
     _print_description(directory.config)
     stop.saves = True
     try:
