@@ -66,15 +66,18 @@ def held(path):
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path, chief=True):
     """Opens a run's folder, or creates it, and keeps other processes out.
 
     Yields:
-      `RunDirectory`.
+      `RunDirectory`; None to workers other than the chief, which leave the folder alone.
 
     Raises:
       UserError: it cannot be made, another process is using it, or what it holds is no run.
     """
+    if not chief:
+        yield None
+        return
     with held(path):
         yield RunDirectory(path)
 
@@ -163,7 +166,7 @@ class RunDirectory:
 
     def check_data(self, data):
         """Refuses to continue the run on other data than its own, naming what differs."""
-        own = self.config["data"]
+        own = {"shares": 1, **self.config["data"]}
         keys = [key for key in data if data[key] != own.get(key)]
         self._refuse([f"data: {key} {data[key]}, but {own.get(key)} in the run" for key in keys])
 

@@ -32,6 +32,10 @@ def _text(default, allowed, text):
     return _setting(default, allowed, str, lambda v: True, text)
 
 
+def _switch(text):
+    return _setting(False, "true or false", None, lambda v: isinstance(v, bool), text)
+
+
 def _widths(words):
     return tuple(int(word) for word in words.split(","))
 
@@ -93,13 +97,20 @@ class Config:
         "", "a folder", "The run's folder; one that holds a run is continued. Empty: a new one under runs/."
     )
 
-    tensorboard: bool = _setting(
-        False,
-        "true or false",
-        None,
-        lambda v: isinstance(v, bool),
-        "Write events for TensorBoard into the run's folder.",
+    strategy: str = _choice(
+        "default",
+        ("default", "mirrored", "multi_worker"),
+        "What trains together: one device; all GPUs of this machine; or the workers that TF_CONFIG names, each with "
+        "this same command. Each takes its part of every batch.",
     )
+    logical_cpus: int = _integer(
+        0, 0, 1024, "With --strategy=mirrored: split the CPU in as many devices, to try it without GPUs; 0 is off."
+    )
+    replicate_data: bool = _switch(
+        "With --strategy=multi_worker: every worker holds all training images and the order of images is that of one "
+        "process, instead of a share and an order of its own."
+    )
+    tensorboard: bool = _switch("Write events for TensorBoard into the run's folder.")
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -115,6 +126,13 @@ class Config:
                 f"--patience={self.patience} with --validation_size=0: patience watches the validation cost; "
                 "give --validation_size=N above 0, or --patience=0"
             )
+
+        for name, needs in (("logical_cpus", "mirrored"), ("replicate_data", "multi_worker")):
+            if getattr(self, name) and self.strategy != needs:
+                raise UserError(
+                    f"--{name}={_words(getattr(self, name))} with --strategy={self.strategy}: it does nothing there; "
+                    f"give --strategy={needs}, or leave it out"
+                )
 
     def to_json(self):
         """The settings as a dictionary of JSON's types."""
@@ -141,9 +159,10 @@ class Config:
 def differences(config, other):
     """(name, value, other value) of each setting that makes the two different runs.
 
-    Left out: the total of epochs, which may grow, where things lie, and what is written besides.
+    Left out: the total of epochs, which may grow, where things lie, what is written besides, and what
+    trains (whether the workers share the rows out is compared with the data).
     """
-    same = ("epochs", "data_dir", "workdir", "tensorboard")
+    same = ("epochs", "data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
     names = [field.name for field in dataclasses.fields(Config) if field.name not in same]
     pairs = [(name, getattr(config, name), getattr(other, name)) for name in names]
     return [(name, _words(a), _words(b)) for name, a, b in pairs if a != b]

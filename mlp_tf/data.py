@@ -12,11 +12,31 @@ from mlp_tf import UserError, sources
 _ORDER, _DISTORTION = 0, 1  # purposes, which keep the streams of one seed apart
 
 
+class Share(NamedTuple):
+    """The rows of a split that one worker holds: `index`, `index + workers`, `index + 2 * workers`, ..."""
+
+    index: int = 0
+    workers: int = 1
+
+
 class Split(NamedTuple):
     """images: uint8 `[N, H, W]`, `[N, H, W, C]` or `[N, D]`; labels: int32 `[N]` in 0..classes-1."""
 
     images: np.ndarray
     labels: np.ndarray
+    share: Share = Share()
+    total: int | None = None  # rows of all workers together; None where these are all
+
+    @property
+    def rows(self):
+        """Rows of all workers together."""
+        return len(self.labels) if self.total is None else self.total
+
+    def part(self, share):
+        """The rows of one worker, of a split that is whole; a split that is a share already stays."""
+        if self.share.workers > 1:
+            return self
+        return Split(*(array[share.index :: share.workers] for array in self[:2]), share, self.rows)
 
 
 class Splits(NamedTuple):
@@ -27,6 +47,7 @@ class Splits(NamedTuple):
     train: Split
     validation: Split
     test: Split
+    sha256: str  # over all images and labels of all workers, as hexadecimal digits
     warning: str = ""
 
     @property
@@ -34,22 +55,16 @@ class Splits(NamedTuple):
         """Shape of one image, such as `(28, 28)`."""
         return self.train.images.shape[1:]
 
-    def fingerprint(self):
-        """SHA-256 over all images and labels, as hexadecimal digits."""
-        digest = hashlib.sha256()
-        for split in (self.train, self.validation, self.test):
-            for array in split:
-                digest.update(np.ascontiguousarray(array))
-        return digest.hexdigest()
 
-
-def load(dataset="auto", data_dir="", validation_size=5000):
+def load(dataset="auto", data_dir="", validation_size=5000, share=Share(), whole_train=True):  # noqa: B008
     """Loads a dataset and checks it.
 
     Args:
       dataset: `auto`, `mnist_sample`, a name of tensorflow-datasets, or a path that ends in `.npz`.
       data_dir: where tensorflow-datasets keeps its data; empty for its own default.
       validation_size: how many of the last training rows are held out; at most 500 of `mnist_sample`.
+      share: the rows to keep of each split; the memory for others is never taken.
+      whole_train: keep all rows of the training split, whatever the share.
 
     Returns:
       `Splits`.
@@ -58,23 +73,59 @@ def load(dataset="auto", data_dir="", validation_size=5000):
       UserError: data that cannot be had or is not what it should be.
     """
     name, (train, test, classes), warning = _find(dataset, data_dir)
-    _check(name, "x_train", "y_train", *train, classes)
-    _check(name, "x_test", "y_test", *test, classes)
-    if train[0].shape[1:] != test[0].shape[1:]:
-        raise UserError(
-            f"{name}: images of {train[0].shape[1:]} in x_train, {test[0].shape[1:]} in x_test; make them one"
-        )
+    for x, rows in (("x_train", train), ("x_test", test)):
+        _check_images(name, x, rows)
+    if train.shape[1:] != test.shape[1:]:
+        raise UserError(f"{name}: images of {train.shape[1:]} in x_train, {test.shape[1:]} in x_test; make them one")
+    if classes == 1:
+        raise UserError(f"{name}: y_train holds one class only; there must be two or more")
     if name == "mnist_sample":
         validation_size = min(validation_size, sources.SAMPLE_HELD_OUT)
-    rows = len(train[0]) - validation_size
-    if rows < 1:
+    if validation_size >= train.shape[0]:
         raise UserError(
-            f"--validation_size={validation_size} leaves no training images of the {len(train[0])} in {name}; "
-            f"give at most {len(train[0]) - 1}"
+            f"--validation_size={validation_size} leaves no training images of the {train.shape[0]} in {name}; "
+            f"give at most {train.shape[0] - 1}"
         )
-    splits = [Split(x, y.astype(np.int32)) for x, y in (train, test)]
-    first, last = (Split(*(array[part] for array in splits[0])) for part in (slice(rows), slice(rows, None)))
-    return Splits(name, classes, first, last, splits[1], warning)
+    digest = hashlib.sha256()
+    sizes = [train.shape[0] - validation_size, validation_size]
+    first, last = _read(train, sizes, [Share() if whole_train else share, share], digest, f"{name}: y_train", classes)
+    [held_out] = _read(test, test.shape[:1], [share], digest, f"{name}: y_test", classes)
+    return Splits(name, classes, first, last, held_out, digest.hexdigest(), warning)
+
+
+def _read(rows, sizes, shares, digest, name, classes):
+    """Reads rows once, into splits of the given sizes, each of which keeps its share; the digest takes all rows."""
+    blocks, splits, images, labels = _checked(rows.blocks(), name, classes), [], (), ()
+    for size, share in zip(sizes, shares, strict=True):
+        kept, begin = len(range(share.index, size, share.workers)), 0
+        held, all_labels = _aligned((kept, *rows.shape[1:])), np.empty(size, np.int32)
+        while begin < size:
+            if not len(labels):
+                images, labels = next(blocks)
+            taken = min(len(labels), size - begin)  # a block may reach into the next split
+            digest.update(np.ascontiguousarray(images[:taken]))
+            first = begin + (share.index - begin) % share.workers
+            part = images[first - begin : taken : share.workers]
+            held[first // share.workers :][: len(part)] = part
+            all_labels[begin : begin + taken] = labels[:taken]
+            images, labels, begin = images[taken:], labels[taken:], begin + taken
+        digest.update(all_labels)
+        splits.append(Split(held, all_labels[share.index :: share.workers].copy(), share, size))
+    for _ in blocks:
+        pass  # so that the source can tell that there are no more
+    return splits
+
+
+def _checked(blocks, name, classes):
+    """The same blocks, once their labels were looked at."""
+    row = 0
+    for images, labels in blocks:
+        outside = (labels < 0) | (labels >= classes) if classes else labels < 0
+        if outside.any():
+            wrong, last = int(np.argmax(outside)), classes - 1 if classes else "classes-1"
+            raise UserError(f"{name}[{row + wrong}] is {labels[wrong]}; labels must be 0 to {last}")
+        row += len(labels)
+        yield images, labels
 
 
 def _find(dataset, data_dir):
@@ -96,46 +147,57 @@ def _find(dataset, data_dir):
         return "mnist_sample", sources.mnist_sample(), warning
 
 
-def _check(name, x, y, images, labels, classes):
-    if images.dtype != np.uint8:
-        raise UserError(f"{name}: {x} is {images.dtype}; images must be uint8, 0 to 255")
-    if images.ndim not in (2, 3, 4) or not images.size:
+def _check_images(name, x, rows):
+    if rows.dtype != np.uint8:
+        raise UserError(f"{name}: {x} is {rows.dtype}; images must be uint8, 0 to 255")
+    if len(rows.shape) not in (2, 3, 4) or not math.prod(rows.shape):
         raise UserError(
-            f"{name}: {x} has shape {images.shape}; must be [N, H, W], [N, H, W, C] or [N, D], none of them 0"
+            f"{name}: {x} has shape {rows.shape}; must be [N, H, W], [N, H, W, C] or [N, D], none of them 0"
         )
-    if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise UserError(f"{name}: {y} is {labels.dtype} of shape {labels.shape}; labels must be integers of shape [N]")
-    if len(images) != len(labels):
-        raise UserError(f"{name}: {len(images)} images in {x} but {len(labels)} labels in {y}; they must be as many")
-    outside = (labels < 0) | (labels >= classes) if classes else labels < 0
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise UserError(
-            f"{name}: {y}[{row}] is {labels[row]}; labels must be 0 to {classes - 1 if classes else 'classes-1'}"
-        )
-    if classes < 2:
-        raise UserError(f"{name}: {y} holds one class only; there must be two or more")
 
 
-def epoch_order(n, batch_size, seed, epoch):
+def _aligned(shape):
+    """uint8 memory that begins where TensorFlow can take it as a tensor's, without a copy."""
+    size = math.prod(shape)
+    memory = np.empty(size + 63, np.uint8)
+    first = -memory.ctypes.data % 64
+    return memory[first : first + size].reshape(shape)
+
+
+def tensor(array):
+    """The array as a tensor, in the array's own memory where that can be."""
+    if array.size and array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % 64 == 0:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.constant(array)
+
+
+def epoch_order(n, batch_size, seed, epoch, index=0):
     """Row numbers of each step of an epoch: a pure function of its arguments.
+
+    Args:
+      n: rows; of a worker that holds a share, those of its share.
+      batch_size: rows in a step, of this worker.
+      seed, epoch, index: what the order is drawn from; workers that hold shares give their own index.
 
     Returns:
       int32 `[n // batch_size, batch_size]`; the `n % batch_size` rows left over differ from epoch to epoch.
     """
     steps = n // batch_size
-    order = np.random.default_rng((seed, _ORDER, epoch)).permutation(n)[: steps * batch_size]
+    order = np.random.default_rng((seed, _ORDER, epoch, index)).permutation(n)[: steps * batch_size]
     return order.reshape(steps, batch_size).astype(np.int32)
 
 
-def distort(images, seed, epoch, strength):
+def distort(images, seed, epoch, strength, share=Share(), total=None):  # noqa: B008
     """Maps each image by a random affine map of its own: a pure function of its arguments.
+
+    The map belongs to the row of the whole split, so it is the same however many workers share the rows.
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`.
       seed, epoch: what the maps are drawn from.
       strength: 1 is rotation up to 10 degrees, scaling up to 10 %, shear up to 0.1 and translation up
         to 1.5 pixels, each uniform and to both sides; others in proportion.
+      share, total: which rows these are, of how many; by default all.
 
     Returns:
       uint8 tensor, shaped as `images`; what comes from outside an image is 0.
@@ -148,7 +210,7 @@ def distort(images, seed, epoch, strength):
         raise UserError(f"--distort={strength}: needs images of height x width; these have shape {tuple(shape[1:])}")
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.reshape(images, [*shape[:3], -1]),
-        transforms=_affine_maps(*shape[:3], seed, epoch, strength),
+        transforms=_affine_maps(total or shape[0], *shape[1:3], seed, epoch, strength)[share.index :: share.workers],
         output_shape=shape[1:3],
         fill_value=0.0,
         interpolation="BILINEAR",

@@ -78,8 +78,14 @@ class Stop:
         self.stderr = os.dup(2)  # also while TensorFlow is imported
 
     def asked(self):
-        """Whether a signal has come."""
-        return self.signal is not None
+        """The number of the signal that came, or 0."""
+        return self.signal or 0
+
+    def listen(self):
+        """Takes SIGINT and SIGTERM, also from whoever took them since."""
+        if not self.signal:
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, self._handle)
 
     def _handle(self, number, frame):
         for each in (signal.SIGINT, signal.SIGTERM):
@@ -90,17 +96,18 @@ class Stop:
             os._exit(128 + number)  # not an exception: a library that is being imported might swallow it
 
 
-def stopped(stop):
-    """Says that the command was stopped and has saved, and returns the exit code."""
+def stopped(stop, number):
+    """Says that the command was stopped by a signal and has saved, and returns the exit code."""
     print(f"stopped and saved; {stop.advice}", file=sys.stderr, flush=True)
-    return 128 + stop.signal
+    return 128 + number
 
 
 @contextlib.contextmanager
 def stopping(advice):
     """Yields a `Stop` that SIGINT and SIGTERM are told to; `advice` is what the user may do then."""
     stop = Stop(advice)
-    before = {each: signal.signal(each, stop._handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    stop.listen()
     try:
         yield stop
     finally:

@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mlp_tf.data import Split, distort, epoch_order
+from mlp_tf.cluster import alone
+from mlp_tf.data import Share, distort, epoch_order, tensor
 from mlp_tf.model import init_params, normalize, perceptron, two_layer_perceptron
 
 # A Python signal handler runs only between two chunks.
 CHUNK_SECONDS = 0.25
+ALONE = alone()
 ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "tanh": tf.nn.tanh}
 
 
@@ -33,6 +35,12 @@ class State(NamedTuple):
     def variables(self):
         """The trained variables: every weight, then every bias."""
         return [*self.weights.values(), *self.biases.values()]
+
+    def slots(self):
+        """What the optimizer keeps of each trained variable, such as Adam's m and v: {"weights/h1:0 m": variable}."""
+        # Of an optimizer of several replicas, `optimizer.variables()` lists nothing.
+        names = self.optimizer.get_slot_names()
+        return {f"{v.name} {slot}": self.optimizer.get_slot(v, slot) for slot in names for v in self.variables()}
 
 
 class Progress(NamedTuple):
@@ -81,8 +89,13 @@ def learning_rate(config, step, total_steps):
     return config.learning_rate
 
 
-def new_state(config, sizes, total_steps):
-    """First weights, zeroed optimizer, step 0."""
+def new_state(config, sizes, total_steps, cluster=ALONE):
+    """First weights, zeroed optimizer, step 0; a copy on each replica of the cluster."""
+    with cluster.strategy.scope():
+        return _new_state(config, sizes, total_steps)
+
+
+def _new_state(config, sizes, total_steps):
     weights, biases = init_params(sizes, config.seed, config.init)
     step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
     # A callable, since a number would be frozen when the loop is traced.
@@ -100,45 +113,47 @@ def new_state(config, sizes, total_steps):
     )
 
 
-def build_train_steps(state, config, train):
+def build_train_steps(state, config, train, cluster=ALONE):
     """Compiles the loop for one run, and creates the optimizer's slots.
 
     Args:
       state: from `new_state`; the function returned changes it in place.
       config: batch size, activation, label smoothing.
       train: the `Split` whose shapes the function is compiled for.
+      cluster: who trains together.
 
     Returns:
       train_steps(images, labels, order, start, stop, total) -> total: takes the steps start to stop - 1
       of an epoch whose rows are `order` (int32 `[steps, B]`) and adds the objective of each example to
-      `total` (float64). It leaves early once `total` is not finite.
+      `total` (float64). It leaves early once `total` is not finite. Of several replicas, each has its
+      own images, labels and `order`, of its part of every batch.
     """
-    model, variables = model_function(config), state.variables()
-    steps = len(train.labels) // config.batch_size
+    model, variables, strategy = model_function(config), state.variables(), cluster.strategy
+    nowhere = tf.zeros([train.rows // config.batch_size, config.batch_size // cluster.replicas], tf.int32)
+    data = [cluster.on_replicas(lambda replica, t=t: t) for t in (*map(tensor, train[:2]), nowhere)]
+    scalars = [tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)]
 
     @tf.function(
         autograph=False,  # it writes a file to convert a function, which a full disk would end
-        jit_compile=True,
-        input_signature=[
-            tf.TensorSpec(train.images.shape, tf.uint8),
-            tf.TensorSpec(train.labels.shape, tf.int32),
-            tf.TensorSpec([steps, config.batch_size], tf.int32),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.float64),
-        ],
+        jit_compile=cluster.replicas == 1,  # XLA compiles for one device
+        input_signature=[*map(tf.type_spec_from_value, data), *scalars],
     )
     def train_steps(images, labels, order, start, stop, total):
-        def train_step(i, total):
-            rows = tf.gather(order, i)  # [B]; a slice of `order` would have a dynamic shape
-            x = normalize(tf.gather(images, rows))  # [B, D]
+        def replica_step(images, labels, order, i):
+            rows = tf.gather(order, i)  # [B / replicas]; a slice of `order` would have a dynamic shape
+            x = normalize(tf.gather(images, rows))  # [B / replicas, D]
             with tf.GradientTape() as tape:
-                logits = model(x, state.weights, state.biases)  # [B, classes]
-                costs = cross_entropy(logits, tf.gather(labels, rows), config.label_smoothing)  # [B]
+                logits = model(x, state.weights, state.biases)  # [B / replicas, classes]
+                costs = cross_entropy(logits, tf.gather(labels, rows), config.label_smoothing)
+                # By the global batch, since gradients are summed over the replicas.
                 cost = tf.reduce_sum(costs) / config.batch_size
             gradients = tape.gradient(cost, variables)
             state.optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=state.step)
-            return i + 1, total + tf.cast(tf.reduce_sum(costs), tf.float64)
+            return tf.cast(tf.reduce_sum(costs), tf.float64)
+
+        def train_step(i, total):
+            costs = strategy.run(replica_step, (images, labels, order, i))
+            return i + 1, total + strategy.reduce("SUM", costs, axis=None)
 
         def more(i, total):
             return tf.logical_and(i < stop, tf.math.is_finite(total))
@@ -146,12 +161,11 @@ def build_train_steps(state, config, train):
         # A `for` over `tf.range(start, stop)` XLA would compile anew for each start and stop.
         return tf.while_loop(more, train_step, [start, total])[1]
 
-    nowhere = tf.zeros([steps, config.batch_size], tf.int32)
-    train_steps(train.images, train.labels, nowhere, 0, 0, 0.0)
+    train_steps(*data, 0, 0, 0.0)
     return train_steps
 
 
-def fit(state, config, train, progress, train_steps):
+def fit(state, config, train, progress, train_steps, cluster=ALONE):
     """Trains from `progress` to the end of the last epoch.
 
     Args:
@@ -160,6 +174,7 @@ def fit(state, config, train, progress, train_steps):
       train: the training `Split`.
       progress: where the state is; `Progress(0, 0, steps)` at the start of a run.
       train_steps: from `build_train_steps`.
+      cluster: who trains together; every worker calls this, and takes the same steps in the same chunks.
 
     Yields:
       `Progress` after each chunk of steps; an epoch is over where `step == steps`. A state that was at
@@ -168,18 +183,20 @@ def fit(state, config, train, progress, train_steps):
     Raises:
       Diverged: as soon as a chunk has ended with something that is not finite.
     """
-    images, labels = tf.constant(train.images), tf.constant(train.labels, tf.int32)
+    labels = cluster.on_replicas(lambda replica: tensor(train.labels))
+    images = cluster.on_replicas(lambda replica: tensor(train.images))
     first_epoch, step, steps, total, seconds = progress
     chunk = 1
     for epoch in range(first_epoch, config.epochs):
         begin = time.perf_counter()
-        order = tf.constant(epoch_order(len(train.labels), config.batch_size, config.seed, epoch))
-        shown = distort(images, config.seed, epoch, config.distort) if config.distort else images
+        order = _place_order(config, train, epoch, cluster)
+        if config.distort:
+            images = _place_distorted(config, train, epoch, cluster)
         while True:
             stop = min(step + chunk, steps)
             if step < stop:
-                total = float(train_steps(shown, labels, order, step, stop, total))
-                elapsed = time.perf_counter() - begin
+                total = float(train_steps(images, labels, order, step, stop, total))
+                elapsed = cluster.highest(time.perf_counter() - begin)
                 taken = stop - step
                 chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / elapsed)))
                 seconds += elapsed
@@ -192,9 +209,24 @@ def fit(state, config, train, progress, train_steps):
         step, total, seconds = 0, 0.0, 0.0
 
 
+def _place_order(config, train, epoch, cluster):
+    """The rows of each step, each replica's on its device."""
+    order = epoch_order(
+        len(train.labels), config.batch_size // train.share.workers, config.seed, epoch, train.share.index
+    )[: train.rows // config.batch_size]
+    part = config.batch_size // cluster.replicas
+    # A worker's order covers the replicas of all workers, or, if it holds a share, its own.
+    parts = tf.split(tf.constant(order), order.shape[1] // part, axis=1)
+    return cluster.on_replicas(lambda replica: parts[replica % len(parts)])
+
+
+def _place_distorted(config, train, epoch, cluster):
+    images = distort(tensor(train.images), config.seed, epoch, config.distort, train.share, train.rows)
+    return cluster.on_replicas(lambda replica: images)
+
+
 def _check_finite(state, config, epoch, total, steps):
-    everything = [*state.variables(), *state.optimizer.variables()]
-    if math.isfinite(total) and _all_finite(everything):
+    if math.isfinite(total) and _all_finite([*state.variables(), *state.slots().values()]):
         return
     taken = int(state.step.numpy())
     rate = learning_rate(config, taken - 1, config.epochs * steps)
@@ -210,8 +242,8 @@ def _all_finite(variables):
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
 
-def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambda: None):
-    """Mean cross-entropy and accuracy over every example of a split.
+def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambda: None, cluster=ALONE):
+    """Mean cross-entropy and accuracy over every example of a split; each worker evaluates its share.
 
     Args:
       weights, biases: as `model_function(config)` takes them.
@@ -219,22 +251,25 @@ def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambd
       split: at least one example.
       batch_size: examples at once; the last batch may be smaller.
       before_batch: called before each batch; what it raises ends the evaluation.
+      cluster: whose workers all call this.
 
     Returns:
       (cost in nats per example, accuracy from 0 to 1): summed over the examples, then divided once.
     """
-    cost, correct = 0.0, 0
-    for start in range(0, len(split.labels), batch_size):
-        before_batch()
-        part = Split(*(tf.constant(array[start : start + batch_size]) for array in split))
-        batch_cost, batch_correct = _evaluate_batch(part, weights, biases, config.activation)
+    own = split.part(Share(cluster.seat.index, cluster.workers))
+    cost, correct, largest_share = 0.0, 0, -(-split.rows // cluster.workers)
+    for start in range(0, largest_share, batch_size):
+        before_batch()  # by all workers as often, also by one whose share has no rows here
+        images, labels = (tf.constant(array[start : start + batch_size]) for array in own[:2])
+        batch_cost, batch_correct = _evaluate_batch(images, labels, weights, biases, config.activation)
         cost, correct = cost + float(batch_cost), correct + int(batch_correct)
-    return cost / len(split.labels), correct / len(split.labels)
+    cost, correct = cluster.total([cost, float(correct)])
+    return float(cost) / split.rows, float(correct) / split.rows
 
 
 @tf.function(autograph=False)
-def _evaluate_batch(part, weights, biases, activation):
-    logits = _model(len(weights) - 1, activation)(normalize(part.images), weights, biases)  # [B, classes]
-    cost = tf.reduce_sum(tf.cast(cross_entropy(logits, part.labels), tf.float64))
-    hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), part.labels)
+def _evaluate_batch(images, labels, weights, biases, activation):
+    logits = _model(len(weights) - 1, activation)(normalize(images), weights, biases)  # [B, classes]
+    cost = tf.reduce_sum(tf.cast(cross_entropy(logits, labels), tf.float64))
+    hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
     return cost, tf.math.count_nonzero(hits)

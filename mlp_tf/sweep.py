@@ -10,13 +10,14 @@ import contextlib
 import csv
 import dataclasses
 import io
+import math
 import pathlib
 import statistics
 import sys
 
 from absl import flags
 
-from mlp_tf import UserError, checkpoint, config, door
+from mlp_tf import UserError, checkpoint, config, door, workers
 
 _COLUMNS = [
     "hidden", "activation", "epochs", "parameters", "units", "seeds", "train_accuracy", "train_std",
@@ -47,35 +48,44 @@ def main(values):
         ]
         for hidden in networks
     }
-    door.import_tensorflow()
-    from mlp_tf import data
-
     first = settings[networks[0]][0]
-    with door.stopping("to go on: the same command again") as stop, checkpoint.held(workdir):
-        splits = data.load(_dataset(first), first.data_dir, first.validation_size)
-        door.warn(splits.warning)
-        return _sweep(settings, splits, workdir, stop)
+    seat = workers.seat(first)
+    own = checkpoint.held(workdir) if seat.chief else contextlib.nullcontext()
+    with door.stopping("to go on: the same command again") as stop, own:
+        door.import_tensorflow()
+        from mlp_tf import cluster
+
+        together = cluster.connect(first, seat, stop.listen, door.warn)
+        with together.watched():
+            return _sweep(settings, workdir, together, stop)
 
 
-def _sweep(settings, splits, workdir, stop):
+def _sweep(settings, workdir, together, stop):
     from mlp_tf import figures, files, run
 
-    print(f"{'hidden':>16} activation epochs parameters  train accuracy    test accuracy     seconds", flush=True)
+    [[first, *_], *_] = settings.values()
+    splits = run.load(first, _dataset(first), together)
+    door.warn(splits.warning)
+    say = print if together.seat.chief else lambda *words, **options: None
+    say(f"{'hidden':>16} activation epochs parameters  train accuracy    test accuracy     seconds", flush=True)
     rows = []
     for hidden, seeds in settings.items():
         try:
-            row = _measure(hidden, [_train(each, splits, stop) for each in seeds])
-        except run.Stopped:
-            return door.stopped(stop)
+            row = _measure(hidden, [_train(each, splits, together, stop) for each in seeds])
+        except run.Stopped as stopped:
+            return door.stopped(stop, stopped.number)
         except (UserError, ArithmeticError) as error:
+            if isinstance(error, UserError) and not together.seat.alone:
+                raise  # it may be one worker's alone, and the others would wait for it
             row = {"hidden": _name(hidden), "activation": seeds[0].activation, "note": " ".join(str(error).split())}
         rows.append(row)
-        print(_line(row), flush=True)
-        files.write(workdir / "sweep.csv", _csv(rows))
+        say(_line(row), flush=True)
+        if together.seat.chief:
+            files.write(workdir / "sweep.csv", _csv(rows))
     done = [row for row in rows if not row.get("note")]
-    print(f"Table: {workdir / 'sweep.csv'}")
-    if done:
-        print(f"Picture: {figures.save(figures.sweep(done), workdir / 'sweep.png')}", flush=True)
+    say(f"Table: {workdir / 'sweep.csv'}")
+    if done and together.seat.chief:
+        say(f"Picture: {figures.save(figures.sweep(done), workdir / 'sweep.png')}", flush=True)
     return 0 if len(done) == len(rows) else 1
 
 
@@ -86,14 +96,15 @@ def _dataset(first):
     return first.dataset
 
 
-def _train(settings, splits, stop):
+def _train(settings, splits, together, stop):
     """Trains one run, or finds it finished: its results, with the accuracy on the training split."""
-    from mlp_tf import loop, run, trained
+    from mlp_tf import loop, run
 
-    with checkpoint.locked(settings.workdir) as directory:
-        directory.check_settings(settings)
-        if not directory.finished(settings):
-            a_run = run.start(settings, directory, splits)
+    with checkpoint.locked(settings.workdir, together.seat.chief) as directory:
+        if directory:
+            directory.check_settings(settings)
+        if not together.told(directory and directory.finished(settings)):
+            a_run = run.start(settings, directory, splits, together)
             door.warn(*a_run.warnings)
             stop.saves = True
             try:
@@ -102,9 +113,23 @@ def _train(settings, splits, stop):
                         pass
             finally:
                 stop.saves = False
+        accuracy = loop.evaluate(*_result(settings, splits, together), settings, splits.train, cluster=together)[1]
+        results = together.told(directory and {**directory.results, **directory.config["model"]})
+        return {**results, "train_accuracy": accuracy, "settings": settings}
+
+
+def _result(settings, splits, together):
+    """(weights, biases) of a finished run: the chief reads them, and tells the other workers."""
+    import tensorflow as tf
+
+    from mlp_tf import model, trained
+
+    if together.seat.chief:
         result = trained.load(settings.workdir)
-        accuracy = loop.evaluate(result.weights, result.biases, settings, splits.train)[1]
-        return {**directory.results, "train_accuracy": accuracy, **directory.config["model"], "settings": settings}
+        parameters = (result.weights, result.biases)
+    else:  # of the same shapes
+        parameters = model.init_params((math.prod(splits.image_shape), *settings.hidden, splits.classes))
+    return tf.nest.pack_sequence_as(parameters, together.chiefs(tf.nest.flatten(parameters)))
 
 
 def _measure(hidden, results):

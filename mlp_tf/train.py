@@ -14,33 +14,40 @@ import pathlib
 import shlex
 import sys
 
-from mlp_tf import checkpoint, config, door
+from mlp_tf import checkpoint, config, door, workers
 
 
 def main(values):
     """Trains, or goes on with, the run that the flags describe; returns the exit code."""
     settings = config.from_flags(values)
     settings = dataclasses.replace(settings, workdir=settings.workdir or _new_folder())
-    advice = "to go on: " + shlex.join(["python", "-m", "mlp_tf.train", *settings.as_flags()])
-    with door.stopping(advice) as stop, checkpoint.locked(settings.workdir) as directory:
-        directory.check_settings(settings)
-        if directory.finished(settings):
-            door.warn(directory.config.get("warning"))
-            _print_description(directory.config)
-            _print_results(directory)
-            return 0
+    seat = workers.seat(settings)
+    where = "" if seat.alone else ", in every worker"
+    advice = f"to go on{where}: " + shlex.join(["python", "-m", "mlp_tf.train", *settings.as_flags()])
+    with door.stopping(advice) as stop, checkpoint.locked(settings.workdir, seat.chief) as directory:
+        if directory:
+            directory.check_settings(settings)
+        if seat.alone and directory.finished(settings):
+            return _print_finished(directory)
         door.import_tensorflow()
-        return _train(settings, directory, stop)
+        from mlp_tf import cluster
+
+        together = cluster.connect(settings, seat, stop.listen, door.warn)
+        with together.watched():
+            return _train(settings, directory, together, stop)
 
 
-def _train(settings, directory, stop):
-    from mlp_tf import data, loop, run
+def _train(settings, directory, together, stop):
+    from mlp_tf import loop, run
 
-    splits = data.load(directory.dataset(settings), settings.data_dir, settings.validation_size)
-    door.warn(splits.warning or (directory.config or {}).get("warning"))
-    a_run = run.start(settings, directory, splits)
+    if together.told(directory and directory.finished(settings)):
+        return _print_finished(directory)
+    splits = run.load(settings, directory and directory.dataset(settings), together)
+    door.warn(splits.warning or ((directory and directory.config) or {}).get("warning"))
+    a_run = run.start(settings, directory, splits, together)
     door.warn(*a_run.warnings)
-    _print_description(directory.config)
+    if directory:
+        _print_description(directory.config)
     stop.saves = True
     try:
         with (
@@ -49,14 +56,25 @@ def _train(settings, directory, stop):
         ):
             for progress, row in chunks:
                 bar.update(progress.epoch * progress.steps + progress.step - bar.n)
-                if row:
+                if row and directory:
                     bar.write(_epoch_line(row), file=sys.stdout)
                     sys.stdout.flush()
     except loop.Diverged as error:
-        return door.fail(f"diverged: {error}; the last good checkpoint is in {directory.path}", code=3)
-    except run.Stopped:
-        return door.stopped(stop)
-    _print_results(directory)
+        kept = f"in {directory.path}" if directory else "with worker 0"
+        return door.fail(f"diverged: {error}; the last good checkpoint is {kept}", code=3)
+    except run.Stopped as stopped:
+        return door.stopped(stop, stopped.number)
+    if directory:
+        _print_results(directory)
+    return 0
+
+
+def _print_finished(directory):
+    """What a run that is done already printed; the chief alone has its folder."""
+    if directory:
+        door.warn(directory.config.get("warning"))
+        _print_description(directory.config)
+        _print_results(directory)
     return 0
 
 

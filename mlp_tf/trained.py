@@ -70,7 +70,7 @@ def splits(trained, data_dir=""):
     if name.endswith(".npz") and data_dir:
         name = str(pathlib.Path(data_dir) / pathlib.Path(name).name)
     loaded = data.load(name, data_dir or config.data_dir, config.validation_size)
-    if loaded.fingerprint() != trained.described["data"]["sha256"]:
+    if loaded.sha256 != trained.described["data"]["sha256"]:
         raise UserError(
             f"--workdir={trained.path}: {loaded.name} is not the data that the run was trained on (its SHA-256 "
             "differs); restore it, or point --data_dir at a copy"

@@ -21,7 +21,8 @@ def test_the_defaults_are_the_documented_recipe():
     assert Config() == Config(
         hidden=(256, 256), epochs=15, batch_size=100, learning_rate=0.001, optimizer="adam", activation="relu",
         init="glorot", schedule="constant", label_smoothing=0.0, distort=0.0, validation_size=5000, patience=0,
-        seed=0, dataset="auto", data_dir="", workdir="", tensorboard=False,
+        seed=0, dataset="auto", data_dir="", workdir="", tensorboard=False, strategy="default", logical_cpus=0,
+        replicate_data=False,
     )  # fmt: skip
 
 
@@ -39,7 +40,19 @@ def test_json_gives_the_same_settings_back():
 def test_as_flags_gives_the_same_settings_back():
     assert parse(*OTHER.as_flags()) == OTHER
     assert Config().as_flags() == []
-    assert len(OTHER.as_flags()) == len(dataclasses.fields(Config))
+    several = dataclasses.replace(OTHER, strategy="multi_worker", replicate_data=True)
+    assert parse(*several.as_flags()) == several
+    # The two of which only one may be given count as one.
+    assert len(several.as_flags()) == len(dataclasses.fields(Config)) - 1
+    mirrored = dataclasses.replace(OTHER, strategy="mirrored", logical_cpus=2)
+    assert parse(*mirrored.as_flags()) == mirrored
+
+
+@pytest.mark.parametrize(("flag", "strategy"), [("--logical_cpus=2", "mirrored"), ("--replicate_data", "multi_worker")])
+def test_a_flag_of_one_strategy_is_refused_with_another(flag, strategy):
+    parse(flag, f"--strategy={strategy}")
+    with pytest.raises(UserError, match=f"it does nothing there; give --strategy={strategy}, or leave it out"):
+        parse(flag)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The data: what is accepted, what is refused by name and value, and the order of an epoch."""
 
+import hashlib
 import shutil
 
 import numpy as np
@@ -151,7 +152,8 @@ def put(name, make):
         (spoil("y_train", 7, 4_000_000), "y_train goes up to 4000000 but has no label 3"),
         (put("y_train", np.zeros_like), "y_train holds one class only"),
         (put("x_train", lambda x: x.astype(object)), r"not an \.npz file of plain arrays \(ValueError\)"),
-        (put("x_train", lambda x: x[:0]), r"x_train has shape \(0, 8, 8\)"),
+        (put("x_train", lambda x: x[:0]), "0 images in x_train but 240 labels in y_train"),
+        (lambda a: a.update({k: a[k][:0] for k in ("x_train", "y_train")}), r"x_train has shape \(0, 8, 8\)"),
         (put("x_test", lambda x: x[:, :7]), r"images of \(8, 8\) in x_train, \(7, 8\) in x_test"),
         (put("x_train", lambda x: x[:, 0, 0]), r"x_train has shape \(240,\); must be"),
     ],
@@ -183,11 +185,54 @@ def test_a_validation_split_that_leaves_nothing_to_train_on_is_refused(npz):
         data.load(npz, validation_size=240)
 
 
-def test_the_fingerprint_tells_one_changed_pixel(npz):
-    splits = data.load(npz, validation_size=40)
-    first = splits.fingerprint()
-    splits.test.images[0, 0, 0] ^= 1
-    assert splits.fingerprint() != first
+def test_the_fingerprint_is_the_sha256_of_each_splits_images_and_labels_in_turn(npz, arrays):
+    digest = hashlib.sha256()
+    for x, y, rows in (
+        ("x_train", "y_train", slice(200)),
+        ("x_train", "y_train", slice(200, None)),
+        ("x_test", "y_test", slice(None)),
+    ):
+        digest.update(arrays[x][rows].tobytes() + arrays[y][rows].tobytes())
+    assert data.load(npz, validation_size=40).sha256 == digest.hexdigest()
+    assert data.load(npz, validation_size=40, share=data.Share(2, 3), whole_train=False).sha256 == digest.hexdigest()
+
+
+@pytest.mark.parametrize("workers", [2, 3, 7])
+def test_the_shares_of_all_workers_are_all_rows_once(tmp_path, workers):
+    arrays = make_arrays(train=2500, test=1001)
+    np.savez(tmp_path / "a.npz", **arrays)
+    whole = data.load(str(tmp_path / "a.npz"), validation_size=700)
+    for index in range(workers):
+        share = data.Share(index, workers)
+        splits = data.load(str(tmp_path / "a.npz"), validation_size=700, share=share, whole_train=False)
+        for all_rows, own in zip(whole[2:5], splits[2:5], strict=True):
+            np.testing.assert_array_equal(own.images, all_rows.images[index::workers])
+            np.testing.assert_array_equal(own.labels, all_rows.labels[index::workers])
+            assert own.rows == len(all_rows.labels)
+            np.testing.assert_array_equal(all_rows.part(share).images, own.images)
+            assert own.part(share) is own
+        replicated = data.load(str(tmp_path / "a.npz"), validation_size=700, share=share)
+        assert len(replicated.train.labels) == 1800
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("arrange", [np.asfortranarray, lambda x: x[:, ::-1], np.ascontiguousarray])
+def test_an_npz_is_read_however_numpy_wrote_it(tmp_path, save, arrange):
+    arrays = make_arrays(train=2500)
+    save(tmp_path / "a.npz", **{**arrays, "x_train": arrange(arrays["x_train"])})
+    np.testing.assert_array_equal(
+        data.load(str(tmp_path / "a.npz"), validation_size=0).train.images, arrange(arrays["x_train"])
+    )
+
+
+def test_a_tensor_in_an_arrays_own_memory_equals_a_copy(npz):
+    images = data.load(npz, validation_size=40).train.images
+    assert images.ctypes.data % 64 == 0
+    for array in (images, images[1:], images[::2], images[:0], images.ravel()[1:]):
+        np.testing.assert_array_equal(data.tensor(array), array)
+    shared = data.tensor(images)
+    images[0, 0, 0] ^= 1
+    assert int(shared[0, 0, 0]) == images[0, 0, 0]
 
 
 def test_an_epoch_visits_rows_once_and_leaves_over_different_ones_each_time():
@@ -211,6 +256,21 @@ def test_distortion_is_a_function_of_seed_and_epoch():
     assert not np.array_equal(first, data.distort(images, 1, 0, 1.0))
     assert first.shape == images.shape
     assert first.dtype == np.uint8
+
+
+def test_a_shares_distortion_is_that_of_its_rows_in_the_whole():
+    images = make_arrays()["x_train"]
+    whole = data.distort(images, 3, 4, 1.0).numpy()
+    part = data.distort(images[1::3], 3, 4, 1.0, data.Share(1, 3), len(images))
+    np.testing.assert_array_equal(part, whole[1::3])
+
+
+def test_the_order_of_worker_0_is_that_of_a_single_process_and_worker_1_has_its_own():
+    np.testing.assert_array_equal(data.epoch_order(23, 5, 1, 2, index=0), data.epoch_order(23, 5, 1, 2))
+    assert not np.array_equal(data.epoch_order(23, 5, 1, 2, index=1), data.epoch_order(23, 5, 1, 2))
+    # The order that every run has had so far: (seed, purpose, epoch) alone.
+    alone = np.random.default_rng((1, 0, 2)).permutation(23)[:20].reshape(4, 5)
+    np.testing.assert_array_equal(data.epoch_order(23, 5, 1, 2), alone)
 
 
 def test_distortion_of_strength_0_changes_nothing():

@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 RANKS = [
-    {"model", "sources", "config", "door", "files", "figures", "pictures"},
-    {"data", "checkpoint"},
+    {"model", "sources", "config", "workers", "door", "files", "figures", "pictures"},
+    {"data", "checkpoint", "cluster"},
     {"loop", "events"},
     {"run", "trained"},
     {"train", "sweep", "evaluate", "predict", "export", "plot", "show_data"},
