@@ -9,6 +9,7 @@ same as JSON to --json.
 """
 
 import argparse
+import contextlib
 import functools
 import importlib.util
 import itertools
@@ -17,6 +18,7 @@ import os
 import pathlib
 import platform
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,7 @@ import time
 SETTINGS = [((256, 256), 100), ((16, 16), 32), ((512,), 64), ((800, 800), 32)]
 PEERS = ["mlp_tf", "keras", "keras tuned", "blas", "jax", "torch"]
 EXAMPLES = 60_000
+PARTS = ["epochs", "commands", "workers", "growth", "saves"]
 
 
 def arrays():
@@ -283,6 +286,155 @@ def measure_saves():
     return {"seconds_of_saves": saves, "share_of_training": sum(saves) / trained}
 
 
+NETWORKS = [((256, 256), 100), ((256, 256), 1000), ((1024, 1024), 1000)]
+
+
+BATCHES = (1_000, 10_000, 100_000)  # of the model on paper
+
+
+def measure_workers(rounds):
+    """Images a second by one process and by two replicas, in turn, and the share of a step that is all-reduce."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    ways = {
+        "1 process, 1 core": ([], [cores[:1]]),
+        "1 process, 2 cores": ([], [cores]),
+        "2 logical devices, 2 cores": (["--strategy=mirrored", "--logical_cpus=2"], [cores]),
+        "2 processes, 1 core each": (["--strategy=multi_worker"], [cores[:1], cores[1:]]),
+    }
+    report = {}
+    for hidden, batch in NETWORKS:
+        speeds, reduces = {way: [] for way in ways}, []
+        for _ in range(rounds):
+            for way, (flags, owned) in ways.items():
+                speeds[way] += train_together([*flags, f"--hidden={','.join(map(str, hidden))}"], batch, owned)
+            reduces += reduce_together(hidden, [cores[:1], cores[1:]])
+        reduce, step = spread(reduces), batch / statistics.median(speeds["2 processes, 1 core each"])
+        report[f"784-{'-'.join(map(str, hidden))}-10, batch {batch}"] = {
+            "images_per_second": {way: spread(values) for way, values in speeds.items()},
+            "seconds_of_an_all_reduce": reduce,
+            "share_of_a_step": reduce["median"] / step,
+        }
+    return report
+
+
+def environments(owned):
+    """For each worker, what TF_CONFIG says, or nothing for one alone; and its cores."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in owned]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for index, cores in enumerate(owned):
+        tf_config = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+        yield {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": tf_config if len(owned) > 1 else "{}"}, cores
+
+
+def train_together(flags, batch, owned, epochs=4):
+    """Images a second in each epoch after the first, of a command run in a process for each set of cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "mlp_tf.train", "--dataset=mnist", f"--epochs={epochs}", f"--batch_size={batch}"]
+        words += ["--learning_rate=0.0001", f"--workdir={folder}/run", *flags]
+        processes = [
+            subprocess.Popen(
+                words, env=environment, stdout=subprocess.DEVNULL, preexec_fn=lambda c=cores: os.sched_setaffinity(0, c)
+            )
+            for environment, cores in environments(owned)
+        ]
+        assert [process.wait() for process in processes] == [0] * len(owned), words
+        rows = [json.loads(line) for line in pathlib.Path(folder, "run/metrics.jsonl").read_text().splitlines()]
+    return [55_000 // batch * batch / row["seconds"] for row in rows[1:]]
+
+
+def reduce_together(hidden, owned):
+    """Seconds of an all-reduce of a network's gradients between two workers."""
+    words = [sys.executable, __file__, "--serve", "reduce", ",".join(map(str, hidden)), "0"]
+    processes = [
+        subprocess.Popen(
+            words,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda c=cores: os.sched_setaffinity(0, c),
+        )
+        for environment, cores in environments(owned)
+    ]
+    [seconds, *_] = [json.loads(process.communicate()[0]) for process in processes]
+    return seconds
+
+
+def serve_reduce(hidden, steps=200):
+    """A worker's process: times steps that do nothing but sum the gradients over the workers, as the loop does."""
+    from mlp_tf import door
+
+    door.import_tensorflow()
+    import tensorflow as tf
+
+    from mlp_tf import cluster, workers
+    from mlp_tf.config import Config
+    from mlp_tf.model import init_params
+
+    config = Config(strategy="multi_worker")
+    together = cluster.connect(config, workers.seat(config), lambda: None, print)
+    with together.strategy.scope():
+        variables = [tf.Variable(value) for value in tf.nest.flatten(init_params((784, *hidden, 10)))]
+        optimizer = tf.compat.v1.train.GradientDescentOptimizer(0.0)
+
+    @tf.function(autograph=False)
+    def reduce_all():
+        def step(i):
+            def apply():
+                optimizer.apply_gradients([(tf.zeros(v.shape), v) for v in variables])
+
+            together.strategy.run(apply)
+            return [i + 1]
+
+        return tf.while_loop(lambda i: i < steps, step, [0])[0]
+
+    reduce_all()
+    seconds = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        reduce_all().numpy()
+        seconds.append((time.perf_counter() - begin) / steps)
+    print(json.dumps(seconds))
+    return 0
+
+
+def print_workers(report):
+    print("\n| network | way | images a second: median (min - max) |\n|---|---|---|")
+    for network, figures in report.items():
+        for way, s in figures["images_per_second"].items():
+            print(f"| {network} | {way} | {s['median']:,.0f} ({s['min']:,.0f} - {s['max']:,.0f}) |")
+        reduce = figures["seconds_of_an_all_reduce"]
+        share = figures["share_of_a_step"]
+        print(f"{network}: an all-reduce takes {1000 * reduce['median']:.2f} ms, {share:.0%} of a step")
+    print_model(report)
+
+
+def print_model(report):
+    """On paper: images a second of W workers like the one measured, with ring all-reduce over a link.
+
+    A step of B images takes B / W * t + 2 (W - 1) (latency + 4 P / W / bandwidth): t of the one process,
+    P parameters of 4 bytes, 2 (W - 1) messages of a W-th of them each; latency 50 microseconds.
+    """
+    for hidden in dict.fromkeys(hidden for hidden, _ in NETWORKS):
+        sizes = (784, *hidden, 10)
+        parameters = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+        batch = max(batch for each, batch in NETWORKS if each == hidden)
+        measured = report[f"784-{'-'.join(map(str, hidden))}-10, batch {batch}"]
+        image = 1 / measured["images_per_second"]["1 process, 2 cores"]["median"]
+        print(
+            f"\n784-{'-'.join(map(str, hidden))}-10: {parameters:,} parameters, {1e6 * image:.1f} microseconds an image"
+        )
+        columns = "".join(f" images/s, batch {batch:,} |" for batch in BATCHES)
+        print(f"| link | workers | all-reduce, ms | break-even batch |{columns}\n|{'---|' * (4 + len(BATCHES))}")
+        for gigabits, workers in itertools.product((1, 25), (2, 4, 8, 16, 32, 64)):
+            reduce = 2 * (workers - 1) * (50e-6 + 4 * parameters / workers / (gigabits * 1e9 / 8))
+            speeds = "".join(f" {batch / (batch / workers * image + reduce):,.0f} |" for batch in BATCHES)
+            even = reduce / image * workers
+            print(f"| {gigabits} Gbit/s | {workers} | {1000 * reduce:.1f} | {even:,.0f} |{speeds}", flush=True)
+
+
 def spread(values):
     """Median and range, as they go into the notes."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
@@ -291,12 +443,14 @@ def spread(values):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="timed epochs of each peer, 5 or more")
-    parser.add_argument("--only", choices=["epochs", "commands", "growth", "saves"], help="one part instead of all")
+    parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--json", default="", help="where to write the figures as JSON")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         peer, hidden, batch = options.serve
+        if peer == "reduce":
+            return serve_reduce(tuple(map(int, hidden.split(","))))
         return serve(peer, tuple(map(int, hidden.split(","))), int(batch))
     report = {"machine": platform.platform(), "cores": len(os.sched_getaffinity(0)), "rounds": options.rounds}
     if options.only in (None, "epochs"):
@@ -309,6 +463,9 @@ def main():
         commands = measure_commands(max(3, options.rounds // 2))
         report["commands"] = {name: {k: spread(v) for k, v in columns(rows).items()} for name, rows in commands.items()}
         print_commands(report["commands"])
+    if options.only in (None, "workers"):
+        report["workers"] = measure_workers(max(3, options.rounds // 2))
+        print_workers(report["workers"])
     for part, measure in (("growth", measure_growth), ("saves", measure_saves)):
         if options.only in (None, part):
             report[part] = measure()

@@ -26,36 +26,33 @@ from mlp_tf import data, loop
 from mlp_tf.cluster import connect
 from mlp_tf.config import Config
 from mlp_tf.workers import Seat
-how = {"strategy": "mirrored", "logical_cpus": int(sys.argv[3])} if sys.argv[3] != "1" else {}
-config = Config(hidden=(16, 8), batch_size=24, epochs=10, optimizer=sys.argv[2], schedule="linear", distort=0.5, **how)
+settings = {"hidden": (16, 8), "batch_size": 24, "epochs": 10, "schedule": "linear", "distort": 0.5}
+config = Config(**settings, optimizer=sys.argv[2], strategy="mirrored", logical_cpus=int(sys.argv[3]))
 train = data.load(sys.argv[1], validation_size=0).train
-cluster = connect(config, Seat(), lambda: None, print)
-state = loop.new_state(config, (64, 16, 8, 3), 100, cluster)
-train_steps = loop.build_train_steps(state, config, train, cluster)
-chunks = loop.fit(state, config, train, loop.Progress(0, 0, 10), train_steps, cluster)
-costs = [p.total / 240 for p in chunks if p.step == 10]
-variables = [*state.variables(), *state.slots().values(), state.step]
-held = [[v.numpy().tolist() for v in cluster.strategy.experimental_local_results(x)] for x in variables]
-print(json.dumps({"costs": costs, "held": held}))
+for cluster in (connect(config, Seat(), lambda: None, print), loop.ALONE):
+    state = loop.new_state(config, (64, 16, 8, 3), 100, cluster)
+    train_steps = loop.build_train_steps(state, config, train, cluster)
+    chunks = loop.fit(state, config, train, loop.Progress(0, 0, 10), train_steps, cluster)
+    costs = [p.total / 240 for p in chunks if p.step == 10]
+    variables = [*state.variables(), *state.slots().values(), state.step]
+    held = [[v.numpy().tolist() for v in cluster.strategy.experimental_local_results(x)] for x in variables]
+    print(json.dumps({"costs": costs, "held": held}))
 """
 
 
-def train_replicas(npz, optimizer, replicas):
+@pytest.mark.parametrize(
+    ("optimizer", "replicas"), [("adam", 2), slow("adam", 4), slow("rmsprop", 2), slow("sgd", 2), slow("sgd", 4)]
+)
+def test_several_replicas_have_the_costs_of_one_over_100_steps_and_equal_bits_in_each(npz, optimizer, replicas):
     words = [sys.executable, "-c", REPLICAS, npz, optimizer, str(replicas)]
-    return json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
-
-
-@pytest.mark.parametrize("optimizer", ["adam", slow("rmsprop"), slow("sgd")])
-def test_1_2_and_4_replicas_have_the_same_costs_over_100_steps_and_equal_bits_in_each(npz, optimizer):
-    one = train_replicas(npz, optimizer, 1)
+    lines = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    several, one = map(json.loads, lines)
     assert len(one["costs"]) == 10
-    for replicas in (2, 4):
-        several = train_replicas(npz, optimizer, replicas)
-        np.testing.assert_allclose(several["costs"], one["costs"], rtol=1e-5)
-        for copies, [alone] in zip(several["held"], one["held"], strict=True):
-            assert len(copies) == replicas
-            assert all(copy == copies[0] for copy in copies)
-            np.testing.assert_allclose(copies[0], alone, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(several["costs"], one["costs"], rtol=1e-5)
+    for copies, [alone] in zip(several["held"], one["held"], strict=True):
+        assert len(copies) == replicas
+        assert all(copy == copies[0] for copy in copies)
+        np.testing.assert_allclose(copies[0], alone, rtol=1e-3, atol=1e-6)
 
 
 EPOCHS = 40  # of the runs that are interrupted
@@ -249,6 +246,7 @@ def test_a_port_that_is_taken_is_refused(train, small, monkeypatch):
     assert f"port {port} of this worker cannot be used (Address already in use)" in outcome.error
 
 
+@pytest.mark.slow
 def test_a_worker_that_waits_says_for_whom_and_answers_a_signal(small):
     here, there = (f"127.0.0.1:{port}" for port in free_ports(2))
     process = start(
@@ -309,6 +307,7 @@ def test_the_chief_comes_before_worker_0_where_tf_config_has_one(monkeypatch):
     assert (seat.index, seat.addresses, seat.chief) == (2, ("a:1", "b:2", f"c:{port}"), False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -323,6 +322,7 @@ def test_devices_that_do_not_fit_are_refused_and_nothing_is_written(small, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_mirrored_run_goes_on_as_a_default_one_and_says_what_differs(small, tmp_path):
     first = command("mlp_tf.train", *small(epochs=1), "--strategy=mirrored", "--logical_cpus=2")
     assert (first.code, first.err) == (0, "")
