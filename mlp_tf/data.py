@@ -19,12 +19,15 @@ class Share(NamedTuple):
     workers: int = 1
 
 
+ALL = Share()
+
+
 class Split(NamedTuple):
     """images: uint8 `[N, H, W]`, `[N, H, W, C]` or `[N, D]`; labels: int32 `[N]` in 0..classes-1."""
 
     images: np.ndarray
     labels: np.ndarray
-    share: Share = Share()
+    share: Share = ALL
     total: int | None = None  # rows of all workers together; None where these are all
 
     @property
@@ -56,7 +59,7 @@ class Splits(NamedTuple):
         return self.train.images.shape[1:]
 
 
-def load(dataset="auto", data_dir="", validation_size=5000, share=Share(), whole_train=True):  # noqa: B008
+def load(dataset="auto", data_dir="", validation_size=5000, share=ALL, whole_train=True):
     """Loads a dataset and checks it.
 
     Args:
@@ -88,7 +91,7 @@ def load(dataset="auto", data_dir="", validation_size=5000, share=Share(), whole
         )
     digest = hashlib.sha256()
     sizes = [train.shape[0] - validation_size, validation_size]
-    first, last = _read(train, sizes, [Share() if whole_train else share, share], digest, f"{name}: y_train", classes)
+    first, last = _read(train, sizes, [ALL if whole_train else share, share], digest, f"{name}: y_train", classes)
     [held_out] = _read(test, test.shape[:1], [share], digest, f"{name}: y_test", classes)
     return Splits(name, classes, first, last, held_out, digest.hexdigest(), warning)
 
@@ -187,7 +190,7 @@ def epoch_order(n, batch_size, seed, epoch, index=0):
     return order.reshape(steps, batch_size).astype(np.int32)
 
 
-def distort(images, seed, epoch, strength, share=Share(), total=None):  # noqa: B008
+def distort(images, seed, epoch, strength, share=ALL, total=None):
     """Maps each image by a random affine map of its own: a pure function of its arguments.
 
     The map belongs to the row of the whole split, so it is the same however many workers share the rows.

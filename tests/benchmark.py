@@ -28,7 +28,8 @@ import time
 SETTINGS = [((256, 256), 100), ((16, 16), 32), ((512,), 64), ((800, 800), 32)]
 PEERS = ["mlp_tf", "keras", "keras tuned", "blas", "jax", "torch"]
 EXAMPLES = 60_000
-PARTS = ["epochs", "commands", "workers", "growth", "saves"]
+PARTS = ["epochs", "commands", "accuracy", "workers", "growth", "long", "saves"]
+RECIPES = pathlib.Path(__file__).resolve().parent.parent / "mlp_tf/recipes"
 
 
 def arrays():
@@ -183,12 +184,12 @@ def serve(peer, hidden, batch):
         print(time.perf_counter() - begin, flush=True)
 
 
-def measure_epochs(hidden, batch, rounds):
+def measure_epochs(hidden, batch, rounds, peers=PEERS):
     """{peer: seconds of each epoch}, the peers taking turns."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     processes = {}
-    for peer in PEERS:
+    for peer in peers:
         if peer not in ("jax", "torch") or importlib.util.find_spec(peer):
             words = [sys.executable, __file__, "--serve", peer, ",".join(map(str, hidden)), str(batch)]
             processes[peer] = subprocess.Popen(words, env=environment, **pipes)
@@ -245,7 +246,7 @@ def measure_command(words):
     return time.perf_counter() - begin, usage.ru_maxrss // 1024, ready
 
 
-def measure_growth(epochs=200):
+def measure_long(epochs=200):
     """Seconds an epoch and resident MB of one run over many epochs: does anything slow down or leak?"""
     epoch = mlp_tf_epoch((256, 256), 100)
     epoch()
@@ -261,6 +262,82 @@ def measure_growth(epochs=200):
         "seconds_first_and_last_20": [statistics.median(seconds[part]) for part in parts],
         "resident_mb_epoch_20_and_last": [resident[19], resident[-1]],
     }
+
+
+WIDTHS, BATCH_SIZES, IMAGES = (
+    (64, 128, 256, 512, 1024, 2048),
+    (16, 64, 100, 256, 1024, 4096),
+    (60_000, 600_000, 6_000_000),
+)
+
+
+def measure_growth(rounds):
+    """Seconds an epoch over hidden width, batch and images, with those of the matrix products alone; and memory."""
+    report = {"width": {}, "batch": {}, "images": {}}
+    for width in WIDTHS:
+        report["width"][width] = measure_point((width, width), 100, rounds)
+    for batch in BATCH_SIZES:
+        report["batch"][batch] = measure_point((256, 256), batch, rounds)
+    products = report["batch"][100]["products"]["median"] / EXAMPLES
+    for images in IMAGES:
+        seconds, peak = train_on(images)
+        report["images"][images] = {"mlp_tf": spread(seconds), "products": {"median": products * images}, "peak": peak}
+    (few, first), *_, (many, last) = ((images, figures["peak"]) for images, figures in report["images"].items())
+    report["bytes_an_image"] = (last - first) / (many - few)
+    return report
+
+
+def measure_point(hidden, batch, rounds):
+    measured = measure_epochs(hidden, batch, rounds, ("mlp_tf", "blas"))
+    return {"mlp_tf": spread(measured["mlp_tf"]), "products": spread(measured["blas"])}
+
+
+def train_on(images):
+    """(seconds of each epoch, peak bytes) of the command at 256,256, batch 100, on so many images."""
+    import numpy as np
+
+    pixels, labels = arrays()
+    repeated = {"x_train": np.tile(pixels, (images // EXAMPLES, 1, 1)), "y_train": np.tile(labels, images // EXAMPLES)}
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(f"{folder}/images.npz", **repeated, x_test=pixels[:1000], y_test=labels[:1000])
+        del repeated
+        words = [sys.executable, "-m", "mlp_tf.train", f"--dataset={folder}/images.npz", "--validation_size=0"]
+        _, peak, _ = measure_command([*words, "--epochs=2", f"--workdir={folder}/run"])
+        rows = [json.loads(line) for line in pathlib.Path(folder, "run/metrics.jsonl").read_text().splitlines()]
+    return [row["seconds"] for row in rows], peak * 2**20
+
+
+def print_growth(report):
+    for what in ("width", "batch", "images"):
+        print(f"\n| {what} | seconds an epoch: median (min - max) | matrix products alone | their share |")
+        print("|---|---|---|---|")
+        for value, figures in report[what].items():
+            s, products = figures["mlp_tf"], figures["products"]["median"]
+            times = f"{s['median']:.3f} ({s['min']:.3f} - {s['max']:.3f})"
+            print(f"| {value:,} | {times} | {products:.3f} | {products / s['median']:.2f} |", flush=True)
+    peaks = ", ".join(f"{figures['peak'] / 1e6:,.0f} MB at {n:,}" for n, figures in report["images"].items())
+    print(f"peak memory: {peaks}; {report['bytes_an_image']:.0f} bytes an image, whose pixels are 784")
+
+
+def draw_growth(report, path):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True, constrained_layout=True)
+    labels = {"width": "units of each hidden layer", "batch": "images in a batch", "images": "images in an epoch"}
+    for axis, (what, label) in zip(axes, labels.items(), strict=True):
+        values = list(report[what])
+        scale = [1e6 / (value if what == "images" else EXAMPLES) for value in values]
+        for key, name in (("mlp_tf", "mlp_tf"), ("products", "its matrix products alone")):
+            seconds = [report[what][value][key]["median"] * s for value, s in zip(values, scale, strict=True)]
+            axis.plot(values, seconds, marker="o", label=name, linestyle="-" if key == "mlp_tf" else "--")
+        axis.set(xscale="log", yscale="log", xlabel=label)
+        axis.set_xticks(values, [f"{value:,}" for value in values], fontsize=8)
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("microseconds an image")
+    axes[0].legend()
+    figure.suptitle("784-256-256-10, batch 100, 60,000 images, but for what varies; 2 cores")
+    figure.savefig(path, dpi=100)
 
 
 def measure_saves():
@@ -435,6 +512,72 @@ def print_model(report):
             print(f"| {gigabits} Gbit/s | {workers} | {1000 * reduce:.1f} | {even:,.0f} |{speeds}", flush=True)
 
 
+KERAS_EPOCHS = """
+import json, sys, time
+import keras
+from mlp_tf import data
+keras.utils.set_random_seed(int(sys.argv[1]))
+splits = data.load("mnist")
+flat = lambda split: (split.images.reshape(-1, 784).astype("float32") / 255, split.labels)
+(x, y), (xv, yv) = flat(splits.train), flat(splits.validation)
+dense = lambda units: keras.layers.Dense(units, activation="relu")
+model = keras.Sequential([keras.Input((784,)), dense(256), dense(256), keras.layers.Dense(10)])
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile(keras.optimizers.Adam(0.001), loss, metrics=["accuracy"])
+for epoch in range(int(sys.argv[2])):
+    begin = time.perf_counter()
+    model.fit(x, y, batch_size=100, epochs=1, verbose=0)
+    seconds = time.perf_counter() - begin
+    print(json.dumps({"seconds": seconds, "val_accuracy": model.evaluate(xv, yv, verbose=0)[1]}), flush=True)
+"""
+TARGETS = (0.98, 0.985, 0.99)
+
+
+def measure_accuracy(seeds):
+    """Training seconds until the validation accuracy first reaches each target; None where it never does."""
+    ours = [sys.executable, "-m", "mlp_tf.train", "--dataset=mnist", "--validation_size=5000"]
+    ways = {
+        "the defaults, 60 epochs": lambda seed, folder: [*ours, "--epochs=60", f"--seed={seed}", f"--workdir={folder}"],
+        "record_256_256": lambda seed, folder: [
+            *ours[:3], f"--flagfile={RECIPES}/record_256_256.flags", "--validation_size=5000", f"--seed={seed}",
+            f"--workdir={folder}",
+        ],
+        "Keras as it comes, 40 epochs": lambda seed, folder: [sys.executable, "-c", KERAS_EPOCHS, str(seed), "40"],
+    }  # fmt: skip
+    report = {way: [] for way in ways}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    for seed in range(seeds):
+        for way, words_of in ways.items():
+            with tempfile.TemporaryDirectory() as folder:
+                words = words_of(seed, f"{folder}/run")
+                out = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+                metrics = pathlib.Path(folder, "run/metrics.jsonl")
+                lines = (metrics.read_text() if metrics.exists() else out).splitlines()
+            report[way].append([json.loads(line) for line in lines])
+    return {way: [reached(rows) for rows in runs] for way, runs in report.items()}
+
+
+def reached(rows):
+    """Training seconds until each target, the last seconds and accuracy of a run."""
+    times = list(itertools.accumulate(row["seconds"] for row in rows))
+    accuracies = [row["val_accuracy"] for row in rows]
+    to = {t: next((s for s, a in zip(times, accuracies, strict=True) if a >= t), None) for t in TARGETS}
+    return {"to": to, "seconds": times[-1], "accuracy": accuracies[-1]}
+
+
+def print_accuracy(report):
+    print(f"\n| way | {' | '.join(f'to {target}' for target in TARGETS)} | at the end |\n|---|---|---|---|---|")
+    for way, runs in report.items():
+        cells = []
+        for target in TARGETS:
+            times = [run["to"][target] for run in runs]
+            came = [seconds for seconds in times if seconds is not None]
+            words = f"{statistics.median(came):.1f} s ({min(came):.1f} - {max(came):.1f})" if came else "never"
+            cells.append(words if len(came) in (0, len(runs)) else f"{words}, {len(came)} of {len(runs)} runs")
+        end = statistics.mean(run["accuracy"] for run in runs), statistics.mean(run["seconds"] for run in runs)
+        print(f"| {way} | {' | '.join(cells)} | {end[0]:.4f} in {end[1]:.1f} s |", flush=True)
+
+
 def spread(values):
     """Median and range, as they go into the notes."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
@@ -445,6 +588,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="timed epochs of each peer, 5 or more")
     parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--json", default="", help="where to write the figures as JSON")
+    parser.add_argument("--picture", default="", help="where to draw the growth, as PNG")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -463,10 +607,18 @@ def main():
         commands = measure_commands(max(3, options.rounds // 2))
         report["commands"] = {name: {k: spread(v) for k, v in columns(rows).items()} for name, rows in commands.items()}
         print_commands(report["commands"])
+    if options.only in (None, "accuracy"):
+        report["accuracy"] = measure_accuracy(3)
+        print_accuracy(report["accuracy"])
     if options.only in (None, "workers"):
         report["workers"] = measure_workers(max(3, options.rounds // 2))
         print_workers(report["workers"])
-    for part, measure in (("growth", measure_growth), ("saves", measure_saves)):
+    if options.only in (None, "growth"):
+        report["growth"] = measure_growth(max(3, options.rounds // 2))
+        print_growth(report["growth"])
+        if options.picture:
+            draw_growth(report["growth"], options.picture)
+    for part, measure in (("long", measure_long), ("saves", measure_saves)):
         if options.only in (None, part):
             report[part] = measure()
             print(f"\n{part}: {json.dumps(report[part])}", flush=True)
