@@ -167,6 +167,11 @@ class RunDirectory:
     def check_data(self, data):
         """Refuses to continue the run on other data than its own, naming what differs."""
         own = {"shares": 1, **self.config["data"]}
+        if data["shares"] != own["shares"]:
+            raise UserError(
+                f"--workdir={self.path}: {own['shares']} workers share the images of this run, and {data['shares']} "
+                "were started; start as many, with or without --replicate_data as before"
+            )
         keys = [key for key in data if data[key] != own.get(key)]
         self._refuse([f"data: {key} {data[key]}, but {own.get(key)} in the run" for key in keys])
 

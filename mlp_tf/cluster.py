@@ -18,6 +18,15 @@ import tensorflow as tf
 from mlp_tf import UserError
 from mlp_tf.workers import AGAIN, Seat, meet
 
+# What TensorFlow's collectives raise when another worker is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+)
 JOIN_SECONDS = 60  # from the meeting until TensorFlow has connected the workers
 
 
@@ -89,16 +98,17 @@ class Cluster(NamedTuple):
 
     @contextlib.contextmanager
     def watched(self):
-        """Turns the loss of another worker into a `UserError` that says which."""
+        """Turns the loss of another worker into a `UserError` that says which; what else goes wrong stays as it is."""
         try:
             yield
-        except (tf.errors.OpError, RuntimeError) as error:
-            if self.workers == 1:
-                raise
+        except _LOST as error:
             tasks = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", str(error))
             named = {int(task) + (self.seat.chiefs if job == "worker" else 0) for job, task in tasks}
-            lost = sorted(named - {self.seat.index}) or self.seat.others
-            raise UserError(f"{self.seat.names(lost)} ended or cannot be reached any more; {AGAIN}") from error
+            lost = sorted(named - {self.seat.index})
+            if self.seat.alone or not (lost or isinstance(error, tf.errors.UnavailableError)):
+                raise
+            names = self.seat.names(lost or self.seat.others)
+            raise UserError(f"{names} ended or cannot be reached any more; {AGAIN}") from error
 
 
 def alone():

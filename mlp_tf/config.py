@@ -78,6 +78,7 @@ class Config:
         "Strength of a random affine distortion of each image in each epoch; 0 is off, 1 is rotation up to "
         "10 degrees, scaling up to 10 %, shear up to 0.1, translation up to 1.5 pixels.",
     )
+    deskew: bool = _switch("Set slanted images upright before the network sees them, in training and ever after.")
     validation_size: int = _integer(
         5000, 0, None, "Training images held out for validation: the last ones (mnist_sample: 500 at most)."
     )

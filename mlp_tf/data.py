@@ -66,7 +66,8 @@ def load(dataset="auto", data_dir="", validation_size=5000, share=ALL, whole_tra
       dataset: `auto`, `mnist_sample`, a name of tensorflow-datasets, or a path that ends in `.npz`.
       data_dir: where tensorflow-datasets keeps its data; empty for its own default.
       validation_size: how many of the last training rows are held out; at most 500 of `mnist_sample`.
-      share: the rows to keep of each split; the memory for others is never taken.
+      share: the rows to keep of each split; they are read in blocks, so the images of others never lie in memory
+        together (but for an .npz in Fortran's order).
       whole_train: keep all rows of the training split, whatever the share.
 
     Returns:
@@ -168,7 +169,9 @@ def _aligned(shape):
 
 
 def tensor(array):
-    """The array as a tensor, in the array's own memory where that can be."""
+    """The array as a tensor: on the GPU, if there is one, else in the array's own memory where that can be."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.constant(array)
     if array.size and array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % 64 == 0:
         return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
     return tf.constant(array)
@@ -188,6 +191,33 @@ def epoch_order(n, batch_size, seed, epoch, index=0):
     steps = n // batch_size
     order = np.random.default_rng((seed, _ORDER, epoch, index)).permutation(n)[: steps * batch_size]
     return order.reshape(steps, batch_size).astype(np.int32)
+
+
+def deskew(images):
+    """Sets slanted images upright: shears each about its centre of mass until its pixels do not lean to a side.
+
+    The shear is the covariance of a pixel's column and row, weighted by brightness, over the variance of its
+    row (deslanting, as in LeCun et al. 1998).
+
+    Args:
+      images: uint8 `[N, H, W]` or `[N, H, W, C]`; all but N static.
+
+    Returns:
+      uint8 tensor, shaped as `images`; what comes from outside an image is 0.
+    """
+    height, width = images.shape[1:3]
+    light = tf.cast(images, tf.float32)
+    light = light if len(images.shape) == 3 else tf.reduce_mean(light, axis=3)  # [N, H, W]
+    rows, columns = tf.range(height, dtype=tf.float32)[:, None], tf.range(width, dtype=tf.float32)
+
+    def mean(values):
+        return tf.reduce_sum(light * values, axis=[1, 2]) / (tf.reduce_sum(light, axis=[1, 2]) + 1e-6)  # [N]
+
+    row, column = mean(rows), mean(columns)
+    covariance, variance = mean(rows * columns) - row * column, mean(rows * rows) - row * row
+    shear = covariance / (variance + 1e-6)
+    one, zero = tf.ones_like(shear), tf.zeros_like(shear)
+    return _transform(images, tf.stack([one, shear, -shear * row, zero, one, zero, zero, zero], axis=1))
 
 
 def distort(images, seed, epoch, strength, share=ALL, total=None):
@@ -211,15 +241,24 @@ def distort(images, seed, epoch, strength, share=ALL, total=None):
     shape = images.shape
     if len(shape) not in (3, 4):
         raise UserError(f"--distort={strength}: needs images of height x width; these have shape {tuple(shape[1:])}")
+    return _transform(
+        images,
+        _affine_maps(total or shape[0], *shape[1:3], seed, epoch, strength)[share.index :: share.workers],
+    )
+
+
+def _transform(images, maps):
+    """uint8, shaped as `images`: each by its map, float32 `[N, 8]` as ImageProjectiveTransformV3 takes them."""
+    height, width = images.shape[1:3]
     moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.reshape(images, [*shape[:3], -1]),
-        transforms=_affine_maps(total or shape[0], *shape[1:3], seed, epoch, strength)[share.index :: share.workers],
-        output_shape=shape[1:3],
+        images=tf.reshape(images, [-1, height, width, math.prod(images.shape[3:])]),
+        transforms=maps,
+        output_shape=[height, width],
         fill_value=0.0,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
-    return tf.reshape(moved, shape)
+    return tf.reshape(moved, [-1, *images.shape[1:]])
 
 
 def _affine_maps(n, height, width, seed, epoch, strength):

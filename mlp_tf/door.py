@@ -116,11 +116,11 @@ def stopping(advice):
         os.close(stop.stderr)
 
 
-def progress_bar(total, done):
-    """A tqdm bar over the steps of a run, on stderr if that is a terminal."""
+def progress_bar(total, done, shown=True):
+    """A tqdm bar over the steps of a run, on stderr if that is a terminal and it is to be shown."""
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=done, unit=" steps", disable=not sys.stderr.isatty(), leave=False)
+    return tqdm(total=total, initial=done, unit=" steps", disable=not (shown and sys.stderr.isatty()), leave=False)
 
 
 def import_tensorflow():

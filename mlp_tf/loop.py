@@ -11,7 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from mlp_tf.cluster import alone
-from mlp_tf.data import Share, distort, epoch_order, tensor
+from mlp_tf.data import Share, deskew, distort, epoch_order, tensor
 from mlp_tf.model import init_params, normalize, perceptron, two_layer_perceptron
 
 # A Python signal handler runs only between two chunks.
@@ -62,6 +62,11 @@ def _model(hidden_layers, activation):
     if hidden_layers == 2 and activation == "relu":
         return two_layer_perceptron
     return lambda x, weights, biases: perceptron(x, weights, biases, ACTIVATIONS[activation])
+
+
+def network_input(images, upright):
+    """What the network sees of raw images, uint8 `[B, ...]`, set upright or not: float32 `[B, D]`."""
+    return normalize(deskew(images) if upright else images)
 
 
 def cross_entropy(logits, labels, label_smoothing=0.0):
@@ -184,14 +189,16 @@ def fit(state, config, train, progress, train_steps, cluster=ALONE):
       Diverged: as soon as a chunk has ended with something that is not finite.
     """
     labels = cluster.on_replicas(lambda replica: tensor(train.labels))
-    images = cluster.on_replicas(lambda replica: tensor(train.images))
+    seen = _upright(train.images) if config.deskew else tensor(train.images)
+    images = cluster.on_replicas(lambda replica: seen)
     first_epoch, step, steps, total, seconds = progress
     chunk = 1
     for epoch in range(first_epoch, config.epochs):
         begin = time.perf_counter()
         order = _place_order(config, train, epoch, cluster)
         if config.distort:
-            images = _place_distorted(config, train, epoch, cluster)
+            distorted = distort(seen, config.seed, epoch, config.distort, train.share, train.rows)
+            images = cluster.on_replicas(lambda replica, distorted=distorted: distorted)
         while True:
             stop = min(step + chunk, steps)
             if step < stop:
@@ -209,6 +216,11 @@ def fit(state, config, train, progress, train_steps, cluster=ALONE):
         step, total, seconds = 0, 0.0, 0.0
 
 
+def _upright(images, block=5000):
+    # In blocks, as deskewing takes floats of all that it is given.
+    return tf.concat([deskew(images[start : start + block]) for start in range(0, len(images), block)], axis=0)
+
+
 def _place_order(config, train, epoch, cluster):
     """The rows of each step, each replica's on its device."""
     order = epoch_order(
@@ -218,11 +230,6 @@ def _place_order(config, train, epoch, cluster):
     # A worker's order covers the replicas of all workers, or, if it holds a share, its own.
     parts = tf.split(tf.constant(order), order.shape[1] // part, axis=1)
     return cluster.on_replicas(lambda replica: parts[replica % len(parts)])
-
-
-def _place_distorted(config, train, epoch, cluster):
-    images = distort(tensor(train.images), config.seed, epoch, config.distort, train.share, train.rows)
-    return cluster.on_replicas(lambda replica: images)
 
 
 def _check_finite(state, config, epoch, total, steps):
@@ -261,15 +268,16 @@ def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambd
     for start in range(0, largest_share, batch_size):
         before_batch()  # by all workers as often, also by one whose share has no rows here
         images, labels = (tf.constant(array[start : start + batch_size]) for array in own[:2])
-        batch_cost, batch_correct = _evaluate_batch(images, labels, weights, biases, config.activation)
+        batch_cost, batch_correct = _evaluate_batch(images, labels, weights, biases, config.activation, config.deskew)
         cost, correct = cost + float(batch_cost), correct + int(batch_correct)
     cost, correct = cluster.total([cost, float(correct)])
     return float(cost) / split.rows, float(correct) / split.rows
 
 
 @tf.function(autograph=False)
-def _evaluate_batch(images, labels, weights, biases, activation):
-    logits = _model(len(weights) - 1, activation)(normalize(images), weights, biases)  # [B, classes]
+def _evaluate_batch(images, labels, weights, biases, activation, upright):
+    model = _model(len(weights) - 1, activation)
+    logits = model(network_input(images, upright), weights, biases)  # [B, classes]
     cost = tf.reduce_sum(tf.cast(cross_entropy(logits, labels), tf.float64))
     hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
     return cost, tf.math.count_nonzero(hits)

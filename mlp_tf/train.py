@@ -14,12 +14,16 @@ import pathlib
 import shlex
 import sys
 
-from mlp_tf import checkpoint, config, door, workers
+from mlp_tf import UserError, checkpoint, config, door, workers
 
 
 def main(values):
     """Trains, or goes on with, the run that the flags describe; returns the exit code."""
     settings = config.from_flags(values)
+    if settings.strategy == "multi_worker" and not settings.workdir:
+        raise UserError(
+            "--strategy=multi_worker: --workdir is missing; give it, so that all can be started again with it"
+        )
     settings = dataclasses.replace(settings, workdir=settings.workdir or _new_folder())
     seat = workers.seat(settings)
     where = "" if seat.alone else ", in every worker"
@@ -49,9 +53,10 @@ def _train(settings, directory, together, stop):
     if directory:
         _print_description(directory.config)
     stop.saves = True
+    steps, done = settings.epochs * a_run.progress.steps, int(a_run.state.step.numpy())
     try:
         with (
-            door.progress_bar(settings.epochs * a_run.progress.steps, int(a_run.state.step.numpy())) as bar,
+            door.progress_bar(steps, done, together.seat.chief) as bar,
             contextlib.closing(run.train(a_run, stop.asked)) as chunks,  # closed, it saves
         ):
             for progress, row in chunks:

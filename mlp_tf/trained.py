@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from mlp_tf import UserError, checkpoint, data, loop
 from mlp_tf.config import Config
-from mlp_tf.model import normalize
 
 BATCH = 1000  # images predicted at once
 
@@ -91,7 +90,9 @@ def servable(trained):
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.uint8, name="images")])
     def serve(images):
-        probabilities = tf.nn.softmax(model(normalize(images), module.weights, module.biases))
+        probabilities = tf.nn.softmax(
+            model(loop.network_input(images, trained.config.deskew), module.weights, module.biases)
+        )
         return {"classes": tf.argmax(probabilities, axis=1, output_type=tf.int32), "probabilities": probabilities}
 
     module.serve = serve

@@ -124,33 +124,46 @@ def meet(seat, say):
 
 def _host(seat, say):
     come = {}  # number of a worker: its connection
-    with socket.create_server(("", seat.address[1])) as server:
-        server.settimeout(0.2)
-        for _ in _waiting(lambda: [worker for worker in seat.others if worker not in come], seat, say):
-            with contextlib.suppress(TimeoutError):
-                come.update(_welcome(server.accept()[0], seat))
-            for worker in [worker for worker, connection in come.items() if not _is_open(connection)]:
-                del come[worker]  # it has ended while it waited
-            if len(come) == len(seat.others):
-                break
-        for connection in come.values():
-            connection.sendall(b"go\n")
-            connection.close()
+    try:
+        with socket.create_server(("", seat.address[1])) as server:
+            server.settimeout(0.2)
+            for _ in _waiting(lambda: [worker for worker in seat.others if worker not in come], seat, say):
+                with contextlib.suppress(TimeoutError):
+                    _welcome(server.accept()[0], seat, come)
+                for worker in [worker for worker, connection in come.items() if not _is_open(connection)]:
+                    del come[worker]  # it has ended while it waited
+                if len(come) == len(seat.others):
+                    break
+        _tell(come, "go")
+    except UserError as error:
+        _tell(come, str(error))
+        raise
 
 
-def _welcome(connection, seat):
-    """{number: connection} of a worker that has come."""
+def _tell(come, words):
+    for connection in come.values():
+        with contextlib.suppress(OSError):  # lost in this very moment: TensorFlow will tell
+            connection.sendall(f"{words}\n".encode())
+        connection.close()
+
+
+def _welcome(connection, seat, come):
+    """Adds the connection of a worker that has come, under its number, to those that are there."""
     connection.settimeout(5)
     try:
         theirs = json.loads(connection.makefile().readline())
-        index, addresses = theirs["index"], tuple(theirs["addresses"])
+        index, addresses = int(theirs["index"]), tuple(theirs["addresses"])
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # not one of ours
+        return  # not one of ours
+    twice = index not in seat.others or (index in come and _is_open(come[index]))
+    come[-1 if twice else index] = connection  # to be told too
     if addresses != seat.addresses:
-        differ = f"TF_CONFIG names {', '.join(addresses)} in worker {index}, {', '.join(seat.addresses)} in worker 0"
-        connection.sendall(f"{differ}; give every worker the same addresses\n".encode())
-        raise UserError(f"{differ}; give every worker the same addresses")
-    return {index: connection}
+        raise UserError(
+            f"TF_CONFIG names {', '.join(addresses)} in worker {index}, {', '.join(seat.addresses)} in worker 0; give "
+            "every worker the same addresses"
+        )
+    if twice:
+        raise UserError(f"TF_CONFIG gives two workers the index {index}; give each one of its own")
 
 
 def _is_open(connection):
@@ -166,15 +179,26 @@ def _is_open(connection):
 
 
 def _visit(seat, say):
-    for _ in _waiting(lambda: [0], seat, say):
-        with contextlib.suppress(OSError), socket.create_connection(seat.address, timeout=1) as connection:
-            connection.settimeout(PATIENCE)
-            connection.sendall(json.dumps({"index": seat.index, "addresses": seat.addresses}).encode() + b"\n")
-            answer = connection.makefile().readline().strip()
-            if answer == "go":
-                return
-            if answer:
-                raise UserError(answer)
+    connection = None  # to worker 0, which waits for the others with us
+
+    def missing():
+        return [0] if connection is None else [worker for worker in seat.others if worker] or [0]
+
+    for _ in _waiting(missing, seat, say):
+        try:
+            if connection is None:
+                connection = socket.create_connection(seat.address, timeout=1)
+                connection.sendall(json.dumps({"index": seat.index, "addresses": seat.addresses}).encode() + b"\n")
+            answer = connection.recv(10_000).decode().strip()
+        except TimeoutError:
+            continue
+        except OSError:
+            answer = ""
+        if answer == "go":
+            return connection.close()
+        if answer:
+            raise UserError(answer)
+        connection = None  # it is not there yet, or not there any more
         time.sleep(0.2)
 
 

@@ -128,12 +128,16 @@ STOPS = {
     "last step of the run": at(60),
     "after the last evaluation": rows_written(3),
 }
+# fmt: off
 SETTINGS = {
     "adam": {},
     "rmsprop, linear": {"optimizer": "rmsprop", "schedule": "linear"},
     "sgd, patience": {"optimizer": "sgd", "patience": 2},
-    "distort, linear, patience": {"distort": 1.0, "schedule": "linear", "patience": 2, "label_smoothing": 0.1},
+    "distort, deskew, linear, patience": {
+        "distort": 1.0, "deskew": True, "schedule": "linear", "patience": 2, "label_smoothing": 0.1,
+    },
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("stop", STOPS)

@@ -26,8 +26,8 @@ from mlp_tf import data, loop
 from mlp_tf.cluster import connect
 from mlp_tf.config import Config
 from mlp_tf.workers import Seat
-settings = {"hidden": (16, 8), "batch_size": 24, "epochs": 10, "schedule": "linear", "distort": 0.5}
-config = Config(**settings, optimizer=sys.argv[2], strategy="mirrored", logical_cpus=int(sys.argv[3]))
+settings = {"batch_size": 24, "epochs": 10, "schedule": "linear", "distort": 0.5, "deskew": True}
+config = Config(hidden=(16, 8), **settings, optimizer=sys.argv[2], strategy="mirrored", logical_cpus=int(sys.argv[3]))
 train = data.load(sys.argv[1], validation_size=0).train
 for cluster in (connect(config, Seat(), lambda: None, print), loop.ALONE):
     state = loop.new_state(config, (64, 16, 8, 3), 100, cluster)
@@ -135,7 +135,7 @@ def test_two_workers_with_shares_train_as_well_and_their_run_is_refused_to_one(s
     assert json.loads((two_workers / "config.json").read_text())["data"]["shares"] == 2
     outcome = command("mlp_tf.train", *small(workdir=two_workers, epochs=EPOCHS + 1))
     assert outcome.code == 1
-    assert "data: shares 1, but 2 in the run" in outcome.error
+    assert "2 workers share the images of this run, and 1 were started" in outcome.error
     # Evaluated by one process on the whole of the data, it is the same network on the same images.
     evaluated = command("mlp_tf.evaluate", f"--workdir={two_workers}")
     assert f"Cost: {results(two_workers)['test_cost']:.4f}" in evaluated.out
@@ -278,6 +278,25 @@ def test_workers_whose_addresses_differ_are_told_both_lists():
             workers.meet(workers.Seat(0, mine), print)
         with pytest.raises(UserError, match="give every worker the same addresses"):
             visit.result(timeout=10)
+
+
+def test_two_workers_with_one_index_are_told():
+    mine = tuple(f"127.0.0.1:{port}" for port in free_ports(3))
+    with ThreadPoolExecutor(2) as threads:
+        visits = [threads.submit(workers.meet, workers.Seat(1, mine), print) for _ in range(2)]
+        with pytest.raises(UserError, match="TF_CONFIG gives two workers the index 1; give each one of its own"):
+            workers.meet(workers.Seat(0, mine), print)
+        for visit in visits:
+            with pytest.raises(UserError, match="gives two workers the index 1"):
+                visit.result(timeout=10)
+
+
+def test_several_workers_need_a_folder_to_start_again_with(train, npz, monkeypatch):
+    [port] = free_ports(1)
+    monkeypatch.setenv("TF_CONFIG", tf_config(0, [f"127.0.0.1:{port}", "127.0.0.1:1"]))
+    outcome = train(f"--dataset={npz}", "--strategy=multi_worker")
+    assert outcome.code == 1
+    assert "--workdir is missing" in outcome.error
 
 
 def test_a_stranger_at_the_meeting_and_a_worker_that_has_left_it_are_not_counted():

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -173,6 +174,20 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
         data.load(str(tmp_path / "wrong.npz"))
 
 
+def test_an_npz_whose_array_is_shorter_than_its_header_says_is_refused(tmp_path):
+    arrays = make_arrays()
+    np.savez(tmp_path / "whole.npz", **arrays)
+    with (
+        zipfile.ZipFile(tmp_path / "whole.npz") as whole,
+        zipfile.ZipFile(tmp_path / "short.npz", "w") as short,
+    ):
+        for name in whole.namelist():
+            content = whole.read(name)
+            short.writestr(name, content[:-640] if name == "x_train.npy" else content)
+    with pytest.raises(UserError, match=r"not an \.npz file of plain arrays"):
+        data.load(str(tmp_path / "short.npz"), validation_size=0)
+
+
 def test_a_torn_npz_is_refused(tmp_path, npz):
     with open(npz, "rb") as file:
         (tmp_path / "torn.npz").write_bytes(file.read()[:-1000])
@@ -291,6 +306,32 @@ def test_distortion_stays_within_its_bounds_and_has_no_side():
     assert np.abs(y).max() > 2
     assert abs(x.mean() - 8) < 0.2
     assert abs(y.mean()) < 0.1
+
+
+def slant(image):
+    """Covariance of column and row over the variance of the row, weighted by brightness, in float64."""
+    light = image.astype(np.float64) / image.sum()
+    rows, columns = np.indices(image.shape)
+    row, column = (light * rows).sum(), (light * columns).sum()
+    return (light * (rows - row) * (columns - column)).sum() / (light * (rows - row) ** 2).sum()
+
+
+@needs_mnist
+def test_deskewed_digits_lean_no_more_and_stay_where_they_were():
+    images = data.load("mnist", prepared_mnist()).test.images[:200]
+    upright = data.deskew(images).numpy()
+    before, after = ([slant(image) for image in each] for each in (images, upright))
+    assert np.mean(np.abs(before)) > 0.2
+    assert np.abs(after).max() < 0.1
+    mass = upright.sum((1, 2)) / images.sum((1, 2))
+    assert (np.abs(mass - 1) < 0.12).all()
+
+
+def test_deskewing_keeps_shape_type_and_an_upright_or_empty_image():
+    images = np.zeros((3, 9, 9), np.uint8)
+    images[0, 2:7, 4] = 200
+    np.testing.assert_array_equal(data.deskew(images), images)
+    assert data.deskew(images[..., None].repeat(3, axis=3)).shape == (3, 9, 9, 3)
 
 
 def test_images_of_one_dimension_cannot_be_distorted():

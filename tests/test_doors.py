@@ -347,6 +347,23 @@ def test_export_is_compared_in_a_fresh_process_and_never_overwrites(door, run_fo
     assert "is there already; give a new folder" in door(export, *flags).error
 
 
+def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(door, small, arrays, tmp_path):
+    import tensorflow as tf
+
+    from mlp_tf import config, data, train
+    from mlp_tf import door as doors
+
+    flags = small(workdir=tmp_path / "run")
+    assert doors.enter(train.main, train.__doc__, config.define_flags, ["train", *map(str, flags), "--deskew"]) == 0
+    assert door(export, f"--workdir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'model'}").code == 0
+    exact = logits(tmp_path / "run", data.deskew(arrays["x_test"]).numpy())
+    assert not np.allclose(exact, logits(tmp_path / "run", arrays["x_test"]), atol=1e-3)
+    answers = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](images=arrays["x_test"])
+    np.testing.assert_array_equal(answers["classes"], exact.argmax(axis=1))
+    accuracy = (exact.argmax(axis=1) == arrays["y_test"]).mean()
+    assert f"Accuracy: {accuracy:.4f}" in door(evaluate, f"--workdir={tmp_path / 'run'}").out
+
+
 def test_an_export_that_predicts_something_else_is_not_made(door, run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     outcome = door(export, f"--workdir={run_folder}", f"--export_dir={tmp_path / 'new/model'}")

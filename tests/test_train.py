@@ -150,12 +150,14 @@ def test_leftover_words_are_refused(train, small, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_distorting_flat_images_is_refused_before_training(train, small, tmp_path):
+@pytest.mark.parametrize("flag", ["--distort=1", "--deskew"])
+def test_flat_images_can_be_neither_distorted_nor_deskewed(train, small, tmp_path, flag):
     arrays = make_arrays()
     flat = {k: v.reshape(len(v), -1) if k.startswith("x") else v for k, v in arrays.items()}
     np.savez(tmp_path / "flat.npz", **flat)
-    assert "needs images of height x width" in train(*small(dataset=tmp_path / "flat.npz", distort=1)).error
-    assert train(*small(dataset=tmp_path / "flat.npz")).code == 0
+    assert "needs images of height x width" in train(*small(dataset=tmp_path / "flat.npz"), flag).error
+    assert not (tmp_path / "run").exists()
+    assert train(*small(dataset=tmp_path / "flat.npz", epochs=1)).code == 0
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_images_with_channels_train(train, small, tmp_path):
     arrays = make_arrays()
     colour = {k: np.stack([v] * 3, -1) if k.startswith("x") else v for k, v in arrays.items()}
     np.savez(tmp_path / "colour.npz", **colour)
-    outcome = train(*small(dataset=tmp_path / "colour.npz", distort=1))
+    outcome = train(*small(dataset=tmp_path / "colour.npz", distort=1), "--deskew")
     assert "images of 8 x 8 x 3" in outcome.out
     assert "Model: 192-8-4-3" in outcome.out
 
