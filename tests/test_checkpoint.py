@@ -140,7 +140,7 @@ SETTINGS = {
 # fmt: on
 
 
-@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize("stop", [slow(stop) if stop.startswith(("before", "last step")) else stop for stop in STOPS])
 def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole, tmp_path, stop):
     live(config, tmp_path / "run", STOPS[stop])
     assert not (tmp_path / "run/results.json").exists()

@@ -41,7 +41,7 @@ for cluster in (connect(config, Seat(), lambda: None, print), loop.ALONE):
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "replicas"), [("adam", 2), slow("adam", 4), slow("rmsprop", 2), slow("sgd", 2), slow("sgd", 4)]
+    ("optimizer", "replicas"), [slow("adam", 2), slow("adam", 4), slow("rmsprop", 2), slow("sgd", 2), slow("sgd", 4)]
 )
 def test_several_replicas_have_the_costs_of_one_over_100_steps_and_equal_bits_in_each(npz, optimizer, replicas):
     words = [sys.executable, "-c", REPLICAS, npz, optimizer, str(replicas)]

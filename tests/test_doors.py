@@ -347,6 +347,7 @@ def test_export_is_compared_in_a_fresh_process_and_never_overwrites(door, run_fo
     assert "is there already; give a new folder" in door(export, *flags).error
 
 
+@pytest.mark.slow
 def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(door, small, arrays, tmp_path):
     import tensorflow as tf
 
