@@ -46,16 +46,16 @@ class Cluster(NamedTuple):
         """Replicas of all workers together."""
         return self.strategy.num_replicas_in_sync
 
-    def on_replicas(self, value_of):
-        """`value_of(replica)`, a tensor, on the device of each replica of this worker; replica counts over all."""
+    def on_replicas(self, parts):
+        """A tensor on the device of each replica of this worker: the parts in turn, counted over all replicas."""
         if self.replicas == 1:
-            return value_of(0)
+            return parts[0]
         devices = self.strategy.extended.worker_devices
 
         def place(context):
             replica = context.replica_id_in_sync_group
             with tf.device(devices[replica % len(devices)]):
-                return tf.identity(value_of(replica))
+                return tf.identity(parts[replica % len(parts)])
 
         return self.strategy.experimental_distribute_values_from_function(place)
 

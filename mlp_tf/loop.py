@@ -135,7 +135,7 @@ def build_train_steps(state, config, train, cluster=ALONE):
     """
     model, variables, strategy = model_function(config), state.variables(), cluster.strategy
     nowhere = tf.zeros([train.rows // config.batch_size, config.batch_size // cluster.replicas], tf.int32)
-    data = [cluster.on_replicas(lambda replica, t=t: t) for t in (*map(tensor, train[:2]), nowhere)]
+    data = [cluster.on_replicas([each]) for each in (*map(tensor, train[:2]), nowhere)]
     scalars = [tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)]
 
     @tf.function(
@@ -188,17 +188,16 @@ def fit(state, config, train, progress, train_steps, cluster=ALONE):
     Raises:
       Diverged: as soon as a chunk has ended with something that is not finite.
     """
-    labels = cluster.on_replicas(lambda replica: tensor(train.labels))
+    labels = cluster.on_replicas([tensor(train.labels)])
     seen = _upright(train.images) if config.deskew else tensor(train.images)
-    images = cluster.on_replicas(lambda replica: seen)
+    images = cluster.on_replicas([seen])
     first_epoch, step, steps, total, seconds = progress
     chunk = 1
     for epoch in range(first_epoch, config.epochs):
         begin = time.perf_counter()
         order = _place_order(config, train, epoch, cluster)
         if config.distort:
-            distorted = distort(seen, config.seed, epoch, config.distort, train.share, train.rows)
-            images = cluster.on_replicas(lambda replica, distorted=distorted: distorted)
+            images = cluster.on_replicas([distort(seen, config.seed, epoch, config.distort, train.share, train.rows)])
         while True:
             stop = min(step + chunk, steps)
             if step < stop:
@@ -228,8 +227,7 @@ def _place_order(config, train, epoch, cluster):
     )[: train.rows // config.batch_size]
     part = config.batch_size // cluster.replicas
     # A worker's order covers the replicas of all workers, or, if it holds a share, its own.
-    parts = tf.split(tf.constant(order), order.shape[1] // part, axis=1)
-    return cluster.on_replicas(lambda replica: parts[replica % len(parts)])
+    return cluster.on_replicas(tf.split(tf.constant(order), order.shape[1] // part, axis=1))
 
 
 def _check_finite(state, config, epoch, total, steps):

@@ -37,10 +37,9 @@ class Seat(NamedTuple):
         """Whether there is no other worker."""
         return len(self.addresses) == 1
 
-    @property
-    def address(self):
-        """Host and port of worker 0, where all meet."""
-        host, _, port = self.addresses[0].rpartition(":")
+    def address(self, worker):
+        """(host, port) of a worker."""
+        host, _, port = self.addresses[worker].rpartition(":")
         return host, int(port)
 
     @property
@@ -70,7 +69,7 @@ def seat(config):
             f"TF_CONFIG={words}: {what}; --strategy=multi_worker needs the addresses of all workers and the number of "
             f"this one, such as {_EXAMPLE}"
         ) from None
-    port = int(found.addresses[found.index].rpartition(":")[2])
+    _, port = found.address(found.index)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -125,7 +124,7 @@ def meet(seat, say):
 def _host(seat, say):
     come = {}  # number of a worker: its connection
     try:
-        with socket.create_server(("", seat.address[1])) as server:
+        with socket.create_server(("", seat.address(0)[1])) as server:
             server.settimeout(0.2)
             for _ in _waiting(lambda: [worker for worker in seat.others if worker not in come], seat, say):
                 with contextlib.suppress(TimeoutError):
@@ -187,7 +186,7 @@ def _visit(seat, say):
     for _ in _waiting(missing, seat, say):
         try:
             if connection is None:
-                connection = socket.create_connection(seat.address, timeout=1)
+                connection = socket.create_connection(seat.address(0), timeout=1)
                 connection.sendall(json.dumps({"index": seat.index, "addresses": seat.addresses}).encode() + b"\n")
             answer = connection.recv(10_000).decode().strip()
         except TimeoutError:

@@ -326,7 +326,8 @@ def draw_growth(report, path):
     labels = {"width": "units of each hidden layer", "batch": "images in a batch", "images": "images in an epoch"}
     for axis, (what, label) in zip(axes, labels.items(), strict=True):
         values = list(report[what])
-        scale = [1e6 / (value if what == "images" else EXAMPLES) for value in values]
+        images = {"width": lambda v: EXAMPLES, "batch": lambda v: EXAMPLES // v * v, "images": lambda v: v}[what]
+        scale = [1e6 / images(value) for value in values]
         for key, name in (("mlp_tf", "mlp_tf"), ("products", "its matrix products alone")):
             seconds = [report[what][value][key]["median"] * s for value, s in zip(values, scale, strict=True)]
             axis.plot(values, seconds, marker="o", label=name, linestyle="-" if key == "mlp_tf" else "--")
