@@ -78,6 +78,13 @@ class Config:
         "Strength of a random affine distortion of each image in each epoch; 0 is off, 1 is rotation up to "
         "10 degrees, scaling up to 10 %, shear up to 0.1, translation up to 1.5 pixels.",
     )
+    elastic: float = _real(
+        0.0,
+        "a number from 0 to 10",
+        lambda v: 0 <= v <= 10,
+        "Strength of a random elastic distortion of each image in each epoch: how many pixels the knots of a 5 x 5 "
+        "grid move (standard deviation), all other pixels following smoothly; 0 is off.",
+    )
     deskew: bool = _switch("Set slanted images upright before the network sees them, in training and ever after.")
     validation_size: int = _integer(
         5000, 0, None, "Training images held out for validation: the last ones (mnist_sample: 500 at most)."

@@ -1,4 +1,4 @@
-"""Images and labels as checked arrays, the order in which an epoch visits them, and their distortion."""
+"""Images and labels as checked arrays, and the order in which an epoch visits them."""
 
 import hashlib
 import math
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mlp_tf import UserError, sources
 
-_ORDER, _DISTORTION = 0, 1  # purposes, which keep the streams of one seed apart
+ORDER, AFFINE, ELASTIC = 0, 1, 2  # purposes, which keep the streams of one seed apart
 
 
 class Share(NamedTuple):
@@ -102,7 +102,7 @@ def _read(rows, sizes, shares, digest, name, classes):
     blocks, splits, images, labels = _checked(rows.blocks(), name, classes), [], (), ()
     for size, share in zip(sizes, shares, strict=True):
         kept, begin = len(range(share.index, size, share.workers)), 0
-        held, all_labels = _aligned((kept, *rows.shape[1:])), np.empty(size, np.int32)
+        held, all_labels = aligned((kept, *rows.shape[1:])), np.empty(size, np.int32)
         while begin < size:
             if not len(labels):
                 images, labels = next(blocks)
@@ -160,7 +160,7 @@ def _check_images(name, x, rows):
         )
 
 
-def _aligned(shape):
+def aligned(shape):
     """uint8 memory that begins where TensorFlow can take it as a tensor's, without a copy."""
     size = math.prod(shape)
     memory = np.empty(size + 63, np.uint8)
@@ -189,86 +189,5 @@ def epoch_order(n, batch_size, seed, epoch, index=0):
       int32 `[n // batch_size, batch_size]`; the `n % batch_size` rows left over differ from epoch to epoch.
     """
     steps = n // batch_size
-    order = np.random.default_rng((seed, _ORDER, epoch, index)).permutation(n)[: steps * batch_size]
+    order = np.random.default_rng((seed, ORDER, epoch, index)).permutation(n)[: steps * batch_size]
     return order.reshape(steps, batch_size).astype(np.int32)
-
-
-def deskew(images):
-    """Sets slanted images upright: shears each about its centre of mass until its pixels do not lean to a side.
-
-    The shear is the covariance of a pixel's column and row, weighted by brightness, over the variance of its
-    row (deslanting, as in LeCun et al. 1998).
-
-    Args:
-      images: uint8 `[N, H, W]` or `[N, H, W, C]`; all but N static.
-
-    Returns:
-      uint8 tensor, shaped as `images`; what comes from outside an image is 0.
-    """
-    height, width = images.shape[1:3]
-    light = tf.cast(images, tf.float32)
-    light = light if len(images.shape) == 3 else tf.reduce_mean(light, axis=3)  # [N, H, W]
-    rows, columns = tf.range(height, dtype=tf.float32)[:, None], tf.range(width, dtype=tf.float32)
-
-    def mean(values):
-        return tf.reduce_sum(light * values, axis=[1, 2]) / (tf.reduce_sum(light, axis=[1, 2]) + 1e-6)  # [N]
-
-    row, column = mean(rows), mean(columns)
-    covariance, variance = mean(rows * columns) - row * column, mean(rows * rows) - row * row
-    shear = covariance / (variance + 1e-6)
-    one, zero = tf.ones_like(shear), tf.zeros_like(shear)
-    return _transform(images, tf.stack([one, shear, -shear * row, zero, one, zero, zero, zero], axis=1))
-
-
-def distort(images, seed, epoch, strength, share=ALL, total=None):
-    """Maps each image by a random affine map of its own: a pure function of its arguments.
-
-    The map belongs to the row of the whole split, so it is the same however many workers share the rows.
-
-    Args:
-      images: uint8 `[N, H, W]` or `[N, H, W, C]`.
-      seed, epoch: what the maps are drawn from.
-      strength: 1 is rotation up to 10 degrees, scaling up to 10 %, shear up to 0.1 and translation up
-        to 1.5 pixels, each uniform and to both sides; others in proportion.
-      share, total: which rows these are, of how many; by default all.
-
-    Returns:
-      uint8 tensor, shaped as `images`; what comes from outside an image is 0.
-
-    Raises:
-      UserError: images that do not have two dimensions.
-    """
-    shape = images.shape
-    if len(shape) not in (3, 4):
-        raise UserError(f"--distort={strength}: needs images of height x width; these have shape {tuple(shape[1:])}")
-    return _transform(
-        images,
-        _affine_maps(total or shape[0], *shape[1:3], seed, epoch, strength)[share.index :: share.workers],
-    )
-
-
-def _transform(images, maps):
-    """uint8, shaped as `images`: each by its map, float32 `[N, 8]` as ImageProjectiveTransformV3 takes them."""
-    height, width = images.shape[1:3]
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.reshape(images, [-1, height, width, math.prod(images.shape[3:])]),
-        transforms=maps,
-        output_shape=[height, width],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
-    return tf.reshape(moved, [-1, *images.shape[1:]])
-
-
-def _affine_maps(n, height, width, seed, epoch, strength):
-    """float32 `[n, 8]`: the input point of each output point (x, y), both about the image's centre."""
-    key = tf.random.experimental.stateless_fold_in(tf.constant([seed, _DISTORTION], tf.int64), epoch)
-    draws = strength * tf.random.stateless_uniform([5, n], key, -1.0, 1.0)
-    turn, scale, shear, right, down = tf.unstack(draws * tf.constant([[math.pi / 18], [0.1], [0.1], [1.5], [1.5]]))
-    # [[a, b], [c, d]] = (1 + scale) * rotation * [[1, shear], [0, 1]]
-    a, c = (1 + scale) * tf.cos(turn), (1 + scale) * tf.sin(turn)
-    b, d = a * shear - c, c * shear + a
-    x, y = (width - 1) / 2, (height - 1) / 2
-    nothing = tf.zeros([n])
-    return tf.stack([a, b, x + right - a * x - b * y, c, d, y + down - c * x - d * y, nothing, nothing], axis=1)

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from mlp_tf.cluster import alone
-from mlp_tf.data import Share, deskew, distort, epoch_order, tensor
+from mlp_tf.data import Share, epoch_order, tensor
 from mlp_tf.model import init_params, normalize, perceptron, two_layer_perceptron
+from mlp_tf.warp import deskew, distort
 
 # A Python signal handler runs only between two chunks.
 CHUNK_SECONDS = 0.25
@@ -190,14 +191,15 @@ def fit(state, config, train, progress, train_steps, cluster=ALONE):
     """
     labels = cluster.on_replicas([tensor(train.labels)])
     seen = _upright(train.images) if config.deskew else tensor(train.images)
-    images = cluster.on_replicas([seen])
+    strengths = config.distort, config.elastic
+    images = None if any(strengths) else cluster.on_replicas([seen])
     first_epoch, step, steps, total, seconds = progress
     chunk = 1
     for epoch in range(first_epoch, config.epochs):
         begin = time.perf_counter()
         order = _place_order(config, train, epoch, cluster)
-        if config.distort:
-            images = cluster.on_replicas([distort(seen, config.seed, epoch, config.distort, train.share, train.rows)])
+        if any(strengths):
+            images = cluster.on_replicas([distort(seen, config.seed, epoch, *strengths, train.share, train.rows)])
         while True:
             stop = min(step + chunk, steps)
             if step < stop:

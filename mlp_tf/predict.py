@@ -41,7 +41,7 @@ def main(values, paths):
     door.import_tensorflow()
     import numpy as np
 
-    from mlp_tf import data, trained
+    from mlp_tf import trained, warp
 
     run = trained.load(workdir)
     door.warn(*run.warnings)
@@ -49,7 +49,7 @@ def main(values, paths):
     for path, row in zip(read, probabilities, strict=True):
         print(_line(path, row, values["json"].value), flush=True)
     if values["show"].value:
-        seen = data.deskew(np.stack(images)).numpy() if run.config.deskew else images
+        seen = warp.deskew(np.stack(images)).numpy() if run.config.deskew else images
         print(f"Picture: {_draw(read, seen, probabilities)}", file=sys.stderr)
     return code
 

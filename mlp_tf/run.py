@@ -263,7 +263,7 @@ def _check_fits(config, splits, cluster):
         raise UserError(
             f"--batch_size={config.batch_size}: must be at most the {rows} training images of {splits.name}"
         )
-    for name in ("distort", "deskew"):
+    for name in ("distort", "elastic", "deskew"):
         if getattr(config, name) and len(splits.image_shape) < 2:
             raise UserError(
                 f"--{name}={getattr(config, name)}: needs images of height x width, and those of {splits.name} have "

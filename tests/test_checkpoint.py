@@ -133,8 +133,8 @@ SETTINGS = {
     "adam": {},
     "rmsprop, linear": {"optimizer": "rmsprop", "schedule": "linear"},
     "sgd, patience": {"optimizer": "sgd", "patience": 2},
-    "distort, deskew, linear, patience": {
-        "distort": 1.0, "deskew": True, "schedule": "linear", "patience": 2, "label_smoothing": 0.1,
+    "distort, elastic, deskew, linear, patience": {
+        "distort": 1.0, "elastic": 0.5, "deskew": True, "schedule": "linear", "patience": 2, "label_smoothing": 0.1,
     },
 }
 # fmt: on

@@ -26,7 +26,7 @@ from mlp_tf import data, loop
 from mlp_tf.cluster import connect
 from mlp_tf.config import Config
 from mlp_tf.workers import Seat
-settings = {"batch_size": 24, "epochs": 10, "schedule": "linear", "distort": 0.5, "deskew": True}
+settings = {"batch_size": 24, "epochs": 10, "schedule": "linear", "distort": 0.5, "elastic": 0.5, "deskew": True}
 config = Config(hidden=(16, 8), **settings, optimizer=sys.argv[2], strategy="mirrored", logical_cpus=int(sys.argv[3]))
 train = data.load(sys.argv[1], validation_size=0).train
 for cluster in (connect(config, Seat(), lambda: None, print), loop.ALONE):

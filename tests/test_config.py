@@ -20,16 +20,16 @@ def test_the_defaults_are_the_documented_recipe():
     assert parse() == Config()
     assert Config() == Config(
         hidden=(256, 256), epochs=15, batch_size=100, learning_rate=0.001, optimizer="adam", activation="relu",
-        init="glorot", schedule="constant", label_smoothing=0.0, distort=0.0, deskew=False, validation_size=5000,
-        patience=0, seed=0, dataset="auto", data_dir="", workdir="", tensorboard=False, strategy="default",
-        logical_cpus=0, replicate_data=False,
+        init="glorot", schedule="constant", label_smoothing=0.0, distort=0.0, elastic=0.0, deskew=False,
+        validation_size=5000, patience=0, seed=0, dataset="auto", data_dir="", workdir="", tensorboard=False,
+        strategy="default", logical_cpus=0, replicate_data=False,
     )  # fmt: skip
 
 
 OTHER = Config(
     hidden=(7,), epochs=2, batch_size=3, learning_rate=1e-05, optimizer="sgd", activation="tanh", init="he",
-    schedule="linear", label_smoothing=0.1, distort=0.5, deskew=True, validation_size=9, patience=4, seed=8,
-    dataset="/x.npz", data_dir="a b", workdir="r", tensorboard=True,
+    schedule="linear", label_smoothing=0.1, distort=0.5, elastic=0.2, deskew=True, validation_size=9, patience=4,
+    seed=8, dataset="/x.npz", data_dir="a b", workdir="r", tensorboard=True,
 )  # fmt: skip
 
 
@@ -74,6 +74,7 @@ def test_a_flag_of_one_strategy_is_refused_with_another(flag, strategy):
         ("--schedule=cosine", "one of constant, linear"),
         ("--label_smoothing=1", "a number from 0 to below 1"),
         ("--distort=-1", "a number from 0 to 10"),
+        ("--elastic=11", "a number from 0 to 10"),
         ("--validation_size=-1", "an integer of 0 or more"),
         ("--patience=-1", "an integer of 0 or more"),
         ("--seed=-1", "an integer from 0 to 2147483647"),

@@ -263,77 +263,9 @@ def test_an_epoch_visits_rows_once_and_leaves_over_different_ones_each_time():
     assert not np.array_equal(orders[0], data.epoch_order(23, 5, seed=2, epoch=0))
 
 
-def test_distortion_is_a_function_of_seed_and_epoch():
-    images = make_arrays()["x_train"]
-    first = data.distort(images, 0, 0, 1.0).numpy()
-    np.testing.assert_array_equal(first, data.distort(images, 0, 0, 1.0))
-    assert not np.array_equal(first, data.distort(images, 0, 1, 1.0))
-    assert not np.array_equal(first, data.distort(images, 1, 0, 1.0))
-    assert first.shape == images.shape
-    assert first.dtype == np.uint8
-
-
-def test_a_shares_distortion_is_that_of_its_rows_in_the_whole():
-    images = make_arrays()["x_train"]
-    whole = data.distort(images, 3, 4, 1.0).numpy()
-    part = data.distort(images[1::3], 3, 4, 1.0, data.Share(1, 3), len(images))
-    np.testing.assert_array_equal(part, whole[1::3])
-
-
 def test_the_order_of_worker_0_is_that_of_a_single_process_and_worker_1_has_its_own():
     np.testing.assert_array_equal(data.epoch_order(23, 5, 1, 2, index=0), data.epoch_order(23, 5, 1, 2))
     assert not np.array_equal(data.epoch_order(23, 5, 1, 2, index=1), data.epoch_order(23, 5, 1, 2))
     # The order that every run has had so far: (seed, purpose, epoch) alone.
     alone = np.random.default_rng((1, 0, 2)).permutation(23)[:20].reshape(4, 5)
     np.testing.assert_array_equal(data.epoch_order(23, 5, 1, 2), alone)
-
-
-def test_distortion_of_strength_0_changes_nothing():
-    images = make_arrays()["x_train"]
-    np.testing.assert_array_equal(data.distort(images, 0, 0, 0.0), images)
-
-
-def test_distortion_stays_within_its_bounds_and_has_no_side():
-    # A dot 8 pixels right of the centre: its centroid shows how far an image's map moves it.
-    images = np.zeros((2000, 29, 29), np.uint8)
-    images[:, 13:16, 21:24] = 255
-    moved = data.distort(images, 0, 0, 1.0).numpy().astype(float)
-    mass, grid = moved.sum((1, 2)), np.arange(29)
-    x, y = (moved.sum(1) * grid).sum(1) / mass - 14, (moved.sum(2) * grid).sum(1) / mass - 14
-    # 1.5 of translation, 8 / 0.9 of scaling, then 8 * tan(10 degrees) / 0.9 of rotation, and shear.
-    assert (np.abs(x - 8) < 8 / 0.9 - 8 + 1.5 / 0.9 + 0.6).all()
-    assert (np.abs(y) < 8 * np.tan(np.pi / 18) / 0.9 + 1.5 / 0.9 + 0.6).all()
-    assert np.abs(y).max() > 2
-    assert abs(x.mean() - 8) < 0.2
-    assert abs(y.mean()) < 0.1
-
-
-def slant(image):
-    """Covariance of column and row over the variance of the row, weighted by brightness, in float64."""
-    light = image.astype(np.float64) / image.sum()
-    rows, columns = np.indices(image.shape)
-    row, column = (light * rows).sum(), (light * columns).sum()
-    return (light * (rows - row) * (columns - column)).sum() / (light * (rows - row) ** 2).sum()
-
-
-@needs_mnist
-def test_deskewed_digits_lean_no_more_and_stay_where_they_were():
-    images = data.load("mnist", prepared_mnist()).test.images[:200]
-    upright = data.deskew(images).numpy()
-    before, after = ([slant(image) for image in each] for each in (images, upright))
-    assert np.mean(np.abs(before)) > 0.2
-    assert np.abs(after).max() < 0.1
-    mass = upright.sum((1, 2)) / images.sum((1, 2))
-    assert (np.abs(mass - 1) < 0.12).all()
-
-
-def test_deskewing_keeps_shape_type_and_an_upright_or_empty_image():
-    images = np.zeros((3, 9, 9), np.uint8)
-    images[0, 2:7, 4] = 200
-    np.testing.assert_array_equal(data.deskew(images), images)
-    assert data.deskew(images[..., None].repeat(3, axis=3)).shape == (3, 9, 9, 3)
-
-
-def test_images_of_one_dimension_cannot_be_distorted():
-    with pytest.raises(UserError, match="needs images of height x width"):
-        data.distort(np.zeros((5, 64), np.uint8), 0, 0, 1.0)

@@ -351,13 +351,13 @@ def test_export_is_compared_in_a_fresh_process_and_never_overwrites(door, run_fo
 def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(door, small, arrays, tmp_path):
     import tensorflow as tf
 
-    from mlp_tf import config, data, train
+    from mlp_tf import config, train, warp
     from mlp_tf import door as doors
 
     flags = small(workdir=tmp_path / "run")
     assert doors.enter(train.main, train.__doc__, config.define_flags, ["train", *map(str, flags), "--deskew"]) == 0
     assert door(export, f"--workdir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'model'}").code == 0
-    exact = logits(tmp_path / "run", data.deskew(arrays["x_test"]).numpy())
+    exact = logits(tmp_path / "run", warp.deskew(arrays["x_test"]).numpy())
     assert not np.allclose(exact, logits(tmp_path / "run", arrays["x_test"]), atol=1e-3)
     answers = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](images=arrays["x_test"])
     np.testing.assert_array_equal(answers["classes"], exact.argmax(axis=1))

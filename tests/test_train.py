@@ -150,7 +150,7 @@ def test_leftover_words_are_refused(train, small, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("flag", ["--distort=1", "--deskew"])
+@pytest.mark.parametrize("flag", ["--distort=1", "--elastic=1", "--deskew"])
 def test_flat_images_can_be_neither_distorted_nor_deskewed(train, small, tmp_path, flag):
     arrays = make_arrays()
     flat = {k: v.reshape(len(v), -1) if k.startswith("x") else v for k, v in arrays.items()}
@@ -164,7 +164,7 @@ def test_flat_images_can_be_neither_distorted_nor_deskewed(train, small, tmp_pat
     "changes", [{"hidden": "5"}, slow({"hidden": "6,5,4"}), slow({"activation": "tanh"}), slow({"init": "normal"})]
 )
 @pytest.mark.parametrize(
-    "more", [{"optimizer": "rmsprop"}, {"distort": 1, "label_smoothing": 0.1, "schedule": "linear"}]
+    "more", [{"optimizer": "rmsprop"}, {"distort": 1, "elastic": 0.5, "label_smoothing": 0.1, "schedule": "linear"}]
 )
 def test_every_setting_trains(train, small, changes, more):
     assert train(*small(**changes, **more, epochs=1)).code == 0
