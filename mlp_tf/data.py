@@ -1,4 +1,4 @@
-"""Images and labels as checked arrays, and the order in which an epoch visits them."""
+"""Images and labels as checked arrays, and what an epoch makes of them: its order, its distortion."""
 
 import hashlib
 import math
@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from mlp_tf import UserError, sources
+from mlp_tf import UserError, sources, warp
 
-ORDER, AFFINE, ELASTIC = 0, 1, 2  # purposes, which keep the streams of one seed apart
+_ORDER, _AFFINE, _ELASTIC = 0, 1, 2  # purposes, which keep the streams of one seed apart
+_BLOCK_PIXELS = 2**22  # distorted at once: bounds the memory that their points take
 
 
 class Share(NamedTuple):
@@ -102,7 +103,7 @@ def _read(rows, sizes, shares, digest, name, classes):
     blocks, splits, images, labels = _checked(rows.blocks(), name, classes), [], (), ()
     for size, share in zip(sizes, shares, strict=True):
         kept, begin = len(range(share.index, size, share.workers)), 0
-        held, all_labels = aligned((kept, *rows.shape[1:])), np.empty(size, np.int32)
+        held, all_labels = _aligned((kept, *rows.shape[1:])), np.empty(size, np.int32)
         while begin < size:
             if not len(labels):
                 images, labels = next(blocks)
@@ -160,7 +161,7 @@ def _check_images(name, x, rows):
         )
 
 
-def aligned(shape):
+def _aligned(shape):
     """uint8 memory that begins where TensorFlow can take it as a tensor's, without a copy."""
     size = math.prod(shape)
     memory = np.empty(size + 63, np.uint8)
@@ -189,5 +190,48 @@ def epoch_order(n, batch_size, seed, epoch, index=0):
       int32 `[n // batch_size, batch_size]`; the `n % batch_size` rows left over differ from epoch to epoch.
     """
     steps = n // batch_size
-    order = np.random.default_rng((seed, ORDER, epoch, index)).permutation(n)[: steps * batch_size]
+    order = np.random.default_rng((seed, _ORDER, epoch, index)).permutation(n)[: steps * batch_size]
     return order.reshape(steps, batch_size).astype(np.int32)
+
+
+def distort(images, seed, epoch, strength, elastic=0.0, share=ALL, total=None):
+    """Maps each image by a random map of its own, affine and elastic: a pure function of its arguments.
+
+    The map belongs to the row of the whole split, so it is the same however many workers share the rows.
+
+    Args:
+      images: uint8 `[N, H, W]` or `[N, H, W, C]`.
+      seed, epoch: what the maps are drawn from.
+      strength: 1 is rotation up to 10 degrees, scaling up to 10 %, shear up to 0.1 and translation up
+        to 1.5 pixels, each uniform and to both sides; others in proportion.
+      elastic: standard deviation, in pixels, of the displacements of 5 x 5 knots, both ways and independent;
+        every pixel between them follows smoothly (as Simard, Steinkraus and Platt 2003, who smooth by a Gaussian).
+      share, total: which rows these are, of how many; by default all.
+
+    Returns:
+      uint8 tensor, shaped as `images`; what comes from outside an image is 0.
+
+    Raises:
+      UserError: images that do not have two dimensions.
+    """
+    shape = images.shape
+    if len(shape) not in (3, 4):
+        raise UserError(f"distortion needs images of height x width; these have shape {tuple(shape[1:])}")
+    n, height, width = shape[:3]
+    own = slice(share.index, None, share.workers)
+    draws = tf.random.stateless_uniform([5, total or n], _key(seed, _AFFINE, epoch), -1.0, 1.0)
+    maps = warp.affine_maps(strength * draws[:, own], height, width)
+    pushes = tf.zeros([n, 0])
+    if elastic:
+        pushes = elastic * tf.random.stateless_normal([total or n, 2 * warp.KNOTS**2], _key(seed, _ELASTIC, epoch))[own]
+    moved = _aligned(tuple(shape))
+    block = max(1, min(n, _BLOCK_PIXELS // (height * width)))
+    for start in range(0, n, block):
+        first = min(start, n - block)  # since XLA would compile a shorter last block anew
+        rows = slice(first, first + block)
+        moved[rows] = warp.move(images[rows], maps[rows], pushes[rows])
+    return tensor(moved)
+
+
+def _key(seed, purpose, epoch):
+    return tf.random.experimental.stateless_fold_in(tf.constant([seed, purpose], tf.int64), epoch)

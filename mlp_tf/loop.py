@@ -11,9 +11,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from mlp_tf.cluster import alone
-from mlp_tf.data import Share, epoch_order, tensor
+from mlp_tf.data import Share, distort, epoch_order, tensor
 from mlp_tf.model import init_params, normalize, perceptron, two_layer_perceptron
-from mlp_tf.warp import deskew, distort
+from mlp_tf.warp import deskew
 
 # A Python signal handler runs only between two chunks.
 CHUNK_SECONDS = 0.25

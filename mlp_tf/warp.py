@@ -1,14 +1,10 @@
-"""Images moved on their grid: slanted ones set upright for good, all of them distorted anew in every epoch."""
+"""Images moved on their grid: slanted ones set upright, or each by a map of its own."""
 
 import math
 
 import tensorflow as tf
 
-from mlp_tf import UserError
-from mlp_tf.data import AFFINE, ALL, ELASTIC, aligned, tensor
-
 KNOTS = 5  # of an elastic displacement, along each side
-_BLOCK_PIXELS = 2**22  # distorted at once: bounds the memory that their points take
 
 
 def deskew(images):
@@ -46,54 +42,19 @@ def deskew(images):
     return tf.reshape(moved, [-1, *images.shape[1:]])
 
 
-def distort(images, seed, epoch, strength, elastic=0.0, share=ALL, total=None):
-    """Maps each image by a random map of its own, affine and elastic: a pure function of its arguments.
-
-    The map belongs to the row of the whole split, so it is the same however many workers share the rows.
+def affine_maps(draws, height, width):
+    """Random affine maps about the centre of an image, each backwards: from a point of the result into the image.
 
     Args:
-      images: uint8 `[N, H, W]` or `[N, H, W, C]`.
-      seed, epoch: what the maps are drawn from.
-      strength: 1 is rotation up to 10 degrees, scaling up to 10 %, shear up to 0.1 and translation up
-        to 1.5 pixels, each uniform and to both sides; others in proportion.
-      elastic: standard deviation, in pixels, of the displacements of 5 x 5 knots, both ways and independent;
-        every pixel between them follows smoothly (as Simard, Steinkraus and Platt 2003, who smooth by a Gaussian).
-      share, total: which rows these are, of how many; by default all.
+      draws: float32 `[5, N]`, -1 to 1 at strength 1: rotation by up to 10 degrees, scaling and shear by up to 0.1,
+        translation to the right and down by up to 1.5 pixels.
+      height, width: of an image, in pixels.
 
     Returns:
-      uint8 tensor, shaped as `images`; what comes from outside an image is 0.
-
-    Raises:
-      UserError: images that do not have two dimensions.
+      float32 `[N, 6]`: a, b, right, c, d, down of the point (a x + b y + right, c x + d y + down) that (x, y) shows.
     """
-    shape = images.shape
-    if len(shape) not in (3, 4):
-        raise UserError(f"distortion needs images of height x width; these have shape {tuple(shape[1:])}")
-    n, height, width = shape[:3]
-    own = slice(share.index, None, share.workers)
-    maps = _affine_maps(total or n, height, width, _key(seed, AFFINE, epoch), strength)[own]
-    pushes = None
-    if elastic:
-        draws = tf.random.stateless_normal([total or n, 2, KNOTS * KNOTS], _key(seed, ELASTIC, epoch))
-        pushes = elastic * draws[own]
-    moved = aligned(tuple(shape))
-    block = max(1, min(n, _BLOCK_PIXELS // (height * width)))
-    for start in range(0, n, block):
-        first = min(start, n - block)  # since XLA would compile a shorter last block anew
-        rows = slice(first, first + block)
-        moved[rows] = _warp(images[rows], maps[rows], None if pushes is None else pushes[rows])
-    return tensor(moved)
-
-
-def _key(seed, purpose, epoch):
-    return tf.random.experimental.stateless_fold_in(tf.constant([seed, purpose], tf.int64), epoch)
-
-
-def _affine_maps(n, height, width, key, strength):
-    """float32 `[n, 6]`: a, b, right, c, d, down of the input point (a x + b y + right, c x + d y + down) of (x, y)."""
-    draws = strength * tf.random.stateless_uniform([5, n], key, -1.0, 1.0)
     turn, scale, shear, right, down = tf.unstack(draws * tf.constant([[math.pi / 18], [0.1], [0.1], [1.5], [1.5]]))
-    # [[a, b], [c, d]] = (1 + scale) * rotation * [[1, shear], [0, 1]], about the image's centre (x, y)
+    # [[a, b], [c, d]] = (1 + scale) * rotation * [[1, shear], [0, 1]]
     a, c = (1 + scale) * tf.cos(turn), (1 + scale) * tf.sin(turn)
     b, d = a * shear - c, c * shear + a
     x, y = (width - 1) / 2, (height - 1) / 2
@@ -101,19 +62,25 @@ def _affine_maps(n, height, width, key, strength):
 
 
 @tf.function(autograph=False, jit_compile=True)
-def _warp(images, maps, pushes):
-    """Each image by its map, bilinear. XLA makes one loop of it, faster than TensorFlow's ImageProjectiveTransformV3.
+def move(images, maps, pushes):
+    """Shows at each point what lies, bilinearly, where its image's elastic field and affine map lead.
+
+    XLA makes one loop of it, which takes less time than TensorFlow's ImageProjectiveTransformV3.
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`, all static.
-      maps: float32 `[N, 6]`, from `_affine_maps`.
-      pushes: float32 `[N, 2, KNOTS * KNOTS]`, displacements of the knots in x and y, or None.
+      maps: float32 `[N, 6]`, from `affine_maps`.
+      pushes: float32 `[N, 2 * KNOTS**2]`: how many pixels each knot is moved, all in x, then all in y, the knots row
+        by row; or `[N, 0]`.
+
+    Returns:
+      uint8, shaped as `images`; what comes from outside an image is 0.
     """
     n, height, width = images.shape[:3]
     x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)[:, None]
-    if pushes is not None:
-        moves = tf.reshape(pushes @ _knot_shares(height, width), [n, 2, height, width])
-        x, y = x + moves[:, 0], y + moves[:, 1]
+    if pushes.shape[1]:
+        field = tf.reshape(tf.reshape(pushes, [2 * n, -1]) @ _knot_shares(height, width), [n, 2, height, width])
+        x, y = x + field[:, 0], y + field[:, 1]
     a, b, right, c, d, down = (column[:, None, None] for column in tf.unstack(maps, axis=1))
     x, y = a * x + b * y + right, c * x + d * y + down  # [N, H, W]
     if len(images.shape) == 3:
@@ -136,7 +103,7 @@ def _sample(image, x, y):
     for row, row_share in ((top, top + 1 - y), (top + 1, y - top)):
         for column, column_share in ((left, left + 1 - x), (left + 1, x - left)):
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            place = tf.cast(tf.where(inside, row * width + column, 0.0), tf.int32)
-            pixel = tf.cast(tf.gather(pixels, place, axis=1, batch_dims=1), tf.float32)
+            place = tf.cast(row, tf.int32) * width + tf.cast(column, tf.int32)
+            pixel = tf.cast(tf.gather(pixels, tf.where(inside, place, 0), axis=1, batch_dims=1), tf.float32)
             value += tf.where(inside, row_share * column_share * pixel, 0.0)
     return tf.reshape(tf.cast(value + 0.5, tf.uint8), [n, height, width])

@@ -28,7 +28,7 @@ import time
 SETTINGS = [((256, 256), 100), ((16, 16), 32), ((512,), 64), ((800, 800), 32)]
 PEERS = ["mlp_tf", "keras", "keras tuned", "blas", "jax", "torch"]
 EXAMPLES = 60_000
-PARTS = ["epochs", "commands", "accuracy", "ablation", "workers", "growth", "long", "saves"]
+PARTS = ["epochs", "commands", "accuracy", "ablation", "workers", "growth", "distort", "long", "saves"]
 RECIPES = pathlib.Path(__file__).resolve().parent.parent / "mlp_tf/recipes"
 
 
@@ -578,11 +578,13 @@ def measure_ablation(seeds=5, epochs=15):
         "none": {},
         **{name: {name: value} for name, value in PARTS_OF_THE_RECORD.items()},
         "all": PARTS_OF_THE_RECORD,
+        "elastic": {"elastic": 0.5},
+        "all, and elastic": {**PARTS_OF_THE_RECORD, "elastic": 0.5},
     }
     for way, settings in ways.items():
         report[way] = {"validation": [], "test": [], "seconds": []}
         for seed in range(seeds):
-            rate = 0.003 if way == "all" else 0.001
+            rate = 0.003 if way.startswith("all") else 0.001
             config = Config(batch_size=128, epochs=epochs, seed=seed, learning_rate=rate, **settings)
             steps = splits.train.rows // config.batch_size
             state = loop.new_state(config, (784, 256, 256, 10), epochs * steps)
@@ -602,6 +604,39 @@ def print_ablation(report):
             f"{statistics.mean(figures[k]):.4f} +- {statistics.stdev(figures[k]):.4f}" for k in ("validation", "test")
         ]
         print(f"| {way} | {' | '.join(cells)} | {statistics.mean(figures['seconds']):.1f} |", flush=True)
+
+
+def measure_distort(rounds):
+    """Seconds to distort all images, by mlp_tf and by TensorFlow's own transform, in turn."""
+    from mlp_tf import door
+
+    door.import_tensorflow()
+    import tensorflow as tf
+
+    from mlp_tf import data, warp
+
+    images = tf.constant(arrays()[0])
+    transform = functools.partial(
+        tf.raw_ops.ImageProjectiveTransformV3,
+        output_shape=[28, 28], fill_value=0.0, interpolation="BILINEAR", fill_mode="CONSTANT",
+    )  # fmt: skip
+
+    def by_tensorflow(epoch):
+        maps = warp.affine_maps(tf.random.stateless_uniform([5, EXAMPLES], [0, epoch], -1.0, 1.0), 28, 28)
+        return transform(images=images[..., None], transforms=tf.pad(maps, [[0, 0], [0, 2]]))
+
+    ways = {
+        "affine": lambda epoch: data.distort(images, 0, epoch, 1.0),
+        "affine and elastic": lambda epoch: data.distort(images, 0, epoch, 1.0, 0.5),
+        "affine, by ImageProjectiveTransformV3": by_tensorflow,
+    }
+    seconds = {way: [] for way in ways}
+    for epoch in range(rounds + 1):
+        for way, make in ways.items():
+            begin = time.perf_counter()
+            make(epoch).numpy()
+            seconds[way].append(time.perf_counter() - begin)
+    return {way: spread(values[1:]) for way, values in seconds.items()}
 
 
 def reached(rows):
@@ -668,7 +703,8 @@ def main():
         print_growth(report["growth"])
         if options.picture:
             draw_growth(report["growth"], options.picture)
-    for part, measure in (("long", measure_long), ("saves", measure_saves)):
+    distort = functools.partial(measure_distort, 2 * options.rounds)
+    for part, measure in (("distort", distort), ("long", measure_long), ("saves", measure_saves)):
         if options.only in (None, part):
             report[part] = measure()
             print(f"\n{part}: {json.dumps(report[part])}", flush=True)

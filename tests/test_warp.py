@@ -10,40 +10,41 @@ from mlp_tf import UserError, data, warp
 
 def test_distortion_is_a_function_of_seed_and_epoch():
     images = make_arrays()["x_train"]
-    first = warp.distort(images, 0, 0, 1.0).numpy()
-    np.testing.assert_array_equal(first, warp.distort(images, 0, 0, 1.0))
-    assert not np.array_equal(first, warp.distort(images, 0, 1, 1.0))
-    assert not np.array_equal(first, warp.distort(images, 1, 0, 1.0))
+    first = data.distort(images, 0, 0, 1.0).numpy()
+    np.testing.assert_array_equal(first, data.distort(images, 0, 0, 1.0))
+    assert not np.array_equal(first, data.distort(images, 0, 1, 1.0))
+    assert not np.array_equal(first, data.distort(images, 1, 0, 1.0))
     assert first.shape == images.shape
     assert first.dtype == np.uint8
 
 
 def test_a_shares_distortion_is_that_of_its_rows_in_the_whole():
     images = make_arrays()["x_train"]
-    whole = warp.distort(images, 3, 4, 1.0, 0.5).numpy()
-    part = warp.distort(images[1::3], 3, 4, 1.0, 0.5, data.Share(1, 3), len(images))
+    whole = data.distort(images, 3, 4, 1.0, 0.5).numpy()
+    part = data.distort(images[1::3], 3, 4, 1.0, 0.5, data.Share(1, 3), len(images))
     np.testing.assert_array_equal(part, whole[1::3])
 
 
 def test_distortion_of_strength_0_changes_nothing():
     images = make_arrays()["x_train"]
-    np.testing.assert_array_equal(warp.distort(images, 0, 0, 0.0), images)
+    np.testing.assert_array_equal(data.distort(images, 0, 0, 0.0), images)
 
 
 def test_distortion_is_the_same_in_blocks_and_in_each_channel(monkeypatch):
     images = make_arrays()["x_train"]
-    whole = warp.distort(images, 0, 0, 1.0, 0.5).numpy()
-    colour = warp.distort(np.stack([images, images[::-1]], axis=3), 0, 0, 1.0, 0.5).numpy()
+    whole = data.distort(images, 0, 0, 1.0, 0.5).numpy()
+    colour = data.distort(np.stack([images, images[::-1]], axis=3), 0, 0, 1.0, 0.5).numpy()
     np.testing.assert_array_equal(colour[..., 0], whole)
     assert not np.array_equal(colour[..., 1], whole)
-    monkeypatch.setattr(warp, "_BLOCK_PIXELS", 7 * 64)
+    monkeypatch.setattr(data, "_BLOCK_PIXELS", 7 * 64)
     assert len(images) % 7
-    np.testing.assert_array_equal(warp.distort(images, 0, 0, 1.0, 0.5), whole)
+    np.testing.assert_array_equal(data.distort(images, 0, 0, 1.0, 0.5), whole)
 
 
-def test_an_affine_distortion_is_what_tensorflow_makes_of_the_same_map():
-    images = np.random.default_rng(0).integers(0, 256, (50, 12, 9), dtype=np.uint8)
-    maps = warp._affine_maps(50, 12, 9, warp._key(3, data.AFFINE, 4), 1.0)
+def test_an_affine_map_moves_an_image_as_tensorflows_own_transform_does():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (50, 12, 9), dtype=np.uint8)
+    maps = warp.affine_maps(rng.uniform(-1, 1, (5, 50)).astype(np.float32), 12, 9)
     expected = tf.raw_ops.ImageProjectiveTransformV3(
         images=images[..., None].astype(np.float32),
         transforms=tf.pad(maps, [[0, 0], [0, 2]]),
@@ -52,7 +53,8 @@ def test_an_affine_distortion_is_what_tensorflow_makes_of_the_same_map():
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )[..., 0]
-    np.testing.assert_allclose(warp.distort(images, 3, 4, 1.0).numpy(), expected.numpy(), rtol=0, atol=0.51)
+    moved = warp.move(images, maps, tf.zeros([50, 0]))
+    np.testing.assert_allclose(moved.numpy(), expected.numpy(), rtol=0, atol=0.51)
 
 
 def test_elastic_distortion_moves_knots_by_its_pixels_and_neighbours_together():
@@ -60,7 +62,7 @@ def test_elastic_distortion_moves_knots_by_its_pixels_and_neighbours_together():
     def moves(column):
         images = np.zeros((4000, 40, 40), np.uint8)
         images[:, 19:22, column - 1 : column + 2] = 255
-        moved = warp.distort(images, 0, 0, 0.0, 1.0).numpy().astype(float)
+        moved = data.distort(images, 0, 0, 0.0, 1.0).numpy().astype(float)
         return (moved.sum(1) * np.arange(40)).sum(1) / moved.sum((1, 2)) - column
 
     here, near, far = moves(20), moves(22), moves(37)
@@ -74,7 +76,7 @@ def test_distortion_stays_within_its_bounds_and_has_no_side():
     # A dot 8 pixels right of the centre: its centroid shows how far an image's map moves it.
     images = np.zeros((2000, 29, 29), np.uint8)
     images[:, 13:16, 21:24] = 255
-    moved = warp.distort(images, 0, 0, 1.0).numpy().astype(float)
+    moved = data.distort(images, 0, 0, 1.0).numpy().astype(float)
     mass, grid = moved.sum((1, 2)), np.arange(29)
     x, y = (moved.sum(1) * grid).sum(1) / mass - 14, (moved.sum(2) * grid).sum(1) / mass - 14
     # 1.5 of translation, 8 / 0.9 of scaling, then 8 * tan(10 degrees) / 0.9 of rotation, and shear.
@@ -113,4 +115,4 @@ def test_deskewing_keeps_shape_type_and_an_upright_or_empty_image():
 
 def test_images_of_one_dimension_cannot_be_distorted():
     with pytest.raises(UserError, match="needs images of height x width"):
-        warp.distort(np.zeros((5, 64), np.uint8), 0, 0, 1.0)
+        data.distort(np.zeros((5, 64), np.uint8), 0, 0, 1.0)
