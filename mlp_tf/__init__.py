@@ -25,7 +25,7 @@ An import goes only to a lower rank, so each file can be read knowing just those
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 class UserError(ValueError):

@@ -204,8 +204,8 @@ def distort(images, seed, epoch, strength, elastic=0.0, share=ALL, total=None):
       seed, epoch: what the maps are drawn from.
       strength: 1 is rotation up to 10 degrees, scaling up to 10 %, shear up to 0.1 and translation up
         to 1.5 pixels, each uniform and to both sides; others in proportion.
-      elastic: standard deviation, in pixels, of the displacements of 5 x 5 knots, both ways and independent;
-        every pixel between them follows smoothly (as Simard, Steinkraus and Platt 2003, who smooth by a Gaussian).
+      elastic: standard deviation, in pixels, of the displacements of 5 x 5 knots, normal and independent, in x and
+        in y; points between follow smoothly (Simard, Steinkraus and Platt 2003 smooth every point's by a Gaussian).
       share, total: which rows these are, of how many; by default all.
 
     Returns:
@@ -221,15 +221,17 @@ def distort(images, seed, epoch, strength, elastic=0.0, share=ALL, total=None):
     own = slice(share.index, None, share.workers)
     draws = tf.random.stateless_uniform([5, total or n], _key(seed, _AFFINE, epoch), -1.0, 1.0)
     maps = warp.affine_maps(strength * draws[:, own], height, width)
-    pushes = tf.zeros([n, 0])
+    displacements = tf.zeros([n, 0])
     if elastic:
-        pushes = elastic * tf.random.stateless_normal([total or n, 2 * warp.KNOTS**2], _key(seed, _ELASTIC, epoch))[own]
+        draws = tf.random.stateless_normal([total or n, 2 * warp.KNOTS**2], _key(seed, _ELASTIC, epoch))
+        displacements = elastic * draws[own]
     moved = _aligned(tuple(shape))
-    block = max(1, min(n, _BLOCK_PIXELS // (height * width)))
-    for start in range(0, n, block):
+    blocks = max(1, n * height * width // _BLOCK_PIXELS)
+    block = -(-n // blocks)
+    for start in range(0, n, max(1, block)):
         first = min(start, n - block)  # since XLA would compile a shorter last block anew
         rows = slice(first, first + block)
-        moved[rows] = warp.move(images[rows], maps[rows], pushes[rows])
+        moved[rows] = warp.resample(images[rows], maps[rows], displacements[rows])
     return tensor(moved)
 
 

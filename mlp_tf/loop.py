@@ -199,6 +199,7 @@ def fit(state, config, train, progress, train_steps, cluster=ALONE):
         begin = time.perf_counter()
         order = _place_order(config, train, epoch, cluster)
         if any(strengths):
+            images = None  # so that those of the epoch before do not lie in memory beside the new ones
             images = cluster.on_replicas([distort(seen, config.seed, epoch, *strengths, train.share, train.rows)])
         while True:
             stop = min(step + chunk, steps)

@@ -1,6 +1,6 @@
 """Shows a dataset as training sees it: counts, shapes, ranges, classes, and samples.png.
 
-python -m mlp_tf.show_data --dataset=mnist_sample
+python -m mlp_tf.show_data --dataset=mnist_sample --deskew --distort=1
 """
 
 import pathlib
@@ -11,11 +11,12 @@ from absl import flags
 from mlp_tf import UserError, config, door
 
 SAMPLES = 50
+DATA = ("dataset", "data_dir", "validation_size")
 
 
 def define_flags(values):
-    """Defines the flags of this command: those of `train` that say what the data is, and where the picture goes."""
-    config.define_flags(values, only=("dataset", "data_dir", "validation_size"))
+    """Defines the flags of this command: those of `train` that say what the images are, and where the picture goes."""
+    config.define_flags(values, only=(*DATA, "distort", "elastic", "deskew", "seed"))
     flags.DEFINE_string("out", ".", "Folder for samples.png.", flag_values=values)
 
 
@@ -27,7 +28,7 @@ def main(values):
     door.import_tensorflow()
     from mlp_tf import data
 
-    splits = data.load(*(values[name].value for name in ("dataset", "data_dir", "validation_size")))
+    splits = data.load(*(values[name].value for name in DATA))
     door.warn(splits.warning)
     print(f"Dataset: {splits.name}, {splits.classes} classes")
     for name in ("train", "validation", "test"):
@@ -37,11 +38,22 @@ def main(values):
         return 0
     from mlp_tf import figures
 
-    shown = splits.train.images[:SAMPLES]
-    title = f"{splits.name}: the first {len(shown)} training images and their labels"
+    shown = _first_epoch(splits.train.images, values)
+    title = f"{splits.name}: the first {len(shown)} training images, as the first epoch sees them"
     picture = figures.image_grid(shown, [str(label) for label in splits.train.labels[:SAMPLES]], title)
     print(f"Picture: {figures.save(picture, out / 'samples.png')}")
     return 0
+
+
+def _first_epoch(images, values):
+    """The first training images as the first epoch of a run with these flags sees them."""
+    from mlp_tf import data, warp
+
+    shown = images[:SAMPLES]
+    seed, *strengths = (values[name].value for name in ("seed", "distort", "elastic"))
+    if values["deskew"].value:
+        shown = warp.deskew(shown).numpy()
+    return data.distort(shown, seed, 0, *strengths, total=len(images)).numpy() if any(strengths) else shown
 
 
 def _print_split(name, split, classes):

@@ -62,24 +62,25 @@ def affine_maps(draws, height, width):
 
 
 @tf.function(autograph=False, jit_compile=True)
-def move(images, maps, pushes):
-    """Shows at each point what lies, bilinearly, where its image's elastic field and affine map lead.
+def resample(images, maps, displacements):
+    """Shows at each point what lies where its displacement, and then its image's map, lead; between pixels, bilinearly.
 
     XLA makes one loop of it, which takes less time than TensorFlow's ImageProjectiveTransformV3.
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`, all static.
       maps: float32 `[N, 6]`, from `affine_maps`.
-      pushes: float32 `[N, 2 * KNOTS**2]`: how many pixels each knot is moved, all in x, then all in y, the knots row
-        by row; or `[N, 0]`.
+      displacements: float32 `[N, 2 * KNOTS**2]`, in pixels: of each knot in x, then of each in y, row by row; a knot is
+        the centre of one of KNOTS x KNOTS equal parts of the image, and points between follow smoothly. Or `[N, 0]`.
 
     Returns:
       uint8, shaped as `images`; what comes from outside an image is 0.
     """
     n, height, width = images.shape[:3]
     x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)[:, None]
-    if pushes.shape[1]:
-        field = tf.reshape(tf.reshape(pushes, [2 * n, -1]) @ _knot_shares(height, width), [n, 2, height, width])
+    if displacements.shape[1]:
+        field = tf.reshape(displacements, [2 * n, -1]) @ _knot_weights(height, width)
+        field = tf.reshape(field, [n, 2, height, width])
         x, y = x + field[:, 0], y + field[:, 1]
     a, b, right, c, d, down = (column[:, None, None] for column in tf.unstack(maps, axis=1))
     x, y = a * x + b * y + right, c * x + d * y + down  # [N, H, W]
@@ -88,10 +89,11 @@ def move(images, maps, pushes):
     return tf.stack([_sample(channel, x, y) for channel in tf.unstack(images, axis=3)], axis=3)
 
 
-def _knot_shares(height, width):
-    """float32 `[KNOTS * KNOTS, H * W]`: how far each pixel follows each knot, by bicubic interpolation."""
-    knots = tf.reshape(tf.eye(KNOTS * KNOTS), [-1, KNOTS, KNOTS, 1])
-    return tf.reshape(tf.image.resize(knots, [height, width], method="bicubic"), [KNOTS * KNOTS, -1])
+def _knot_weights(height, width):
+    """float32 `[KNOTS**2, H * W]`: how far each point follows each knot, by bicubic interpolation."""
+    with tf.init_scope():  # XLA has no bicubic interpolation
+        knots = tf.reshape(tf.eye(KNOTS**2), [-1, KNOTS, KNOTS, 1])
+        return tf.reshape(tf.image.resize(knots, [height, width], method="bicubic"), [KNOTS**2, -1])
 
 
 def _sample(image, x, y):
@@ -100,10 +102,10 @@ def _sample(image, x, y):
     x, y, pixels = (tf.reshape(each, [n, -1]) for each in (x, y, image))
     left, top = tf.floor(x), tf.floor(y)
     value = 0.0
-    for row, row_share in ((top, top + 1 - y), (top + 1, y - top)):
-        for column, column_share in ((left, left + 1 - x), (left + 1, x - left)):
+    for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):
+        for column, column_weight in ((left, left + 1 - x), (left + 1, x - left)):
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
             place = tf.cast(row, tf.int32) * width + tf.cast(column, tf.int32)
             pixel = tf.cast(tf.gather(pixels, tf.where(inside, place, 0), axis=1, batch_dims=1), tf.float32)
-            value += tf.where(inside, row_share * column_share * pixel, 0.0)
+            value += tf.where(inside, row_weight * column_weight * pixel, 0.0)
     return tf.reshape(tf.cast(value + 0.5, tf.uint8), [n, height, width])

@@ -174,6 +174,17 @@ def test_show_data_prints_counts_and_ranges_and_draws_samples(door, npz, arrays,
     assert Image.open(tmp_path / "samples.png").width == 800
 
 
+def test_show_data_draws_the_images_as_the_first_epoch_sees_them(door, npz, arrays, tmp_path, monkeypatch):
+    from mlp_tf import data, warp
+
+    shown, draw = [], figures.image_grid
+    monkeypatch.setattr(figures, "image_grid", lambda images, *more: draw(shown.append(images) or images, *more))
+    flags = "--deskew", "--distort=1", "--elastic=0.5", "--seed=3"
+    assert door(show_data, f"--dataset={npz}", "--validation_size=40", f"--out={tmp_path}", *flags).code == 0
+    expected = data.distort(warp.deskew(arrays["x_train"][:200]), 3, 0, 1.0, 0.5)
+    np.testing.assert_array_equal(shown, [expected[:50]])
+
+
 def test_plot_draws_curves_of_several_runs_and_the_first_layer(door, run_folder, train, small, tmp_path):
     train(*small())
     outcome = door(plot, f"--workdir={run_folder}", f"--workdir={tmp_path / 'run'}", f"--out={tmp_path}")
