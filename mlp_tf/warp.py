@@ -31,6 +31,7 @@ def deskew(images):
     covariance, variance = mean(rows * columns) - row * column, mean(rows * rows) - row * row
     shear = covariance / (variance + 1e-6)
     one, zero = tf.ones_like(shear), tf.zeros_like(shear)
+    # Not `resample`, since this is part of exported graphs, which not every server compiles.
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.reshape(images, [-1, height, width, math.prod(images.shape[3:])]),
         transforms=tf.stack([one, shear, -shear * row, zero, one, zero, zero, zero], axis=1),

@@ -3,6 +3,7 @@
 `python tests/test_faults.py 100` kills a hundred times, as BUILD_NOTES.md reports; CI kills 26 times.
 """
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -187,16 +188,22 @@ def kill_many_times(folder, flags, kills):
 
 
 def check_kills(small, tmp_path, kills):
-    """Kills a run again and again; every folder is readable, none starts anew, all end bit-equal."""
+    """Kills runs again and again, two at a time; every folder is readable, none starts anew, all end bit-equal."""
 
     def flags(folder):
         return small(workdir=folder, epochs=3000, patience=3000, schedule="linear", label_smoothing=0.1)
 
+    def kill_and_finish(lane):
+        lane.mkdir()
+        inside, folders = kill_many_times(lane, flags, kills // 2)
+        return inside, [(folder, *finish(folder, flags(folder))) for folder in folders]
+
+    # Most of a killed run is its start, on one core.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        lanes = list(pool.map(kill_and_finish, [tmp_path / "first", tmp_path / "second"]))
     assert command("mlp_tf.train", *flags(tmp_path / "reference")).code == 0
-    inside, folders = kill_many_times(tmp_path, flags, kills)
-    for folder in folders:
-        before = steps(folder) if (folder / "checkpoints").exists() else []
-        outcome = command("mlp_tf.train", *flags(folder))
+    runs = [run for _, finished in lanes for run in finished]
+    for folder, before, outcome in runs:
         assert outcome.code == 0, outcome.err
         assert outcome.err == ""
         if len(before) > 1:  # it went on from where it was saved, so the epochs before are not printed again
@@ -204,7 +211,13 @@ def check_kills(small, tmp_path, kills):
             assert first is None or int(first[1]) > before[-1] // 20
         assert_same_run(folder, tmp_path / "reference")
         assert not [name for name in os.listdir(folder / "checkpoints") if name.startswith(".")]
-    return inside, len(folders)
+    return sum(inside for inside, _ in lanes), len(runs)
+
+
+def finish(folder, flags):
+    """Trains a run to its end: the steps of its checkpoints before, and how the command ended."""
+    before = steps(folder) if (folder / "checkpoints").exists() else []
+    return before, command("mlp_tf.train", *flags)
 
 
 def test_26_kills_a_third_of_them_inside_a_save_all_end_bit_equal(small, tmp_path):
