@@ -24,6 +24,10 @@ def _real(default, allowed, accepts, text):
     return _setting(default, allowed, float, lambda v: math.isfinite(v) and accepts(v), text)
 
 
+def _strength(text):
+    return _real(0.0, "a number from 0 to 10", lambda v: 0 <= v <= 10, text)
+
+
 def _choice(default, choices, text):
     return _setting(default, "one of " + ", ".join(choices), str, lambda v: v in choices, text)
 
@@ -71,17 +75,11 @@ class Config:
     label_smoothing: float = _real(
         0.0, "a number from 0 to below 1", lambda v: 0 <= v < 1, "Share of each label spread over all classes."
     )
-    distort: float = _real(
-        0.0,
-        "a number from 0 to 10",
-        lambda v: 0 <= v <= 10,
+    distort: float = _strength(
         "Strength of a random affine distortion of each image in each epoch; 0 is off, 1 is rotation up to "
         "10 degrees, scaling up to 10 %, shear up to 0.1, translation up to 1.5 pixels.",
     )
-    elastic: float = _real(
-        0.0,
-        "a number from 0 to 10",
-        lambda v: 0 <= v <= 10,
+    elastic: float = _strength(
         "Strength of a random elastic distortion of each image in each epoch: how many pixels the knots of a 5 x 5 "
         "grid move (standard deviation), all other pixels following smoothly; 0 is off.",
     )

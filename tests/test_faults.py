@@ -193,14 +193,15 @@ def check_kills(small, tmp_path, kills):
     def flags(folder):
         return small(workdir=folder, epochs=3000, patience=3000, schedule="linear", label_smoothing=0.1)
 
-    def kill_and_finish(lane):
+    def kill_and_finish(lane, count):
         lane.mkdir()
-        inside, folders = kill_many_times(lane, flags, kills // 2)
+        inside, folders = kill_many_times(lane, flags, count)
         return inside, [(folder, *finish(folder, flags(folder))) for folder in folders]
 
     # Most of a killed run is its start, on one core.
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        lanes = list(pool.map(kill_and_finish, [tmp_path / "first", tmp_path / "second"]))
+        counts = kills // 2, kills - kills // 2
+        lanes = list(pool.map(kill_and_finish, [tmp_path / "first", tmp_path / "second"], counts))
     assert command("mlp_tf.train", *flags(tmp_path / "reference")).code == 0
     runs = [run for _, finished in lanes for run in finished]
     for folder, before, outcome in runs:

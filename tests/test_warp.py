@@ -118,6 +118,7 @@ def test_deskewing_keeps_shape_type_and_an_upright_or_empty_image():
     images = np.zeros((3, 9, 9), np.uint8)
     images[0, 2:7, 4] = 200
     np.testing.assert_array_equal(warp.deskew(images), images)
+    assert warp.deskew(images).dtype == np.uint8
     assert warp.deskew(images[..., None].repeat(3, axis=3)).shape == (3, 9, 9, 3)
 
 
