@@ -1,31 +1,58 @@
-"""A perceptron below Keras: explicit weights and biases, a hand-written batch loop, exact resume.
+"""A multilayer perceptron in low-level TensorFlow, without Keras.
 
-An import goes only to a lower rank, so each file can be read knowing just those below it:
+The modules, lowest rank first. An import goes only to a lower rank, and within a subpackage only to a file that stands
+before it, so each file can be read knowing just those above it here.
 
-    0  model.py        the network as pure functions of (x, weights, biases)
-    0  config.py       the settings of a run: dataclass, flags, JSON, ranges
-    0  workers.py      which of several worker processes this is, and their meeting
-    0  sources.py      where images come from: mnist_sample, .npz, tensorflow-datasets
-    0  warp.py         images moved on their grid: set upright, or each by a map of its own
-    0  pictures.py     a user's picture file, prepared as MNIST was
-    0  files.py        files that survive a crash
-    0  figures.py      arrays to pictures
-    0  door.py         what every command does: flags in, one line for a mistake, exit code out
-    1  data.py         checked images and labels, the order of an epoch, distortion
-    1  checkpoint.py   a run's folder: config.json, metrics.jsonl, verified checkpoints, lock
-    1  cluster.py      who trains together: devices, workers, what they tell each other
-    2  loop.py         the compiled batch loop: build_train_steps, fit, evaluate
-    2  events.py       event files for TensorBoard
-    3  run.py          a run's life: start or resume, train, save, stop, write the results
-    3  trained.py      a run read back: its settings, parameters, data and predictions
-    4  train.py, sweep.py                   commands that train
-    4  evaluate.py, predict.py, export.py   commands that start from a trained run
-    4  plot.py, show_data.py                commands that draw
+    rank 0
+      model.py            the network as pure functions of (x, weights, biases), and its cost
+      config.py           every setting once: default, range, JSON
+      figures.py          arrays to matplotlib figures
+      distribute/         devices and workers
+        tf_config.py      this worker's task, by TF_CONFIG
+        rendezvous.py     the workers' meeting before TensorFlow connects them
+        cluster.py        the strategy, and the collectives
+    rank 1
+      loop.py             the loop: State, train_step, compile_steps, fit, evaluate
+      data/               from a name to what each replica sees in an epoch
+        splits.py         Split, Splits, Shard
+        memory.py         arrays and tensors that share their memory
+        sample.py         5,000 real MNIST images that need no network
+        npz.py            the user's own arrays
+        tfds.py           sets of tensorflow-datasets
+        load.py           load(name): checked, fingerprinted Splits
+        warp.py           geometry: deskew, affine and elastic maps
+        epoch.py          order and distortion of an epoch, from (seed, epoch)
+        feed.py           Feed: what each replica sees in an epoch, placed on its device
+        pictures.py       a user's picture file, prepared as MNIST was
+      cli/                what every command shares
+        app.py            run a command: flags, one line for a mistake, exit code
+        flags.py          the absl flags of Config
+        signals.py        SIGINT and SIGTERM as a request to stop
+        quiet.py          TensorFlow imported without its chatter; the progress bar
+    rank 2
+      runs/               a run on disk, and its life
+        files.py          written at once or not at all
+        describe.py       what config.json and results.json say
+        checkpoint.py     save, newest, verify, restore
+        folder.py         one process per folder; config.json, metrics.jsonl, results.json
+        compatible.py     may this run go on with these settings, this data, this machine?
+        tensorboard.py    event files
+        start.py          start or resume
+        training.py       a run's life: train, save, stop, results
+        result.py         a run read back: its parameters, its data, its predictions
+    rank 3, the commands
+      train.py            train a network, or go on with a run
+      sweep.py            train several, and compare them
+      evaluate.py         cost, accuracy, confusion
+      predict.py          the class of picture files
+      export.py           a SavedModel
+      plot.py             curves and weights
+      show_data.py        a dataset as training sees it
 
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 class UserError(ValueError):

@@ -1,16 +1,13 @@
-"""The settings of a run: one frozen dataclass, its absl flags, its JSON, and the ranges all three share."""
+"""Every setting once: its default, its range, its words on a command line, its JSON."""
 
 import dataclasses
 import math
-import os
-
-from absl import flags
 
 from mlp_tf import UserError
 
 
 def _setting(default, allowed, read, accepts, text):
-    """A field that knows its flag: `read` turns words into a value, `accepts` says whether it is in range."""
+    """A field with its range: `read` turns words into a value, `accepts` says whether it is allowed."""
     metadata = {"allowed": allowed, "read": read, "accepts": accepts, "text": text}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -28,8 +25,11 @@ def _strength(text):
     return _real(0.0, "a number from 0 to 10", lambda v: 0 <= v <= 10, text)
 
 
-def _choice(default, choices, text):
-    return _setting(default, "one of " + ", ".join(choices), str, lambda v: v in choices, text)
+def _choice(default, choices, text, or_function=False):
+    def accepts(value):
+        return value in choices or (or_function and callable(value))
+
+    return _setting(default, "one of " + ", ".join(choices), str, accepts, text)
 
 
 def _text(default, allowed, text):
@@ -48,6 +48,9 @@ def _widths(words):
 class Config:
     """Every setting of a training run.
 
+    From a program, `activation` may be a function of a tensor, and `optimizer` one that makes a
+    `tf.compat.v1.train.Optimizer` from a learning rate; such a run cannot be kept in a folder.
+
     Raises:
       UserError: a value out of its range, or two values that exclude each other.
     """
@@ -62,8 +65,8 @@ class Config:
     epochs: int = _integer(15, 1, None, "Total number of passes over the training images.")
     batch_size: int = _integer(100, 1, None, "Images in one step.")
     learning_rate: float = _real(0.001, "a number above 0", lambda v: v > 0, "Step size of the optimizer.")
-    optimizer: str = _choice("adam", ("adam", "rmsprop", "sgd"), "Update rule.")
-    activation: str = _choice("relu", ("relu", "sigmoid", "tanh"), "Activation of the hidden layers.")
+    optimizer: str = _choice("adam", ("adam", "rmsprop", "sgd"), "Update rule.", or_function=True)
+    activation: str = _choice("relu", ("relu", "sigmoid", "tanh"), "Activation of the hidden layers.", or_function=True)
     init: str = _choice(
         "glorot",
         ("glorot", "he", "normal"),
@@ -114,7 +117,7 @@ class Config:
     )
     replicate_data: bool = _switch(
         "With --strategy=multi_worker: every worker holds all training images and the order of images is that of one "
-        "process, instead of a share and an order of its own."
+        "process, instead of a shard and an order of its own."
     )
     tensorboard: bool = _switch("Write events for TensorBoard into the run's folder.")
 
@@ -126,22 +129,29 @@ class Config:
             except TypeError:  # "256" where (256,) is meant
                 accepted = False
             if not accepted:
-                raise UserError(f"--{field.name}={_words(value)}: must be {field.metadata['allowed']}")
+                raise UserError(f"--{field.name}={words_of(value)}: must be {field.metadata['allowed']}")
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list is the same network
         if self.patience and not self.validation_size:
             raise UserError(
                 f"--patience={self.patience} with --validation_size=0: patience watches the validation cost; "
                 "give --validation_size=N above 0, or --patience=0"
             )
-
         for name, needs in (("logical_cpus", "mirrored"), ("replicate_data", "multi_worker")):
             if getattr(self, name) and self.strategy != needs:
                 raise UserError(
-                    f"--{name}={_words(getattr(self, name))} with --strategy={self.strategy}: it does nothing there; "
+                    f"--{name}={words_of(getattr(self, name))} with --strategy={self.strategy}: it does nothing there; "
                     f"give --strategy={needs}, or leave it out"
                 )
 
     def to_json(self):
-        """The settings as a dictionary of JSON's types."""
+        """The settings as a dictionary of JSON's types.
+
+        Raises:
+          UserError: a function is among them.
+        """
+        for name in ("optimizer", "activation"):
+            if callable(getattr(self, name)):
+                raise UserError(f"{name} is a function, which a run's folder cannot keep; train with `loop.fit`")
         return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
 
     @classmethod
@@ -156,85 +166,23 @@ class Config:
         except (TypeError, KeyError) as error:
             raise UserError(f"these are not the settings of a run: {error}") from error
 
-    def as_flags(self):
-        """The command line that gives these settings: a flag for each that is not the default."""
-        pairs = [(field.name, getattr(self, field.name), field.default) for field in dataclasses.fields(self)]
-        return [f"--{name}={_words(value)}" for name, value, default in pairs if value != default]
 
-
-def differences(config, other):
-    """(name, value, other value) of each setting that makes the two different runs.
-
-    Left out: the total of epochs, which may grow, where things lie, what is written besides, and what
-    trains (whether the workers share the rows out is compared with the data).
-    """
-    same = ("epochs", "data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in same]
-    pairs = [(name, getattr(config, name), getattr(other, name)) for name in names]
-    return [(name, _words(a), _words(b)) for name, a, b in pairs if a != b]
-
-
-def define_flags(flag_values, only=None):
-    """Defines a flag for each setting, or for those that `only` names."""
-    for field in dataclasses.fields(Config):
-        if only is not None and field.name not in only:
-            continue
-        if field.type is bool:
-            flags.DEFINE_boolean(field.name, field.default, field.metadata["text"], flag_values)
-        else:
-            text, default = field.metadata["text"], _words(field.default)
-            flags.DEFINE(_Parser(field), field.name, default, text, flag_values, _Serializer())
-
-
-def from_flags(flag_values, **settings):
-    """The settings that the flags give, with `settings` in place of those that were left out."""
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in settings]
-    given = {name: flag_values[name].value for name in names}
-    if given["dataset"].endswith(".npz"):
-        given["dataset"] = os.path.abspath(given["dataset"])  # so that it is found from any folder
-    return Config(**given, **settings)
-
-
-def read_setting(name, words):
-    """The value of one setting from words, as its flag reads them.
+def read(name, words):
+    """The value of one setting, from words as they stand on a command line.
 
     Raises:
       UserError: not in its range.
     """
     [field] = [field for field in dataclasses.fields(Config) if field.name == name]
     try:
-        return _Parser(field).parse(words)
-    except ValueError as error:
-        raise UserError(f"--{name}={words}: {error}") from None
+        value = field.metadata["read"](words)
+    except ValueError:
+        value = None
+    if value is None or not field.metadata["accepts"](value):
+        raise UserError(f"--{name}={words}: must be {field.metadata['allowed']}")
+    return value
 
 
-class _Parser(flags.ArgumentParser):
-    """Reads a flag by its field's own rule, so that flags, JSON and library calls share one range."""
-
-    def __init__(self, field):
-        self.field = field
-        self.syntactic_help = field.metadata["allowed"]
-
-    def flag_type(self):
-        return self.field.name
-
-    def parse(self, argument):
-        try:
-            value = self.field.metadata["read"](argument)
-            if self.field.metadata["accepts"](value):
-                return value
-        except (TypeError, ValueError):
-            pass
-        raise ValueError(f"must be {self.field.metadata['allowed']}")
-
-
-class _Serializer(flags.ArgumentSerializer):
-    """Writes a flag's value as `_Parser` reads it."""
-
-    def serialize(self, value):
-        return _words(value)
-
-
-def _words(value):
-    """A value as it is written on the command line."""
+def words_of(value):
+    """A value as it stands on a command line."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -8,34 +8,35 @@
 
 import sys
 
-from absl import flags
+from absl import flags as absl_flags
 
-from mlp_tf import UserError, door
+from mlp_tf import UserError
+from mlp_tf.cli import app, flags, quiet
 
 MISTAKES = 50
 
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
-    flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which images.", flag_values=values)
-    flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
-    flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
+    absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
+    absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which images.", flag_values=values)
+    absl_flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
+    absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
 
 
 def main(values):
     """Prints the evaluation of the run that the flags name; returns the exit code."""
-    workdir = door.required(values, "workdir")
-    door.import_tensorflow()
-    from mlp_tf import trained
+    workdir = flags.required(values, "workdir")
+    quiet.import_tensorflow()
+    from mlp_tf.runs import result
 
-    run = trained.load(workdir)
-    door.warn(*run.warnings)
-    splits = trained.splits(run, values["data_dir"].value)
+    run = result.load(workdir)
+    app.warn(*run.warnings)
+    splits = result.splits(run, values["data_dir"].value)
     split = getattr(splits, values["split"].value)
     if not len(split.labels):
         raise UserError(f"--split={values['split'].value}: the run held no images out; give --split=test or train")
-    predicted = trained.probabilities(run, split.images)
+    predicted = result.probabilities(run, split.images)
     counts = confusion(split.labels, predicted.argmax(axis=1), splits.classes)
     print(f"Run: {run.title}")
     _print_totals(run, splits, values["split"].value)
@@ -54,17 +55,14 @@ def confusion(labels, predicted, classes):
 
 
 def _print_totals(run, splits, name):
-    from mlp_tf import loop
+    from mlp_tf.runs import result
 
-    def measure(split):
-        return loop.evaluate(run.weights, run.biases, run.config, split)
-
-    cost, accuracy = measure(getattr(splits, name))
+    cost, accuracy = result.evaluate(run, getattr(splits, name))
     print(f"Split: {name}, {len(getattr(splits, name).labels):,} images")
     print(f"Cost: {cost:.4f}")
     print(f"Accuracy: {accuracy:.4f}")
-    train = accuracy if name == "train" else measure(splits.train)[1]
-    test = accuracy if name == "test" else measure(splits.test)[1]
+    train = accuracy if name == "train" else result.evaluate(run, splits.train)[1]
+    test = accuracy if name == "test" else result.evaluate(run, splits.test)[1]
     print(f"Gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
 
 
@@ -74,8 +72,8 @@ def _print_classes(counts):
     print("Accuracy of each class:")
     for c in classes:
         total = counts[c].sum()
-        share = f"{counts[c, c] / total:.4f}" if total else "-"
-        print(f"{c:>{width}}  {share:>6}  {counts[c, c]:,} of {total:,}")
+        accuracy = f"{counts[c, c] / total:.4f}" if total else "-"
+        print(f"{c:>{width}}  {accuracy:>6}  {counts[c, c]:,} of {total:,}")
     print("Confusion matrix (rows true, columns predicted):")
     print(" " * width + "".join(f"{c:>{width}}" for c in classes))
     for c in classes:
@@ -104,4 +102,4 @@ def _draw(run, name, split, predicted, counts):
 
 
 if __name__ == "__main__":
-    sys.exit(door.enter(main, __doc__, define_flags))
+    sys.exit(app.run(main, __doc__, define_flags))

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 
-from absl import flags
+from absl import flags as absl_flags
 
-from mlp_tf import UserError, door
+from mlp_tf import UserError
+from mlp_tf.cli import app, flags, quiet
 
 TOLERANCE = 1e-6
 # Needs TensorFlow alone, as whoever serves the model has no more.
@@ -31,24 +32,24 @@ np.savez(sys.argv[3], **{name: np.concatenate([a[name] for a in answers]) for na
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
-    flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; must not exist yet.", flag_values=values)
-    flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
+    absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
+    absl_flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; must not exist yet.", flag_values=values)
+    absl_flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
 
 
 def main(values):
     """Exports the run that the flags name; returns the exit code."""
-    workdir, export_dir = door.required(values, "workdir"), pathlib.Path(door.required(values, "export_dir"))
+    workdir, export_dir = flags.required(values, "workdir"), pathlib.Path(flags.required(values, "export_dir"))
     if export_dir.exists():
         raise UserError(f"--export_dir={export_dir}: is there already; give a new folder")
-    door.import_tensorflow()
+    quiet.import_tensorflow()
     import tensorflow as tf
 
-    from mlp_tf import trained
+    from mlp_tf.runs import result
 
-    run = trained.load(workdir)
-    door.warn(*run.warnings)
-    test = trained.splits(run, values["data_dir"].value).test
+    run = result.load(workdir)
+    app.warn(*run.warnings)
+    test = result.splits(run, values["data_dir"].value).test
     try:
         export_dir.parent.mkdir(parents=True, exist_ok=True)
         holder = tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent)
@@ -56,9 +57,9 @@ def main(values):
         raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
     with holder as folder:
         unfinished = pathlib.Path(folder) / "model"
-        module = trained.servable(run)
+        module = result.servable(run)
         tf.saved_model.save(module, str(unfinished), signatures={"serving_default": module.serve})
-        difference = compare(unfinished, test.images, trained.probabilities(run, test.images))
+        difference = compare(unfinished, test.images, result.probabilities(run, test.images))
         unfinished.rename(export_dir)
     print(f"Compared: {len(test.labels):,} test images, equal classes, probabilities within {difference:.1e}")
     print(f"SavedModel: {export_dir}")
@@ -73,12 +74,12 @@ def compare(path, images, probabilities):
     """
     import numpy as np
 
-    from mlp_tf import trained
+    from mlp_tf.runs import result
 
     with tempfile.TemporaryDirectory() as folder:
         given, got = os.path.join(folder, "images.npy"), os.path.join(folder, "answers.npz")
         np.save(given, images)
-        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(trained.BATCH)]
+        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(result.BATCH)]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -95,4 +96,4 @@ def compare(path, images, probabilities):
 
 
 if __name__ == "__main__":
-    sys.exit(door.enter(main, __doc__, define_flags))
+    sys.exit(app.run(main, __doc__, define_flags))

@@ -1,24 +1,26 @@
-"""The batch loop: one compiled function that takes Adam steps, and the generator that drives it.
+"""The training loop: a step, the compiled loop over the steps of an epoch, and the epochs.
 
-It knows no files and no flags: `fit` yields after each chunk of steps, where the state is whole, and
-what a framework calls a callback is the body of the caller's `for`.
+`fit` yields after each chunk of steps, where the state is whole: what a framework calls a callback is the body of
+the caller's `for`.
 """
 
+import functools
 import math
 import time
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from mlp_tf.cluster import alone
-from mlp_tf.data import Share, distort, epoch_order, tensor
-from mlp_tf.model import init_params, normalize, perceptron, two_layer_perceptron
-from mlp_tf.warp import deskew
+from mlp_tf import UserError
+from mlp_tf.model import cross_entropy, init_params, normalize, perceptron, two_layer_perceptron
 
-# A Python signal handler runs only between two chunks.
-CHUNK_SECONDS = 0.25
-ALONE = alone()
+CHUNK_SECONDS = 0.25  # a Python signal handler runs only between two chunks
 ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "tanh": tf.nn.tanh}
+OPTIMIZERS = {
+    "adam": tf.compat.v1.train.AdamOptimizer,
+    "rmsprop": tf.compat.v1.train.RMSPropOptimizer,
+    "sgd": tf.compat.v1.train.GradientDescentOptimizer,
+}
 
 
 class Diverged(ArithmeticError):
@@ -30,7 +32,7 @@ class State(NamedTuple):
 
     weights: dict[str, tf.Variable]
     biases: dict[str, tf.Variable]
-    optimizer: tf.compat.v1.train.Optimizer  # its slots exist once `build_train_steps` has run
+    optimizer: tf.compat.v1.train.Optimizer  # its slots exist once a step was compiled or taken
     step: tf.Variable  # int64: steps taken since the start of the run
 
     def variables(self):
@@ -38,10 +40,9 @@ class State(NamedTuple):
         return [*self.weights.values(), *self.biases.values()]
 
     def slots(self):
-        """What the optimizer keeps of each trained variable, such as Adam's m and v: {"weights/h1:0 m": variable}."""
-        # Of an optimizer of several replicas, `optimizer.variables()` lists nothing.
-        names = self.optimizer.get_slot_names()
-        return {f"{v.name} {slot}": self.optimizer.get_slot(v, slot) for slot in names for v in self.variables()}
+        """What the optimizer keeps of each trained variable, such as Adam's m and v."""
+        names = self.optimizer.get_slot_names()  # with several replicas, `optimizer.variables()` is empty
+        return [self.optimizer.get_slot(variable, name) for name in names for variable in self.variables()]
 
 
 class Progress(NamedTuple):
@@ -50,198 +51,143 @@ class Progress(NamedTuple):
     epoch: int
     step: int
     steps: int
-    total: float = 0.0  # objective summed over the examples of the epoch so far
+    total: float = 0.0  # the objective, summed over the examples of the epoch so far
     seconds: float = 0.0  # training time of the epoch so far
+
+
+class Sums(NamedTuple):
+    """What an evaluation adds up; a mean is a sum over `count`."""
+
+    cost_sum: float  # cross-entropy, in nats
+    correct: int
+    count: int
 
 
 def model_function(config):
     """The function (x, weights, biases) -> logits that the settings describe."""
-    return _model(len(config.hidden), config.activation)
-
-
-def _model(hidden_layers, activation):
-    if hidden_layers == 2 and activation == "relu":
+    if len(config.hidden) == 2 and config.activation == "relu":
         return two_layer_perceptron
-    return lambda x, weights, biases: perceptron(x, weights, biases, ACTIVATIONS[activation])
-
-
-def network_input(images, upright):
-    """What the network sees of raw images, uint8 `[B, ...]`, set upright or not: float32 `[B, D]`."""
-    return normalize(deskew(images) if upright else images)
-
-
-def cross_entropy(logits, labels, label_smoothing=0.0):
-    """Softmax cross-entropy of each example, in nats.
-
-    Args:
-      logits: float32 `[B, classes]`.
-      labels: int32 `[B]`.
-      label_smoothing: share s of each target spread evenly (Szegedy et al. 2016, section 7):
-        1 - s + s / classes for the true class, s / classes for the others.
-
-    Returns:
-      float32 `[B]`.
-    """
-    classes = logits.shape[-1]
-    off = label_smoothing / classes
-    targets = tf.one_hot(labels, classes, on_value=1.0 - label_smoothing + off, off_value=off)
-    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    return functools.partial(perceptron, activation=ACTIVATIONS.get(config.activation, config.activation))
 
 
 def learning_rate(config, step, total_steps):
     """Learning rate of the step with number `step` (from 0) of `total_steps`; both float or float tensor."""
-    if config.schedule == "linear":
-        return config.learning_rate * (1.0 - step / total_steps)
-    return config.learning_rate
+    return config.learning_rate * (1.0 - step / total_steps if config.schedule == "linear" else 1.0)
 
 
-def new_state(config, sizes, total_steps, cluster=ALONE):
-    """First weights, zeroed optimizer, step 0; a copy on each replica of the cluster."""
-    with cluster.strategy.scope():
-        return _new_state(config, sizes, total_steps)
+def new_state(config, sizes, total_steps):
+    """Initial parameters, an optimizer without slots, step 0.
 
-
-def _new_state(config, sizes, total_steps):
+    Args:
+      sizes: units of each layer: the values of an image, `config.hidden` (else UserError), the classes.
+      total_steps: of the whole run, for the schedule.
+    """
+    if tuple(sizes[1:-1]) != tuple(config.hidden):
+        raise UserError(f"sizes={tuple(sizes)}: must have config.hidden={config.hidden} between input and output")
     weights, biases = init_params(sizes, config.seed, config.init)
     step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-    # A callable, since a number would be frozen when the loop is traced.
-    rate = lambda: learning_rate(config, tf.cast(step, tf.float32), total_steps)  # noqa: E731
-    optimizer = {
-        "adam": tf.compat.v1.train.AdamOptimizer,
-        "rmsprop": tf.compat.v1.train.RMSPropOptimizer,
-        "sgd": tf.compat.v1.train.GradientDescentOptimizer,
-    }[config.optimizer](rate)
+
+    def rate():  # a number would be frozen when the step is traced
+        return learning_rate(config, tf.cast(step, tf.float32), total_steps)
+
     return State(
         {name: tf.Variable(value, name=f"weights/{name}") for name, value in weights.items()},
         {name: tf.Variable(value, name=f"biases/{name}") for name, value in biases.items()},
-        optimizer,
+        OPTIMIZERS.get(config.optimizer, config.optimizer)(rate),
         step,
     )
 
 
-def build_train_steps(state, config, train, cluster=ALONE):
-    """Compiles the loop for one run, and creates the optimizer's slots.
+def compute_gradients(state, config, images, labels):
+    """The objective summed over uint8 images `[B, ...]` with int32 labels `[B]`, and the gradients of its mean.
+
+    The mean is over `config.batch_size` examples; the gradients are in the order of `state.variables()`.
+    """
+    model = model_function(config)
+    with tf.GradientTape() as tape:
+        logits = model(normalize(images), state.weights, state.biases)  # [B, classes]
+        cost_sum = tf.reduce_sum(cross_entropy(logits, labels, config.label_smoothing))
+        mean = cost_sum / config.batch_size  # the global batch's, since gradients are summed over replicas
+    return cost_sum, tape.gradient(mean, state.variables())
+
+
+def train_step(state, config, images, labels):
+    """One optimizer step on a batch, or on one replica's part of it: the objective summed, float64."""
+    cost_sum, gradients = compute_gradients(state, config, images, labels)
+    state.optimizer.apply_gradients(zip(gradients, state.variables(), strict=True), global_step=state.step)
+    return tf.cast(cost_sum, tf.float64)
+
+
+def compile_steps(state, config, feed, step=train_step):
+    """Compiles the loop over the steps of an epoch, and creates the optimizer's slots.
 
     Args:
-      state: from `new_state`; the function returned changes it in place.
-      config: batch size, activation, label smoothing.
-      train: the `Split` whose shapes the function is compiled for.
-      cluster: who trains together.
+      feed: tells what an epoch is made of, applies a step to it, and refuses a network that does not fit (UserError).
+      step: `train_step`, or a function of your own in its place.
 
     Returns:
-      train_steps(images, labels, order, start, stop, total) -> total: takes the steps start to stop - 1
-      of an epoch whose rows are `order` (int32 `[steps, B]`) and adds the objective of each example to
-      `total` (float64). It leaves early once `total` is not finite. Of several replicas, each has its
-      own images, labels and `order`, of its part of every batch.
+      train_steps(epoch, start, stop, total) -> total: takes the steps start to stop - 1, and adds the objective of
+      each example to `total`, float64. It leaves early once `total` is not finite.
     """
-    model, variables, strategy = model_function(config), state.variables(), cluster.strategy
-    nowhere = tf.zeros([train.rows // config.batch_size, config.batch_size // cluster.replicas], tf.int32)
-    data = [cluster.on_replicas([each]) for each in (*map(tensor, train[:2]), nowhere)]
-    scalars = [tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)]
+    feed.check_network(inputs=state.variables()[0].shape[0], outputs=state.biases["out"].shape[0])
+    one_step, empty = functools.partial(step, state, config), feed.empty_epoch()
 
-    @tf.function(
-        autograph=False,  # it writes a file to convert a function, which a full disk would end
-        jit_compile=cluster.replicas == 1,  # XLA compiles for one device
-        input_signature=[*map(tf.type_spec_from_value, data), *scalars],
-    )
-    def train_steps(images, labels, order, start, stop, total):
-        def replica_step(images, labels, order, i):
-            rows = tf.gather(order, i)  # [B / replicas]; a slice of `order` would have a dynamic shape
-            x = normalize(tf.gather(images, rows))  # [B / replicas, D]
-            with tf.GradientTape() as tape:
-                logits = model(x, state.weights, state.biases)  # [B / replicas, classes]
-                costs = cross_entropy(logits, tf.gather(labels, rows), config.label_smoothing)
-                # By the global batch, since gradients are summed over the replicas.
-                cost = tf.reduce_sum(costs) / config.batch_size
-            gradients = tape.gradient(cost, variables)
-            state.optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=state.step)
-            return tf.cast(tf.reduce_sum(costs), tf.float64)
+    # AutoGraph would write a file to convert the function, which a full disk ends.
+    @tf.function(autograph=False, jit_compile=feed.one_device, input_signature=feed.signature(empty))
+    def train_steps(epoch, start, stop, total):
+        def take(i, total):
+            return i + 1, total + feed.apply(one_step, epoch, i)
 
-        def train_step(i, total):
-            costs = strategy.run(replica_step, (images, labels, order, i))
-            return i + 1, total + strategy.reduce("SUM", costs, axis=None)
-
-        def more(i, total):
+        def unfinished(i, total):
             return tf.logical_and(i < stop, tf.math.is_finite(total))
 
-        # A `for` over `tf.range(start, stop)` XLA would compile anew for each start and stop.
-        return tf.while_loop(more, train_step, [start, total])[1]
+        # XLA would compile a `for` over `tf.range(start, stop)` anew for each start and stop.
+        return tf.while_loop(unfinished, take, [start, total])[1]
 
-    train_steps(*data, 0, 0, 0.0)
+    train_steps(empty, 0, 0, 0.0)
     return train_steps
 
 
-def fit(state, config, train, progress, train_steps, cluster=ALONE):
+def fit(train_steps, state, config, feed, progress):
     """Trains from `progress` to the end of the last epoch.
 
     Args:
-      state: changed in place.
-      config: epochs, batch size, seed, distortion.
-      train: the training `Split`.
-      progress: where the state is; `Progress(0, 0, steps)` at the start of a run.
-      train_steps: from `build_train_steps`.
-      cluster: who trains together; every worker calls this, and takes the same steps in the same chunks.
+      train_steps, feed: from `compile_steps`, and what it was compiled for.
+      progress: where the state is; `Progress(0, 0, feed.steps)` at the start of a run.
 
     Yields:
-      `Progress` after each chunk of steps; an epoch is over where `step == steps`. A state that was at
-      the end of an epoch already yields that once more.
-
-    Raises:
-      Diverged: as soon as a chunk has ended with something that is not finite.
+      `Progress` after each chunk of steps, and once more where the state was at the end of an epoch. A chunk that
+      ends with something that is not finite raises Diverged.
     """
-    labels = cluster.on_replicas([tensor(train.labels)])
-    seen = _upright(train.images) if config.deskew else tensor(train.images)
-    strengths = config.distort, config.elastic
-    images = None if any(strengths) else cluster.on_replicas([seen])
-    first_epoch, step, steps, total, seconds = progress
     chunk = 1
-    for epoch in range(first_epoch, config.epochs):
+    while progress.epoch < config.epochs:
         begin = time.perf_counter()
-        order = _place_order(config, train, epoch, cluster)
-        if any(strengths):
-            images = None  # so that those of the epoch before do not lie in memory beside the new ones
-            images = cluster.on_replicas([distort(seen, config.seed, epoch, *strengths, train.share, train.rows)])
+        epoch = None  # drops its images before the next ones are made
+        epoch = feed.epoch(progress.epoch)
         while True:
-            stop = min(step + chunk, steps)
-            if step < stop:
-                total = float(train_steps(images, labels, order, step, stop, total))
-                elapsed = cluster.highest(time.perf_counter() - begin)
-                taken = stop - step
-                chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / elapsed)))
-                seconds += elapsed
-                _check_finite(state, config, epoch, total, steps)
-                step = stop
-            yield Progress(epoch, step, steps, total, seconds)
-            if step == steps:
+            stop = min(progress.step + chunk, progress.steps)
+            if stop > progress.step:
+                total = float(train_steps(epoch, progress.step, stop, progress.total))
+                seconds, taken = feed.agree(time.perf_counter() - begin), stop - progress.step
+                chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / seconds)))
+                progress = progress._replace(step=stop, total=total, seconds=progress.seconds + seconds)
+                check_finite(state, config, progress)
+            yield progress
+            if progress.step == progress.steps:
                 break
             begin = time.perf_counter()
-        step, total, seconds = 0, 0.0, 0.0
+        progress = Progress(progress.epoch + 1, 0, progress.steps)
 
 
-def _upright(images, block=5000):
-    # In blocks, as deskewing takes floats of all that it is given.
-    return tf.concat([deskew(images[start : start + block]) for start in range(0, len(images), block)], axis=0)
-
-
-def _place_order(config, train, epoch, cluster):
-    """The rows of each step, each replica's on its device."""
-    order = epoch_order(
-        len(train.labels), config.batch_size // train.share.workers, config.seed, epoch, train.share.index
-    )[: train.rows // config.batch_size]
-    part = config.batch_size // cluster.replicas
-    # A worker's order covers the replicas of all workers, or, if it holds a share, its own.
-    return cluster.on_replicas(tf.split(tf.constant(order), order.shape[1] // part, axis=1))
-
-
-def _check_finite(state, config, epoch, total, steps):
-    if math.isfinite(total) and _all_finite([*state.variables(), *state.slots().values()]):
+def check_finite(state, config, progress):
+    """Raises Diverged, which names epoch, step and rate, if the cost or a variable is not finite."""
+    finite_cost, step = math.isfinite(progress.total), int(state.step.numpy())
+    if finite_cost and _all_finite([*state.variables(), *state.slots()]):
         return
-    taken = int(state.step.numpy())
-    rate = learning_rate(config, taken - 1, config.epochs * steps)
-    what = "cost" if not math.isfinite(total) else "a parameter"
     raise Diverged(
-        f"{what} is not finite in epoch {epoch + 1}, at step {taken - epoch * steps} of {steps}, "
-        f"with learning rate {rate:g}; try a lower --learning_rate"
+        f"{'a parameter' if finite_cost else 'cost'} is not finite in epoch {progress.epoch + 1}, at step "
+        f"{step - progress.epoch * progress.steps} of {progress.steps}, with learning rate "
+        f"{learning_rate(config, step - 1, config.epochs * progress.steps):g}; try a lower --learning_rate"
     )
 
 
@@ -250,35 +196,18 @@ def _all_finite(variables):
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
 
-def evaluate(weights, biases, config, split, batch_size=5000, before_batch=lambda: None, cluster=ALONE):
-    """Mean cross-entropy and accuracy over every example of a split; each worker evaluates its share.
-
-    Args:
-      weights, biases: as `model_function(config)` takes them.
-      config: tells the model function.
-      split: at least one example.
-      batch_size: examples at once; the last batch may be smaller.
-      before_batch: called before each batch; what it raises ends the evaluation.
-      cluster: whose workers all call this.
-
-    Returns:
-      (cost in nats per example, accuracy from 0 to 1): summed over the examples, then divided once.
-    """
-    own = split.part(Share(cluster.seat.index, cluster.workers))
-    cost, correct, largest_share = 0.0, 0, -(-split.rows // cluster.workers)
-    for start in range(0, largest_share, batch_size):
-        before_batch()  # by all workers as often, also by one whose share has no rows here
-        images, labels = (tf.constant(array[start : start + batch_size]) for array in own[:2])
-        batch_cost, batch_correct = _evaluate_batch(images, labels, weights, biases, config.activation, config.deskew)
-        cost, correct = cost + float(batch_cost), correct + int(batch_correct)
-    cost, correct = cluster.total([cost, float(correct)])
-    return float(cost) / split.rows, float(correct) / split.rows
+def evaluate(weights, biases, config, batches):
+    """`Sums` over batches of (images uint8 `[B, ...]`, labels int32 `[B]`)."""
+    cost_sum, correct, count = 0.0, 0, 0
+    for images, labels in batches:
+        batch_cost, batch_correct = _evaluate_batch(config.activation, weights, biases, images, labels)
+        cost_sum, correct, count = cost_sum + float(batch_cost), correct + int(batch_correct), count + len(labels)
+    return Sums(cost_sum, correct, count)
 
 
 @tf.function(autograph=False)
-def _evaluate_batch(images, labels, weights, biases, activation, upright):
-    model = _model(len(weights) - 1, activation)
-    logits = model(network_input(images, upright), weights, biases)  # [B, classes]
-    cost = tf.reduce_sum(tf.cast(cross_entropy(logits, labels), tf.float64))
-    hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-    return cost, tf.math.count_nonzero(hits)
+def _evaluate_batch(activation, weights, biases, images, labels):
+    logits = perceptron(normalize(images), weights, biases, ACTIVATIONS.get(activation, activation))  # [B, classes]
+    cost_sum = tf.reduce_sum(tf.cast(cross_entropy(logits, labels), tf.float64))
+    hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)  # [B]
+    return cost_sum, tf.math.count_nonzero(hits)

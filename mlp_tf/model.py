@@ -22,8 +22,7 @@ def normalize(images):
     Returns:
       float32 `[B, D]`, D = H * W * C.
     """
-    pixels = math.prod(images.shape[1:])
-    return tf.reshape(tf.cast(images, tf.float32), [-1, pixels]) / 255.0
+    return tf.reshape(tf.cast(images, tf.float32), [-1, math.prod(images.shape[1:])]) / 255.0
 
 
 def two_layer_perceptron(x, weights, biases):
@@ -61,6 +60,23 @@ def perceptron(x, weights, biases, activation=tf.nn.relu):
     return tf.matmul(layer, weights["out"]) + biases["out"]
 
 
+def cross_entropy(logits, labels, label_smoothing=0.0):
+    """Softmax cross-entropy of each example, in nats.
+
+    Args:
+      logits: float32 `[B, classes]`.
+      labels: int32 `[B]`.
+      label_smoothing: part s of each target spread evenly (Szegedy et al. 2016, section 7): 1 - s + s / classes for
+        the true class, s / classes for the others.
+
+    Returns:
+      float32 `[B]`.
+    """
+    off = label_smoothing / logits.shape[-1]
+    targets = tf.one_hot(labels, logits.shape[-1], on_value=1.0 - label_smoothing + off, off_value=off)  # [B, classes]
+    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+
+
 def init_params(sizes, seed=0, init="glorot"):
     """Draws weights and biases; each tensor depends on (seed, its layer) alone.
 
@@ -81,24 +97,20 @@ def init_params(sizes, seed=0, init="glorot"):
         raise UserError(f"sizes={sizes}: give at least the input's and the output's units")
     weights, biases = {}, {}
     for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), start=1):
-        last = layer == len(sizes) - 1
-        w, b = _init_layer(fan_in, fan_out, seed, layer, init)
-        weights["out" if last else f"h{layer}"] = w
-        biases["out" if last else f"b{layer}"] = b
+        w, b = ("out", "out") if layer == len(sizes) - 1 else (f"h{layer}", f"b{layer}")
+        weights[w], biases[b] = _init_layer(fan_in, fan_out, seed, layer, init)
     return weights, biases
 
 
 def _init_layer(fan_in, fan_out, seed, layer, init):
-    def key(purpose):
-        return tf.constant([seed, 2 * layer + purpose], tf.int64)
-
-    shape = (fan_in, fan_out)
+    of_weights, of_biases = (tf.constant([seed, 2 * layer + purpose], tf.int64) for purpose in (0, 1))
     if init == "glorot":
         limit = math.sqrt(6.0 / (fan_in + fan_out))
-        return tf.random.stateless_uniform(shape, key(0), -limit, limit), tf.zeros([fan_out])
+        return tf.random.stateless_uniform([fan_in, fan_out], of_weights, -limit, limit), tf.zeros([fan_out])
     if init == "he":
         stddev = math.sqrt(2.0 / fan_in)
-        return tf.random.stateless_normal(shape, key(0), 0.0, stddev), tf.zeros([fan_out])
+        return tf.random.stateless_normal([fan_in, fan_out], of_weights, 0.0, stddev), tf.zeros([fan_out])
     if init == "normal":
-        return tf.random.stateless_normal(shape, key(0)), tf.random.stateless_normal([fan_out], key(1))
+        weights = tf.random.stateless_normal([fan_in, fan_out], of_weights)
+        return weights, tf.random.stateless_normal([fan_out], of_biases)
     raise UserError(f"init={init}: must be one of glorot, he, normal")

@@ -9,22 +9,24 @@ Works while a run is still training, too.
 import pathlib
 import sys
 
-from absl import flags
+from absl import flags as absl_flags
 
-from mlp_tf import UserError, checkpoint, door
+from mlp_tf import UserError
+from mlp_tf.cli import app, flags, quiet
+from mlp_tf.runs.folder import read_run
 
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.DEFINE_multi_string("workdir", None, "A run's folder; repeat it to compare runs.", flag_values=values)
-    flags.DEFINE_string("out", "", "Folder for the pictures; empty: the run's own.", flag_values=values)
-    flags.DEFINE_boolean("weights", True, "Draw weights.png too (imports TensorFlow).", flag_values=values)
+    absl_flags.DEFINE_multi_string("workdir", None, "A run's folder; repeat it to compare runs.", flag_values=values)
+    absl_flags.DEFINE_string("out", "", "Folder for the pictures; empty: the run's own.", flag_values=values)
+    absl_flags.DEFINE_boolean("weights", True, "Draw weights.png too (imports TensorFlow).", flag_values=values)
 
 
 def main(values):
     """Draws the runs that the flags name; returns the exit code."""
-    workdirs = door.required(values, "workdir")
-    runs = [checkpoint.existing(path) for path in dict.fromkeys(pathlib.Path(path) for path in workdirs)]
+    workdirs = flags.required(values, "workdir")
+    runs = [read_run(path) for path in dict.fromkeys(pathlib.Path(path) for path in workdirs)]
     if len(runs) > 1 and not values["out"].value:
         raise UserError("several runs in one picture: say where it goes with --out=FOLDER")
     out = pathlib.Path(values["out"].value or workdirs[0])
@@ -51,19 +53,20 @@ def _names(runs):
 
 
 def _draw_weights(run, out):
-    shape = tuple(run.config["data"]["image_shape"])
+    shape = run.description.data.image_shape
     if len(shape) < 2:
         print("weights.png: not drawn, as the images have one dimension", file=sys.stderr)
         return
-    door.import_tensorflow()
-    from mlp_tf import figures, trained
+    quiet.import_tensorflow()
+    from mlp_tf import figures
+    from mlp_tf.runs import result
 
-    result = trained.load(run.path)
-    door.warn(*result.warnings)
-    first = result.weights["h1"]
-    title = f"First layer of {result.title}: weights of {min(64, first.shape[1])} of {first.shape[1]} hidden units"
+    trained = result.load(run.path)
+    app.warn(*trained.warnings)
+    first = trained.weights["h1"]
+    title = f"First layer of {trained.title}: weights of {min(64, first.shape[1])} of {first.shape[1]} hidden units"
     print(f"Picture: {figures.save(figures.first_layer(first, shape, title), out / 'weights.png')}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(door.enter(main, __doc__, define_flags))
+    sys.exit(app.run(main, __doc__, define_flags))

@@ -11,52 +11,53 @@ import json
 import pathlib
 import sys
 
-from absl import flags
+from absl import flags as absl_flags
 
-from mlp_tf import UserError, door
+from mlp_tf import UserError
+from mlp_tf.cli import app, flags, quiet
+from mlp_tf.runs.folder import read_run
 
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
-    flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
-    flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
+    absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
+    absl_flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
+    absl_flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
 
 
 def main(values, paths):
     """Predicts the pictures on the command line; returns the exit code."""
-    workdir = door.required(values, "workdir")
+    workdir = flags.required(values, "workdir")
     if not paths:
         raise UserError("no picture given; name one or more files after the flags")
-    from mlp_tf import checkpoint
-
-    shape = checkpoint.existing(workdir).config["data"]["image_shape"]
+    shape = read_run(workdir).description.data.image_shape
     if len(shape) != 2:
         raise UserError(
-            f"--workdir={workdir}: was trained on images of shape {shape}; pictures need grey images, [H, W]"
+            f"--workdir={workdir}: was trained on images of shape {list(shape)}; pictures need grey images, [H, W]"
         )
+    quiet.import_tensorflow()
+    import numpy as np
+
+    from mlp_tf.data.warp import deskew
+    from mlp_tf.runs import result
+
     read, images, code = _read(paths, shape)
     if not read:
         return code
-    door.import_tensorflow()
-    import numpy as np
-
-    from mlp_tf import trained, warp
-
-    run = trained.load(workdir)
-    door.warn(*run.warnings)
-    probabilities = trained.probabilities(run, np.stack(images))
+    run = result.load(workdir)
+    app.warn(*run.warnings)
+    probabilities = result.probabilities(run, np.stack(images))
     for path, row in zip(read, probabilities, strict=True):
         print(_line(path, row, values["json"].value), flush=True)
     if values["show"].value:
-        seen = warp.deskew(np.stack(images)).numpy() if run.config.deskew else images
+        seen = deskew(np.stack(images)).numpy() if run.config.deskew else images
         print(f"Picture: {_draw(read, seen, probabilities)}", file=sys.stderr)
     return code
 
 
 def _read(paths, shape):
     """(paths that were read, their images, exit code); a line on stderr for each other path."""
-    from mlp_tf import pictures
+    from mlp_tf.data import pictures
 
     read, images, code = [], [], 0
     for path in paths:
@@ -64,7 +65,7 @@ def _read(paths, shape):
             images.append(pictures.read(path, *shape))
             read.append(path)
         except UserError as error:
-            code = door.fail(error)
+            code = app.fail(error)
     return read, images, code
 
 
@@ -87,4 +88,4 @@ def _line(path, probabilities, as_json):
 
 
 if __name__ == "__main__":
-    sys.exit(door.enter(main, __doc__, define_flags, takes_words=True))
+    sys.exit(app.run(main, __doc__, define_flags, takes_words=True))

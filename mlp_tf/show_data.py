@@ -6,18 +6,20 @@ python -m mlp_tf.show_data --dataset=mnist_sample --deskew --distort=1
 import pathlib
 import sys
 
-from absl import flags
+from absl import flags as absl_flags
 
-from mlp_tf import UserError, config, door
+from mlp_tf import UserError
+from mlp_tf.cli import app, flags, quiet
+from mlp_tf.config import Config
 
 SAMPLES = 50
-DATA = ("dataset", "data_dir", "validation_size")
+SETTINGS = ("dataset", "data_dir", "validation_size", "distort", "elastic", "deskew", "seed")
 
 
 def define_flags(values):
     """Defines the flags of this command: those of `train` that say what the images are, and where the picture goes."""
-    config.define_flags(values, only=(*DATA, "distort", "elastic", "deskew", "seed"))
-    flags.DEFINE_string("out", ".", "Folder for samples.png.", flag_values=values)
+    flags.define(values, only=SETTINGS)
+    absl_flags.DEFINE_string("out", ".", "Folder for samples.png.", flag_values=values)
 
 
 def main(values):
@@ -25,11 +27,12 @@ def main(values):
     out = pathlib.Path(values["out"].value)
     if not out.is_dir():
         raise UserError(f"--out={out}: no such folder; make it first")
-    door.import_tensorflow()
+    config = Config(**{name: flags.value_of(values, name) for name in SETTINGS})
+    quiet.import_tensorflow()
     from mlp_tf import data
 
-    splits = data.load(*(values[name].value for name in DATA))
-    door.warn(splits.warning)
+    splits = data.load(config.dataset, config.data_dir, config.validation_size)
+    app.warn(splits.warning)
     print(f"Dataset: {splits.name}, {splits.classes} classes")
     for name in ("train", "validation", "test"):
         _print_split(name, getattr(splits, name), splits.classes)
@@ -38,28 +41,30 @@ def main(values):
         return 0
     from mlp_tf import figures
 
-    shown = _first_epoch(splits.train.images, values)
+    shown = _first_epoch(splits.train.images, config)
     title = f"{splits.name}: the first {len(shown)} training images, as the first epoch sees them"
     picture = figures.image_grid(shown, [str(label) for label in splits.train.labels[:SAMPLES]], title)
     print(f"Picture: {figures.save(picture, out / 'samples.png')}")
     return 0
 
 
-def _first_epoch(images, values):
-    """The first training images as the first epoch of a run with these flags sees them."""
-    from mlp_tf import data, warp
+def _first_epoch(images, config):
+    """The first training images as the first epoch of a run with these settings sees them."""
+    from mlp_tf.data.epoch import distort
+    from mlp_tf.data.warp import deskew
 
     shown = images[:SAMPLES]
-    seed, *strengths = (values[name].value for name in ("seed", "distort", "elastic"))
-    if values["deskew"].value:
-        shown = warp.deskew(shown).numpy()
-    return data.distort(shown, seed, 0, *strengths, total=len(images)).numpy() if any(strengths) else shown
+    if config.deskew:
+        shown = deskew(shown).numpy()
+    if config.distort or config.elastic:
+        shown = distort(shown, config, epoch=0, global_rows=len(images)).numpy()
+    return shown
 
 
 def _print_split(name, split, classes):
     import numpy as np
 
-    images, labels = split[:2]
+    images, labels = split.images, split.labels
     print(f"{name}: images {images.dtype} {list(images.shape)}, labels {labels.dtype} {list(labels.shape)}")
     if len(labels):
         print(f"  pixels {images.min()} to {images.max()}, mean {images.mean():.1f}")
@@ -68,4 +73,4 @@ def _print_split(name, split, classes):
 
 
 if __name__ == "__main__":
-    sys.exit(door.enter(main, __doc__, define_flags))
+    sys.exit(app.run(main, __doc__, define_flags))

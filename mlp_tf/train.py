@@ -14,73 +14,36 @@ import pathlib
 import shlex
 import sys
 
-from mlp_tf import UserError, checkpoint, config, door, workers
+from mlp_tf import UserError
+from mlp_tf.cli import app, flags, quiet, signals
+from mlp_tf.distribute import tf_config
+from mlp_tf.runs import compatible
+from mlp_tf.runs.folder import open_run
 
 
 def main(values):
     """Trains, or goes on with, the run that the flags describe; returns the exit code."""
-    settings = config.from_flags(values)
-    if settings.strategy == "multi_worker" and not settings.workdir:
+    config = flags.to_config(values)
+    if config.strategy == "multi_worker" and not config.workdir:
         raise UserError(
             "--strategy=multi_worker: --workdir is missing; give it, so that all can be started again with it"
         )
-    settings = dataclasses.replace(settings, workdir=settings.workdir or _new_folder())
-    seat = workers.seat(settings)
-    where = "" if seat.alone else ", in every worker"
-    advice = f"to go on{where}: " + shlex.join(["python", "-m", "mlp_tf.train", *settings.as_flags()])
-    with door.stopping(advice) as stop, checkpoint.locked(settings.workdir, seat.chief) as directory:
-        if directory:
-            directory.check_settings(settings)
-        if seat.alone and directory.finished(settings):
-            return _print_finished(directory)
-        door.import_tensorflow()
-        from mlp_tf import cluster
+    config = dataclasses.replace(config, workdir=config.workdir or _new_folder())
+    task = tf_config.task(config)
+    where = "" if task.single else ", in every worker"
+    advice = f"to go on{where}: " + shlex.join(["python", "-m", "mlp_tf.train", *flags.from_config(config)])
+    with signals.graceful_stop(advice) as stop, open_run(config.workdir, task.chief) as folder:
+        compatible.check_settings(config, folder)
+        if task.single and folder.finished(config):
+            return _print_finished(folder)
+        quiet.import_tensorflow()
+        from mlp_tf.distribute.cluster import connect
 
-        together = cluster.connect(settings, seat, stop.listen, door.warn)
-        with together.watched():
-            return _train(settings, directory, together, stop)
-
-
-def _train(settings, directory, together, stop):
-    from mlp_tf import loop, run
-
-    if together.told(directory and directory.finished(settings)):
-        return _print_finished(directory)
-    splits = run.load(settings, directory and directory.dataset(settings), together)
-    door.warn(splits.warning or ((directory and directory.config) or {}).get("warning"))
-    a_run = run.start(settings, directory, splits, together)
-    door.warn(*a_run.warnings)
-    if directory:
-        _print_description(directory.config)
-    stop.saves = True
-    steps, done = settings.epochs * a_run.progress.steps, int(a_run.state.step.numpy())
-    try:
-        with (
-            door.progress_bar(steps, done, together.seat.chief) as bar,
-            contextlib.closing(run.train(a_run, stop.asked)) as chunks,  # closed, it saves
-        ):
-            for progress, row in chunks:
-                bar.update(progress.epoch * progress.steps + progress.step - bar.n)
-                if row and directory:
-                    bar.write(_epoch_line(row), file=sys.stdout)
-                    sys.stdout.flush()
-    except loop.Diverged as error:
-        kept = f"in {directory.path}" if directory else "with worker 0"
-        return door.fail(f"diverged: {error}; the last good checkpoint is {kept}", code=3)
-    except run.Stopped as stopped:
-        return door.stopped(stop, stopped.number)
-    if directory:
-        _print_results(directory)
-    return 0
-
-
-def _print_finished(directory):
-    """What a run that is done already printed; the chief alone has its folder."""
-    if directory:
-        door.warn(directory.config.get("warning"))
-        _print_description(directory.config)
-        _print_results(directory)
-    return 0
+        cluster = connect(config, task, stop.listen, app.warn)
+        with cluster.watched():
+            if not cluster.broadcast_json(folder.finished(config)):
+                return _train(config, folder, cluster, stop)
+            return _print_finished(folder) if task.chief else 0
 
 
 def _new_folder():
@@ -93,37 +56,75 @@ def _new_folder():
     return str(folder)
 
 
-def _print_description(described):
-    data, model = described["data"], described["model"]
-    kinds = [
-        f"{data[kind]:,} {name}"
-        for kind, name in (("train", "training"), ("validation", "validation"), ("test", "test"))
-    ]
-    shape = " x ".join(map(str, data["image_shape"]))
-    print(f"Dataset: {data['name']}, {', '.join(kinds)} images of {shape}, {data['classes']} classes")
-    sizes = "-".join(map(str, model["sizes"]))
-    steps, batch_size = model["steps_per_epoch"], described["settings"]["batch_size"]
-    print(f"Model: {sizes}, {model['parameters']:,} parameters; {steps} steps of {batch_size} an epoch", flush=True)
+def _train(config, folder, cluster, stop):
+    from mlp_tf import loop
+    from mlp_tf.runs import start, training
+
+    chief = cluster.task.chief  # it alone prints results
+    splits = start.load(config, folder, cluster)
+    app.warn(splits.warning or (folder.description and folder.description.warning))
+    run = start.start(config, folder, splits, cluster)
+    app.warn(*run.warnings)
+    if chief:
+        _print_description(run.description)
+    stop.saves = True
+    try:
+        _train_to_the_end(run, stop, chief)
+    except loop.Diverged as error:
+        kept = f"in {config.workdir}" if chief else "with worker 0"
+        return app.fail(f"diverged: {error}; the last good checkpoint is {kept}", code=3)
+    except training.Stopped as stopped:
+        return signals.report_stopped(stop, stopped.number)
+    if chief:
+        _print_results(folder)
+    return 0
+
+
+def _train_to_the_end(run, stop, chief):
+    from mlp_tf.runs import training
+
+    steps, done = run.config.epochs * run.progress.steps, int(run.state.step.numpy())
+    with (
+        quiet.progress_bar(steps, done, chief) as bar,
+        contextlib.closing(training.train(run, stop.number)) as chunks,  # closed, it saves
+    ):
+        for progress, row in chunks:
+            bar.update(progress.epoch * progress.steps + progress.step - bar.n)
+            if row and chief:
+                bar.write(_epoch_line(row), file=sys.stdout)
+                sys.stdout.flush()
+
+
+def _print_finished(folder):
+    """Prints again what a run that is done already printed."""
+    app.warn(folder.description.warning)
+    _print_description(folder.description)
+    _print_results(folder)
+    return 0
+
+
+def _print_description(description):
+    data, sizes = description.data, "-".join(map(str, description.sizes))
+    rows = f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
+    shape = " x ".join(map(str, data.image_shape))
+    print(f"Dataset: {data.name}, {rows} images of {shape}, {data.classes} classes")
+    steps, batch_size = description.steps, description.config.batch_size
+    print(f"Model: {sizes}, {description.parameters:,} parameters; {steps} steps of {batch_size} an epoch", flush=True)
 
 
 def _epoch_line(row):
-    shown = [
-        ("cost", "cost", 4),
-        ("val_cost", "val_cost", 4),
-        ("val_accuracy", "val_accuracy", 4),
-        ("seconds", "seconds", 2),
-    ]
-    words = [f"{label}={row[key]:.{digits}f}" for label, key, digits in shown if row[key] is not None]
+    shown = [("cost", 4), ("val_cost", 4), ("val_accuracy", 4), ("seconds", 2)]
+    words = [f"{key}={row[key]:.{digits}f}" for key, digits in shown if row[key] is not None]
     return " ".join([f"Epoch: {row['epoch']}", *words])
 
 
-def _print_results(directory):
-    results = directory.results
-    print(f"Model has completed {results['epochs']} Epochs of Training")
-    print(f"Test cost: {results['test_cost']:.4f}")
-    print(f"Accuracy: {results['test_accuracy']:.4f}")
-    print(f"Run: {directory.path}", flush=True)
+def _print_results(folder):
+    results = folder.results
+    print(f"Model has completed {results.epochs} Epochs of Training")
+    print(f"Test cost: {results.test_cost:.4f}")
+    print(f"Accuracy: {results.test_accuracy:.4f}")
+    print(f"Run: {folder.path}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(door.enter(main, __doc__, config.define_flags))
+    sys.exit(app.run(main, __doc__, flags.define))

@@ -1,56 +1,17 @@
-"""What the tests share: a small dataset, and the commands, in this process or in one of their own."""
+"""Fixtures: the small dataset, and commands run in this process."""
 
 import os
-import pathlib
-import subprocess
-import sys
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers import Outcome, command, make_arrays, small_flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-CLASSES, SIDE = 3, 8
-
-
-def slow(*values):
-    """A parameter whose test is left out of the fast suite."""
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
-class Outcome(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self):
-        """The one line on stderr."""
-        lines = self.err.strip().splitlines()
-        assert len(lines) == 1, self.err
-        return lines[0]
-
-
-def make_arrays(train=240, test=61, seed=0):
-    """Noisy images of 8 x 8 whose bright row tells the class, in the layout of an .npz dataset."""
-    rng = np.random.default_rng(seed)
-
-    def split(n):
-        labels = np.arange(n) % CLASSES
-        images = rng.integers(0, 160, (n, SIDE, SIDE))
-        images[np.arange(n), 2 * labels + 1] += 60
-        return images.astype(np.uint8), labels.astype(np.int32)
-
-    (x_train, y_train), (x_test, y_test) = split(train), split(test)
-    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
 
 
 @pytest.fixture(scope="session")
 def arrays():
+    """The small dataset."""
     return make_arrays()
 
 
@@ -62,13 +23,6 @@ def npz(arrays, tmp_path_factory):
     return str(path)
 
 
-def small_flags(npz, workdir, **changes):
-    """Flags of a run of about a second: 64-8-4-3, 20 steps an epoch."""
-    flags = {"dataset": npz, "validation_size": 40, "hidden": "8,4", "batch_size": 10, "epochs": 3}
-    flags |= {"workdir": workdir, "learning_rate": 0.01}
-    return [f"--{name}={value}" for name, value in {**flags, **changes}.items() if value is not None]
-
-
 @pytest.fixture
 def small(npz, tmp_path):
     """Makes the flags of a small run in a folder of the test's own, with what the test changes."""
@@ -76,36 +30,32 @@ def small(npz, tmp_path):
 
 
 @pytest.fixture
-def train(capfd):
-    """Runs the train command in this process."""
+def run(capfd):
+    """Runs a command's module in this process."""
 
-    def run(*flags):
-        from mlp_tf import config, door, train
+    def run_module(module, *words):
+        from mlp_tf.cli import app, flags
 
         capfd.readouterr()
-        code = door.enter(train.main, train.__doc__, config.define_flags, ["train", *map(str, flags)])
+        name = module.__name__.removeprefix("mlp_tf.")
+        define_flags = getattr(module, "define_flags", flags.define)
+        code = app.run(module.main, module.__doc__, define_flags, [name, *map(str, words)], name == "predict")
         return Outcome(code, *capfd.readouterr())
 
-    return run
+    return run_module
 
 
-def start(*words, **options):
-    """Starts a command of the package in a process of its own."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-m", *map(str, words)], **{**pipes, **options})
+@pytest.fixture
+def train(run):
+    """Runs the train command in this process."""
+    from mlp_tf import train
+
+    return lambda *flags: run(train, *flags)
 
 
-def command(*words, timeout=120, **options):
-    """Runs a command of the package in a process of its own, to its end."""
-    process = start(*words, **options)
-    out, err = process.communicate(timeout=timeout)
-    return Outcome(process.returncode, out, err)
-
-
-def prepared_mnist():
-    """Folder where full MNIST is prepared, or None."""
-    folder = os.environ.get("TFDS_DATA_DIR", "")
-    return folder if (pathlib.Path(folder) / "mnist").is_dir() and folder else None
-
-
-needs_mnist = pytest.mark.skipif(not prepared_mnist(), reason="full MNIST is not prepared in TFDS_DATA_DIR")
+@pytest.fixture(scope="session")
+def run_folder(npz, tmp_path_factory):
+    """A finished run on the small dataset, 20 epochs, trained in a process of its own; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert command("mlp_tf.train", *small_flags(npz, folder, epochs=20)).code == 0
+    return folder

@@ -88,7 +88,7 @@ def test_works_and_trains_inside_a_keras_layer(params, x, expected):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_perceptron_with_two_relu_layers_equals_two_layer_perceptron_bit_for_bit(params, x, jit_compile):
+def test_perceptron_of_two_relu_layers_equals_the_explicit_one_in_bits(params, x, jit_compile):
     ours, general = (tf.function(f, jit_compile=jit_compile) for f in (two_layer_perceptron, perceptron))
     np.testing.assert_array_equal(ours(x, *params), general(x, *params))
     np.testing.assert_array_equal(two_layer_perceptron(x, *params), perceptron(x, *params))

@@ -1,0 +1,1 @@
+"""What every command shares: flags in, one line for a mistake, an exit code out."""

@@ -1,0 +1,1 @@
+"""Devices and workers: who trains together, and how they agree."""

@@ -1,0 +1,173 @@
+"""A cluster: one device, the devices of one machine, or the workers of several; and its collectives.
+
+Replicas are the copies of the network that take each step together, one on each device of each worker.
+Worker 0 is the chief, which alone writes a run's folder and prints. Workers need not share a disk: what
+the others have to know of the folder, the chief broadcasts.
+"""
+
+import concurrent.futures
+import contextlib
+import faulthandler
+import json
+import math
+import re
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from mlp_tf import UserError
+from mlp_tf.distribute.rendezvous import AGAIN, meet
+from mlp_tf.distribute.tf_config import Task
+
+# What TensorFlow's collectives raise when another worker is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+)
+JOIN_SECONDS = 60  # from the meeting until TensorFlow has connected the workers
+
+
+class Cluster(NamedTuple):
+    """The workers that train together, as one of them sees it."""
+
+    strategy: tf.distribute.Strategy
+    task: Task = Task()
+
+    @property
+    def workers(self):
+        """How many there are."""
+        return len(self.task.addresses)
+
+    @property
+    def replicas(self):
+        """Replicas of all workers together."""
+        return self.strategy.num_replicas_in_sync
+
+    def place(self, parts):
+        """A tensor on the device of each replica of this worker: the parts in turn, counted over all replicas."""
+        if self.replicas == 1:
+            return parts[0]
+        devices = self.strategy.extended.worker_devices
+
+        def part_of(context):
+            replica = context.replica_id_in_sync_group
+            with tf.device(devices[replica % len(devices)]):
+                return tf.identity(parts[replica % len(parts)])
+
+        return self.strategy.experimental_distribute_values_from_function(part_of)
+
+    def all_reduce_sum(self, array):
+        """The sum of every worker's array, the same bits on each; all must call it, in the same order."""
+        if self.workers == 1:
+            return np.asarray(array)
+        # In a thread, since a Python signal handler would not run while this one waits for the others.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._reduce, np.asarray(array)).result()
+
+    def _reduce(self, array):
+        return self.strategy.reduce("SUM", tf.constant(array), axis=None).numpy()
+
+    def all_reduce_max(self, number):
+        """The highest of every worker's number."""
+        numbers = [float(number) if i == self.task.index else 0.0 for i in range(self.workers)]
+        return self.all_reduce_sum(numbers).max().item()
+
+    def broadcast(self, array):
+        """The chief's array, bit for bit; every worker gives one of the same shape and type."""
+        if self.workers == 1:
+            return array
+        array = np.asarray(array)
+        # As integers: a sum with zeros would turn -0.0 into 0.0.
+        padded = np.zeros(4 * math.ceil(array.nbytes / 4), np.uint8)
+        if self.task.chief:
+            padded[: array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
+        content = self.all_reduce_sum(padded.view(np.int32)).view(np.uint8)[: array.nbytes]
+        return content.view(array.dtype).reshape(array.shape)
+
+    def broadcast_json(self, content):
+        """What the chief gives, of JSON's types; what the others give is not used."""
+        if self.workers == 1:
+            return content
+        text = json.dumps(content).encode() if self.task.chief else b""
+        size = int(self.all_reduce_sum([len(text)])[0])
+        return json.loads(self.broadcast(np.frombuffer(text.ljust(size), np.uint8)).tobytes())
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Turns the loss of another worker into a `UserError` that says which; what else goes wrong stays as it is."""
+        try:
+            yield
+        except _LOST as error:
+            tasks = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", str(error))
+            named = {int(task) + (self.task.chief_jobs if job == "worker" else 0) for job, task in tasks}
+            lost = sorted(named - {self.task.index})
+            if self.task.single or not (lost or isinstance(error, tf.errors.UnavailableError)):
+                raise
+            names = self.task.names(lost or self.task.others)
+            raise UserError(f"{names} ended or cannot be reached any more; {AGAIN}") from error
+
+
+def single_device():
+    """This process and its default device."""
+    return Cluster(tf.distribute.get_strategy())
+
+
+def connect(config, task, listen, report):
+    """Joins the devices, or the workers, that the settings ask for.
+
+    Args:
+      config: strategy, logical_cpus.
+      task: from `tf_config.task`.
+      listen: called once connected, as TensorFlow's server takes SIGTERM away from the handler it had.
+      report: called with a text that tells whom it waits for, if it takes long.
+
+    Returns:
+      `Cluster`.
+
+    Raises:
+      UserError: no such devices, a server that does not start, workers that do not come.
+    """
+    if config.strategy == "default":
+        return single_device()
+    if config.strategy == "mirrored":
+        return Cluster(_mirrored(config.logical_cpus))
+    return Cluster(_multi_worker(task, listen, report), task)
+
+
+def _mirrored(logical_cpus):
+    if not logical_cpus:
+        if not tf.config.list_physical_devices("GPU"):
+            raise UserError(
+                "--strategy=mirrored: TensorFlow sees no GPU here; give --strategy=default, or --logical_cpus=N to "
+                "split the CPU in N devices"
+            )
+        return tf.distribute.MirroredStrategy()
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * logical_cpus)
+    except RuntimeError:  # TensorFlow has begun to compute, in a program that calls this
+        if len(tf.config.list_logical_devices("CPU")) != logical_cpus:
+            raise UserError(
+                f"--logical_cpus={logical_cpus}: TensorFlow has {len(tf.config.list_logical_devices('CPU'))} already; "
+                "begin in a process of its own"
+            ) from None
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(logical_cpus)])
+
+
+def _multi_worker(task, listen, report):
+    meet(task, report)
+    # Connecting, TensorFlow keeps Python from running: only this can end it, if a worker is lost at that moment.
+    faulthandler.dump_traceback_later(JOIN_SECONDS, exit=True)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"TF_CONFIG: the workers cannot be connected ({reason}); {AGAIN}") from None
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        listen()

@@ -1,0 +1,1 @@
+"""A run on disk, and its life: begun or resumed, trained, saved, stopped, read back."""

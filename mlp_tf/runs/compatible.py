@@ -1,0 +1,102 @@
+"""May a run begin, or go on, with these settings, this data, these workers, this machine? All such messages."""
+
+import dataclasses
+import os
+
+from mlp_tf import UserError
+from mlp_tf.config import Config, words_of
+
+# Settings that may change within a run: the total of epochs, where things lie, what is written besides, and what
+# trains (whether the workers hold shards is compared with the data).
+_FREE = ("epochs", "data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
+_SAME_BITS = {"0.2.0", "0.3.0"}  # versions of this package between which a run goes on bit for bit
+_OF_EACH_MACHINE = ("name", "dataset", "data_dir", "workdir")  # which workers may call in their own way
+
+
+def differences(config, other):
+    """(name, value, other value) of each setting that makes the two different runs, as words."""
+    names = [field.name for field in dataclasses.fields(Config) if field.name not in _FREE]
+    pairs = [(name, getattr(config, name), getattr(other, name)) for name in names]
+    return [(name, words_of(a), words_of(b)) for name, a, b in pairs if a != b]
+
+
+def check_settings(config, folder):
+    """Refuses to continue the run in a folder with other settings than its own, naming each."""
+    if folder.description is None:
+        return
+    own = folder.description.config
+    differing = [f"--{name}={given}, but {mine} in the run" for name, given, mine in differences(config, own)]
+    if config.epochs != own.epochs and own.schedule == "linear":
+        differing.append(
+            f"--epochs={config.epochs}, but {own.epochs} in the run (under --schedule=linear each learning rate "
+            "depends on the total)"
+        )
+    _refuse(folder, differing)
+
+
+def check_data(data, folder):
+    """Refuses to continue the run in a folder on other data than its own, naming what differs."""
+    if folder.description is None:
+        return
+    own = folder.description.data
+    if data.shards != own.shards:
+        raise UserError(
+            f"--workdir={folder.path}: {own.shards} workers share the images of this run, and {data.shards} "
+            "were started; start as many, with or without --replicate_data as before"
+        )
+    pairs = zip(data._fields, data, own, strict=True)
+    _refuse(folder, [f"data: {name} {now}, but {then} in the run" for name, now, then in pairs if now != then])
+
+
+def _refuse(folder, differing):
+    if differing:
+        raise UserError(
+            f"--workdir={folder.path} holds another run: {'; '.join(differing)}; give its own, or another folder"
+        )
+
+
+def check_progress(config, folder, manifest):
+    """Refuses an --epochs that the run is past."""
+    done, step = len(manifest.history), manifest.progress["step"]
+    if config.epochs < done + (done == manifest.progress["epoch"] and step > 0):
+        raise UserError(
+            f"--epochs={config.epochs}: the run in {folder.path} has trained {done} epochs and {step} steps; give a "
+            "total that is not below that"
+        )
+
+
+def environment_warnings(now, manifest):
+    """Warns where a resumed run cannot be promised to go on bit for bit."""
+    then = {"replicas": 1, "workers": 1, **manifest.environment}
+    if {then.get("mlp_tf"), now["mlp_tf"]} <= _SAME_BITS:
+        then["mlp_tf"] = now["mlp_tf"]
+    differing = [f"{key} was {then.get(key)}, is {now[key]}" for key in now if now[key] != then.get(key)]
+    return [f"resuming, but not bit for bit: {'; '.join(differing)}"] if differing else []
+
+
+def check_workers(description, cluster):
+    """Refuses a worker whose settings or data differ from the chief's, naming each; all workers call it."""
+    data = description.data._asdict()
+    own = {**description.config.to_json(), **data, "image_shape": list(data["image_shape"])}
+    of_chief = cluster.broadcast_json(own)
+    differing = [
+        f"{key} {own.get(key)}, but {value} in worker 0"
+        for key, value in of_chief.items()
+        if own.get(key) != value and key not in _OF_EACH_MACHINE
+    ]
+    if differing:
+        raise UserError(
+            f"worker {cluster.task.index} has {'; '.join(differing)}; start all workers with the same flags and data"
+        )
+
+
+def check_memory(description):
+    """Refuses a network that this machine cannot hold."""
+    # Parameters, gradients, Adam's two slots and the best epoch, in float32.
+    needed = 5 * 4 * description.parameters
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UserError(
+            f"--hidden={words_of(description.config.hidden)}: {description.parameters:,} parameters need "
+            f"{needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f}; give fewer units"
+        )

@@ -1,0 +1,111 @@
+"""The result of a run, read back: its settings, its parameters, its data, and what it predicts."""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from mlp_tf import UserError, data, loop
+from mlp_tf.data.warp import deskew
+from mlp_tf.model import normalize
+from mlp_tf.runs import checkpoint
+from mlp_tf.runs.describe import Description
+from mlp_tf.runs.folder import read_run
+
+BATCH = 1000  # images predicted at once
+
+
+class Result(NamedTuple):
+    """A run's parameters, as arrays: those of its best epoch under --patience, else of its last."""
+
+    weights: dict
+    biases: dict
+    description: Description
+    epochs: int  # trained so far
+    path: pathlib.Path
+    warnings: list
+
+    @property
+    def config(self):
+        """The settings."""
+        return self.description.config
+
+    @property
+    def title(self):
+        """The run in a few words."""
+        sizes, name = "-".join(map(str, self.description.sizes)), pathlib.Path(self.description.data.name).name
+        return f"{self.path.resolve().name}: {sizes}, {name}, {self.epochs} of {self.config.epochs} epochs"
+
+
+def load(workdir):
+    """Reads the result of a run from its folder; the folder stays as it is.
+
+    Raises:
+      UserError: no run there, none of its checkpoints is whole, or not the one that its results are of.
+    """
+    folder = read_run(workdir)
+    found, warnings = folder.newest_checkpoint()
+    if found is None:
+        raise UserError(f"--workdir={workdir}: the run has not saved anything yet; train it first")
+    epochs = len(found.manifest.history)
+    if folder.results is not None and folder.results.epochs != epochs:
+        raise UserError(
+            f"--workdir={workdir}: its results are of {folder.results.epochs} epochs, but the newest whole "
+            f"checkpoint has {epochs} ({'; '.join(warnings)}); restore checkpoints/ from a copy, or train the run again"
+        )
+    weights, biases = checkpoint.read_parameters(found, best=bool(folder.description.config.patience))
+    return Result(weights, biases, folder.description, epochs, folder.path, warnings)
+
+
+def splits(result, data_dir=""):
+    """The data that the run was trained on.
+
+    Raises:
+      UserError: it cannot be had, or is not the same any more.
+    """
+    config, own = result.config, result.description.data
+    name = own.name
+    if name.endswith(".npz") and data_dir:
+        name = str(pathlib.Path(data_dir) / pathlib.Path(name).name)
+    loaded = data.load(name, data_dir or config.data_dir, config.validation_size)
+    if loaded.sha256 != own.sha256:
+        raise UserError(
+            f"--workdir={result.path}: {loaded.name} is not the data that the run was trained on (its SHA-256 "
+            "differs); restore it, or point --data_dir at a copy"
+        )
+    return loaded
+
+
+def evaluate(result, split):
+    """(cost in nats per example, accuracy from 0 to 1) of the run's parameters on a split."""
+    sums = loop.evaluate(result.weights, result.biases, result.config, data.batches(split, result.config))
+    return sums.cost_sum / sums.count, sums.correct / sums.count
+
+
+def servable(result):
+    """A `tf.Module` whose `serve(images)` is what the run predicts, here and wherever it is exported to.
+
+    Returns:
+      serve: uint8 `[N, *image_shape]` -> {"classes": int32 `[N]`, "probabilities": float32 `[N, classes]`}.
+    """
+    module, model = tf.Module(), loop.model_function(result.config)
+    module.weights = {name: tf.Variable(value) for name, value in result.weights.items()}
+    module.biases = {name: tf.Variable(value) for name, value in result.biases.items()}
+    shape = [None, *result.description.data.image_shape]
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.uint8, name="images")])
+    def serve(images):
+        x = normalize(deskew(images) if result.config.deskew else images)
+        probabilities = tf.nn.softmax(model(x, module.weights, module.biases))
+        return {"classes": tf.argmax(probabilities, axis=1, output_type=tf.int32), "probabilities": probabilities}
+
+    module.serve = serve
+    return module
+
+
+def probabilities(result, images):
+    """Probability of each class, float32 `[N, classes]`, for uint8 images shaped as the run's own."""
+    serve = servable(result).serve
+    parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    return np.concatenate([serve(tf.constant(part))["probabilities"] for part in parts])

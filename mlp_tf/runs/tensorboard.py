@@ -1,0 +1,53 @@
+"""Event files for TensorBoard: `cost` and `accuracy`, in `train` and `validation`, so that the curves overlay."""
+
+import contextlib
+import importlib.util
+
+import tensorflow as tf
+
+from mlp_tf import UserError
+from mlp_tf.runs import files
+
+# (folder, tag, key of a row of metrics.jsonl)
+_SCALARS = [
+    ("train", "cost", "cost"),
+    ("train", "accuracy", "train_accuracy"),
+    ("validation", "cost", "val_cost"),
+    ("validation", "accuracy", "val_accuracy"),
+]
+
+
+def check_installed():
+    """Raises UserError where the extra is missing: TensorFlow itself does not install TensorBoard."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "--tensorboard: TensorBoard is not installed; install the extra, pip install 'mlp_tf[tensorboard]' (in a "
+            "clone '.[tensorboard]'), or leave the flag out"
+        )
+
+
+@contextlib.contextmanager
+def writing(folder, rows):
+    """Writes the rows there are to new event files in a folder, in place of what it held.
+
+    Yields:
+      write(row), for each row that comes.
+    """
+    files.remove(folder)
+    writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
+
+    def write(row):
+        for name, tag, key in _SCALARS:
+            if row.get(key) is not None:
+                with writers[name].as_default():
+                    tf.summary.scalar(tag, row[key], step=row["epoch"])
+        for writer in writers.values():
+            writer.flush()
+
+    try:
+        for row in rows:
+            write(row)
+        yield write
+    finally:
+        for writer in writers.values():
+            writer.close()

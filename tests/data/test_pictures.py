@@ -1,0 +1,161 @@
+"""A user's picture file, prepared as the images of MNIST were: what is seen, what is refused, what it costs."""
+
+import os
+
+import matplotlib
+import numpy as np
+import pytest
+from helpers import needs_mnist, prepared_mnist
+from PIL import Image, ImageDraw, ImageFont
+
+from mlp_tf import UserError
+from mlp_tf.data import pictures
+
+FONT_FOLDER = os.path.join(matplotlib.get_data_path(), "fonts/ttf")
+FONTS = ["DejaVuSans.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSerif.ttf", "DejaVuSerif-Italic.ttf", "DejaVuSansMono.ttf"]
+
+
+def digit(size=28, stroke=3, dark_on_light=True, at=(0.5, 0.5)):
+    """A 2 of three straight strokes."""
+    picture = Image.new("L", (size, size), 255 if dark_on_light else 0)
+    x, y, r = at[0] * size, at[1] * size, size * 0.22
+    points = [(x - r, y - 1.2 * r), (x + r, y - 1.2 * r), (x - r, y + 1.2 * r), (x + r, y + 1.2 * r)]
+    ImageDraw.Draw(picture).line(points, fill=0 if dark_on_light else 255, width=stroke)
+    return picture
+
+
+def prepare(picture, tmp_path, name="a.png"):
+    """What the network sees of a picture that was written to a file."""
+    picture.save(tmp_path / name)
+    return pictures.read(tmp_path / name, 28, 28)
+
+
+@pytest.mark.parametrize("size", [40, 200, 1000])
+@pytest.mark.parametrize("dark_on_light", [True, False])
+@pytest.mark.parametrize("at", [(0.5, 0.5), (0.3, 0.65)])
+def test_a_picture_becomes_20_by_20_bright_on_dark_its_mass_in_the_middle(tmp_path, size, dark_on_light, at):
+    seen = prepare(digit(size, max(2, size // 15), dark_on_light, at), tmp_path)
+    assert seen.dtype == np.uint8
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 == 20
+    assert seen.max() == 255
+    y, x = (np.average(np.arange(28), weights=seen.sum(axis=1 - axis)) for axis in (0, 1))
+    assert abs(y - 14) < 0.6  # whole pixels, and the mass is that before rounding to 256 levels
+    assert abs(x - 14) < 0.6
+
+
+@pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32], ids=["I;16", "I", "F"])
+def test_pictures_of_more_than_8_bits_keep_their_contrast(tmp_path, values):
+    grey = np.asarray(digit(200, 15)).astype(values) * (257 if values == np.uint16 else 1)
+    name = "a.png" if values == np.uint16 else "a.tif"
+    np.testing.assert_array_equal(prepare(Image.fromarray(grey), tmp_path, name), prepare(digit(200, 15), tmp_path))
+
+
+def test_a_thin_stroke_in_a_large_picture_is_thickened(tmp_path):
+    seen = [prepare(digit(size, stroke), tmp_path).astype(int) for size, stroke in ((3000, 2), (300, 20))]
+    assert (seen[0] > 100).sum() > 0.4 * (seen[1] > 100).sum()
+
+
+def test_where_and_how_large_a_digit_is_drawn_hardly_matters(tmp_path):
+    one = prepare(digit(280, 24), tmp_path).astype(int)
+    other = prepare(digit(560, 48, False, (0.4, 0.6)), tmp_path).astype(int)
+    # Whole pixels: the centre of mass may round to either side. Two different digits are more than 30 apart.
+    shifts = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    assert min(np.abs(one - np.roll(other, shift, (0, 1))).mean() for shift in shifts) < 8
+
+
+def test_transparent_pixels_are_paper_whatever_the_ink(tmp_path):
+    plain = prepare(digit(200, 15), tmp_path)
+    for ink in (0, 255):
+        alpha = Image.eval(digit(200, 15), lambda v: 255 - v)
+        picture = Image.merge("RGBA", [Image.new("L", (200, 200), ink)] * 3 + [alpha])
+        np.testing.assert_array_equal(prepare(picture, tmp_path), plain)
+
+
+MODES = {
+    "a.png": ["L", "LA", "RGB", "P", "1"],
+    "a.jpg": ["L", "RGB", "CMYK"],
+    "a.bmp": ["L", "RGB", "P", "1"],
+    "a.gif": ["L", "LA", "RGB", "P", "1"],
+}
+
+
+@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name, modes in MODES.items() for mode in modes])
+def test_formats_and_modes_are_read(tmp_path, name, mode):
+    seen = prepare(digit(200, 15).convert(mode), tmp_path, name).astype(int)
+    assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: Image.new("L", (30, 30), 7).save(path), "all of one colour"),
+        (lambda path: Image.new("RGBA", (30, 30), (0, 0, 0, 0)).save(path), "all of one colour"),
+        (lambda path: path.write_bytes(b""), "not a picture that can be read"),
+        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n torn"), "not a picture that can be read"),
+        (lambda path: Image.new("1", (10_000, 10_000)).save(path), "10000 x 10000 pixels; must be at most 50,000,000"),
+        (lambda path: Image.new("1", (14_000, 14_000)).save(path), "too large; must be at most 50,000,000 pixels"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: None, "No such file or directory"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_picture_that_shows_nothing_gets_a_clear_message(tmp_path, make, message):
+    make(tmp_path / "a.png")
+    with pytest.raises(UserError, match=message):
+        pictures.read(tmp_path / "a.png", 28, 28)
+
+
+@pytest.fixture(scope="module")
+def trained_on_mnist(tmp_path_factory):
+    """(a run on full MNIST, its test split)."""
+    from mlp_tf import data
+    from mlp_tf.config import Config
+    from mlp_tf.runs import result, start, training
+    from mlp_tf.runs.folder import open_run
+
+    path, splits = tmp_path_factory.mktemp("mnist") / "run", data.load("mnist", prepared_mnist())
+    with open_run(path) as folder:
+        for _ in training.train(start.start(Config(epochs=8), folder, splits), lambda: 0):
+            pass
+    return result.load(path), splits.test
+
+
+def accuracy(trained, images, labels):
+    """The share of images that a run recognises."""
+    from mlp_tf.runs import result
+
+    return (result.probabilities(trained, np.stack(images)).argmax(axis=1) == labels).mean()
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_mnists_own_test_images_as_pictures_lose_at_most_a_point(trained_on_mnist, tmp_path):
+    """Written to PNG, inverted, padded and enlarged, then read back."""
+    trained, test = trained_on_mnist
+    images, labels = test.images[:3000], test.labels[:3000]
+    seen = []
+    for i, image in enumerate(images):
+        padded = Image.new("L", (300, 220), 255)
+        enlarged = Image.fromarray(255 - image).resize((140, 140), Image.Resampling.BICUBIC)
+        padded.paste(enlarged, (7 * (i % 20), 4 * (i % 20)))
+        seen.append(prepare(padded, tmp_path))
+    assert accuracy(trained, seen, labels) > accuracy(trained, images, labels) - 0.01
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_digits_drawn_with_system_fonts_are_read_at_40_to_1000_pixels(trained_on_mnist, tmp_path):
+    """Dark on light and light on dark, off centre; the fonts come with matplotlib, so every machine has them."""
+    seen, labels = [], []
+    for font in FONTS:
+        for size in (40, 100, 300, 1000):
+            face = ImageFont.truetype(os.path.join(FONT_FOLDER, font), int(size * 0.55))
+            for digit in range(10):
+                for paper in (0, 255):
+                    picture = Image.new("L", (size, size), paper)
+                    where = (size * 0.08 * (digit % 5), size * 0.25)
+                    ImageDraw.Draw(picture).text(where, str(digit), font=face, fill=255 - paper)
+                    seen.append(prepare(picture, tmp_path))
+                    labels.append(digit)
+    assert accuracy(trained_on_mnist[0], seen, np.array(labels)) > 0.9

@@ -1,0 +1,152 @@
+"""What several tests share: a small dataset, commands in processes of their own, and a run's folder looked at."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import oracle
+import pytest
+
+from mlp_tf.config import Config
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CLASSES, SIDE = 3, 8
+# Settings of which each is not the default.
+OTHER_CONFIG = Config(
+    hidden=(7,), epochs=2, batch_size=3, learning_rate=1e-05, optimizer="sgd", activation="tanh", init="he",
+    schedule="linear", label_smoothing=0.1, distort=0.5, elastic=0.2, deskew=True, validation_size=9, patience=4,
+    seed=8, dataset="/x.npz", data_dir="a b", workdir="r", tensorboard=True,
+)  # fmt: skip
+
+
+def slow(*values):
+    """A parameter whose test is left out of the fast suite."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def prepared_mnist():
+    """Folder where full MNIST is prepared, or None."""
+    folder = os.environ.get("TFDS_DATA_DIR", "")
+    return folder if (pathlib.Path(folder) / "mnist").is_dir() and folder else None
+
+
+needs_mnist = pytest.mark.skipif(not prepared_mnist(), reason="full MNIST is not prepared in TFDS_DATA_DIR")
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self):
+        """The one line on stderr."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+def make_arrays(train=240, test=61, seed=0):
+    """Noisy images of 8 x 8 whose bright row tells the class, in the layout of an .npz dataset."""
+    rng = np.random.default_rng(seed)
+
+    def split(n):
+        labels = np.arange(n) % CLASSES
+        images = rng.integers(0, 160, (n, SIDE, SIDE))
+        images[np.arange(n), 2 * labels + 1] += 60
+        return images.astype(np.uint8), labels.astype(np.int32)
+
+    (x_train, y_train), (x_test, y_test) = split(train), split(test)
+    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+
+
+def small_flags(npz, workdir, **changes):
+    """Flags of a run of about a second: 64-8-4-3, 20 steps an epoch."""
+    flags = {"dataset": npz, "validation_size": 40, "hidden": "8,4", "batch_size": 10, "epochs": 3}
+    flags |= {"workdir": workdir, "learning_rate": 0.01}
+    return [f"--{name}={value}" for name, value in {**flags, **changes}.items() if value is not None]
+
+
+def start(*words, **options):
+    """Starts a command of the package in a process of its own."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-m", *map(str, words)], **{**pipes, **options})
+
+
+def command(*words, timeout=120, **options):
+    """Runs a command of the package in a process of its own, to its end."""
+    process = start(*words, **options)
+    out, err = process.communicate(timeout=timeout)
+    return Outcome(process.returncode, out, err)
+
+
+def saved(folder):
+    """Names of the checkpoints in a run's folder, oldest first."""
+    return sorted(name for name in os.listdir(folder / "checkpoints") if re.fullmatch(r"step-\d{10}(\.\d{3})?", name))
+
+
+def steps(folder):
+    """Steps of the checkpoints in a run's folder, oldest first."""
+    return [int(name[5:15]) for name in saved(folder)]
+
+
+def newest(folder):
+    """The newest checkpoint of a run."""
+    return folder / "checkpoints" / saved(folder)[-1]
+
+
+def tensors(folder):
+    """Every variable of the newest checkpoint."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(newest(folder) / "state"))
+    names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def logits(folder, images):
+    """What the newest checkpoint of a run of 64-8-4-3 predicts, in NumPy and float64."""
+    saved, names = tensors(folder), {"weights": ("h1", "h2", "out"), "biases": ("b1", "b2", "out")}
+    layers = [{name: saved[f"{kind}/{name}/.ATTRIBUTES/VARIABLE_VALUE"] for name in names[kind]} for kind in names]
+    return oracle.forward(images.reshape(len(images), -1) / 255.0, *layers)[-1]
+
+
+def read_lines(path):
+    """The objects of a file with one JSON object a line."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def untimed(path):
+    """The rows of metrics.jsonl, without their times."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_lines(path)]
+
+
+def read_results(folder):
+    """What results.json says."""
+    return json.loads((folder / "results.json").read_text())
+
+
+def assert_same_run(one, other):
+    """Parameters, optimizer state, metrics and results of two folders are equal, but for times."""
+    mine, theirs = tensors(one), tensors(other)
+    assert mine.keys() == theirs.keys()
+    for name, value in mine.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+    assert untimed(one / "metrics.jsonl") == untimed(other / "metrics.jsonl")
+    results = [read_results(folder) for folder in (one, other)]
+    for key in ("test_cost", "test_accuracy", "epochs", "train_examples", "dataset"):
+        assert results[0][key] == results[1][key]
+
+
+def contents(folder):
+    """SHA-256 of every file below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

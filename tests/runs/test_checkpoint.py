@@ -1,0 +1,158 @@
+"""Checkpoints are whole or absent: damage, saves and removals that were killed, names, variables."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from helpers import assert_same_run, contents, newest, saved, slow, steps, tensors
+
+from mlp_tf.runs import checkpoint
+
+FILES = ["manifest.json", "state.index", "state.data-00000-of-00001"]
+
+
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "flipped":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        path.write_bytes(content[: len(content) * how // 100])
+
+
+def unfinished(folder, *keep):
+    """What a save killed before its rename leaves: the folder under its temporary name, with some of its files."""
+    temporary = folder / "checkpoints/.mlp_tf-saving"
+    shutil.copytree(newest(folder), temporary)
+    for path in temporary.iterdir():
+        if path.name not in keep:
+            path.unlink()
+    return temporary
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("how", [0, slow(1), slow(50), slow(99), "flipped", slow("missing")])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(live, config, stopped, whole, file, how):
+    damage(newest(stopped) / file, how)
+    [warning] = live(config, stopped)
+    assert "step-0000000030.004 is damaged" in warning
+    assert_same_run(stopped, whole)
+
+
+def test_a_damaged_checkpoint_is_warned_of_once_and_kept_aside(live, config, stopped, whole):
+    damage(newest(stopped) / "state.index", 50)
+    assert len(live(config, stopped, step=25)) == 1
+    assert (stopped / "checkpoints/damaged-step-0000000030.004").is_dir()
+    assert live(config, stopped) == []
+    assert_same_run(stopped, whole)
+
+
+@pytest.mark.parametrize("how", [0, slow(50), "flipped", slow("missing")])
+def test_with_no_whole_checkpoint_left_a_run_is_never_begun_anew(train, small, finished, how):
+    for name in saved(finished):
+        damage(finished / "checkpoints" / name / "state.data-00000-of-00001", how)
+    before = contents(finished)
+    outcome = train(*small(epochs=5))
+    assert outcome.code == 1
+    assert "no whole checkpoint is left" in outcome.error
+    assert contents(finished) == before
+
+
+def test_checkpoints_that_vanished_are_not_taken_for_a_new_run(train, small, finished):
+    shutil.rmtree(finished / "checkpoints")
+    assert "no whole checkpoint is left" in train(*small(epochs=5)).error
+
+
+@pytest.mark.parametrize("keep", [[], FILES[2:], FILES[1:], FILES], ids=["empty", "data", "variables", "all"])
+def test_a_save_killed_before_its_rename_leaves_nothing_that_counts(live, config, stopped, whole, keep):
+    unfinished(stopped, *keep)
+    shutil.rmtree(newest(stopped))
+    assert live(config, stopped) == []
+    assert_same_run(stopped, whole)
+    assert not [name for name in os.listdir(stopped / "checkpoints") if name.startswith(".")]
+
+
+def test_a_save_killed_with_a_torn_manifest_leaves_nothing_that_counts(live, config, stopped, whole):
+    damage(unfinished(stopped, *FILES) / "manifest.json", 50)
+    assert live(config, stopped) == []
+    assert_same_run(stopped, whole)
+
+
+def test_a_removal_that_was_killed_is_finished(live, config, stopped, whole):
+    oldest = stopped / "checkpoints" / saved(stopped)[0]
+    (oldest / "state.index").unlink()
+    oldest.rename(stopped / "checkpoints/.mlp_tf-removing")
+    live(config, stopped)
+    assert_same_run(stopped, whole)
+    assert not (stopped / "checkpoints/.mlp_tf-removing").exists()
+
+
+def test_only_this_packages_own_leftovers_are_removed(live, config, stopped):
+    for name in (".hidden", "notes.txt", "checkpoints/.mine", "checkpoints/step-1-copy"):
+        (stopped / name).write_text("mine")
+    live(config, stopped)
+    for name in (".hidden", "notes.txt", "checkpoints/.mine", "checkpoints/step-1-copy"):
+        assert (stopped / name).read_text() == "mine"
+
+
+def test_the_last_three_checkpoints_are_kept(live, config, tmp_path):
+    for step in (5, 9, 14, 33):
+        live(config, tmp_path / "run", step=step)
+    assert steps(tmp_path / "run") == [9, 14, 33]
+
+
+def test_a_name_tells_the_step_and_counts_the_saves_of_the_run(stopped):
+    names = ["step-0000000010.002", "step-0000000021.003", "step-0000000030.004"]
+    assert sorted(os.listdir(stopped / "checkpoints")) == names
+
+
+def test_a_step_saved_twice_is_never_without_a_checkpoint(live, config, whole, tmp_path):
+    live(config, tmp_path / "run", step=20)  # stopped in the evaluation: step 20, no row yet
+    first = contents(tmp_path / "run/checkpoints")
+    live(config, tmp_path / "run", rows=1)  # stopped after it: step 20 again, with the row
+    assert saved(tmp_path / "run") == ["step-0000000000.001", "step-0000000020.002", "step-0000000020.003"]
+    now = contents(tmp_path / "run/checkpoints")
+    assert {name: now[name] for name in first} == first
+    shutil.rmtree(tmp_path / "run/checkpoints/step-0000000020.003")  # killed before the second one's rename
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_state_that_is_saved_already_is_not_saved_again(live, config, tmp_path):
+    live(config, tmp_path / "run", step=20)
+    before = contents(tmp_path / "run/checkpoints")
+    live(config, tmp_path / "run", step=20)
+    assert contents(tmp_path / "run/checkpoints") == before
+
+
+def test_other_shapes_name_the_variable_and_both_shapes(train, small, finished, tmp_path):
+    train(*small(hidden="9,4", workdir=tmp_path / "other"))
+    shutil.rmtree(finished / "checkpoints")
+    shutil.copytree(tmp_path / "other/checkpoints", finished / "checkpoints")
+    before = contents(tmp_path)
+    outcome = train(*small(epochs=5))
+    assert outcome.code == 1
+    assert "weights/h1:0 has shape [64, 9] there, [64, 8] in this run" in outcome.error
+    assert contents(tmp_path) == before
+
+
+def test_the_parameters_of_the_last_and_of_the_best_epoch_are_read(stopped):
+    found, written = checkpoint.verify(newest(stopped)), tensors(stopped)
+    for best, prefix in ((False, ""), (True, "best/")):
+        weights, biases = checkpoint.read_parameters(found, best)
+        assert (sorted(weights), sorted(biases)) == (["h1", "h2", "out"], ["b1", "b2", "out"])
+        read = {f"weights/{name}": value for name, value in weights.items()}
+        read |= {f"biases/{name}": value for name, value in biases.items()}
+        for name, value in read.items():
+            np.testing.assert_array_equal(value, written[f"{prefix}{name}/.ATTRIBUTES/VARIABLE_VALUE"])
+    assert not np.array_equal(written["weights/h1/.ATTRIBUTES/VARIABLE_VALUE"], weights["h1"])  # 30 is past the best
+
+
+def test_a_name_that_tells_another_step_than_the_manifest_is_damage(stopped):
+    renamed = newest(stopped).rename(stopped / "checkpoints/step-0000000031.004")
+    with pytest.raises(checkpoint.Damaged, match=re.escape("its manifest is of step 30")):
+        checkpoint.verify(renamed)

@@ -1,0 +1,65 @@
+"""A run goes on with its own settings, data and machine; what differs is named."""
+
+import dataclasses
+import re
+
+import numpy as np
+from helpers import OTHER_CONFIG, contents, make_arrays, newest
+
+from mlp_tf.runs.compatible import differences
+
+
+def test_differences_name_both_values_but_not_the_total_and_the_places():
+    assert differences(OTHER_CONFIG, dataclasses.replace(OTHER_CONFIG, epochs=9, workdir="q", data_dir="z")) == []
+    changed = dataclasses.replace(OTHER_CONFIG, hidden=(9, 9), seed=1)
+    assert differences(changed, OTHER_CONFIG) == [("hidden", "9,9", "7"), ("seed", "1", "8")]
+
+
+def test_other_settings_are_named_with_both_values_and_change_nothing(train, small, finished):
+    before = contents(finished)
+    outcome = train(*small(hidden="9,9", seed=4))
+    assert outcome.code == 1
+    assert "--hidden=9,9, but 8,4 in the run; --seed=4, but 0 in the run" in outcome.error
+    assert contents(finished) == before
+
+
+def test_other_data_is_refused_and_changes_nothing(train, small, tmp_path):
+    np.savez(tmp_path / "a.npz", **make_arrays(seed=0))
+    train(*small(dataset=tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", **make_arrays(seed=1))
+    before = contents(tmp_path)
+    assert "data: sha256" in train(*small(dataset=tmp_path / "a.npz", epochs=5)).error
+    assert contents(tmp_path) == before
+
+
+def test_epochs_below_what_is_trained_are_refused(train, small, finished):
+    before = contents(finished)
+    assert "--epochs=2: the run in" in train(*small(epochs=2)).error
+    assert contents(finished) == before
+
+
+def test_the_total_cannot_change_where_the_schedule_depends_on_it(train, small, tmp_path):
+    train(*small(schedule="linear"))
+    before = contents(tmp_path)
+    outcome = train(*small(schedule="linear", epochs=5))
+    assert outcome.code == 1
+    assert (
+        "--epochs=5, but 3 in the run (under --schedule=linear each learning rate depends on the total)"
+        in outcome.error
+    )
+    assert contents(tmp_path) == before
+
+
+def test_another_environment_is_warned_of(live, config, stopped, change_manifest):
+    change_manifest(newest(stopped), lambda manifest: manifest["environment"].update(threads=64))
+    [warning] = live(config, stopped)
+    assert re.search(r"not bit for bit: threads was 64, is \d+", warning)
+
+
+def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    live(config, tmp_path / "run", step=5)
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    [warning] = live(config, tmp_path / "run", step=9)
+    assert "threads was 1, is" in warning
+    assert live(config, tmp_path / "run", step=12) == []

@@ -1,0 +1,176 @@
+"""Real faults against real processes: signals, two writers, full and read-only disks."""
+
+import contextlib
+import dataclasses
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers import assert_same_run, command, contents, newest, start
+
+pytestmark = pytest.mark.slow
+
+PHASES = {
+    "loading": ("mlp_tf.data", "load", 1),
+    "first compilation": ("mlp_tf.loop", "compile_steps", 1),
+    "training": ("mlp_tf.loop", "check_finite", 3),
+    "evaluation": ("mlp_tf.loop", "evaluate", 1),
+    "saving": ("mlp_tf.runs.training", "save", 1),
+}
+# Runs the command with the nth call of one function announcing itself on stderr, then taking 0.3 s longer.
+ANNOUNCE = """
+import importlib, sys, time
+from mlp_tf import train
+from mlp_tf.cli import app, flags, quiet
+quiet.import_tensorflow()
+module = importlib.import_module(sys.argv[1])
+real, calls = getattr(module, sys.argv[2]), []
+def announcing(*arguments, **named):
+    calls.append(1)
+    if len(calls) == int(sys.argv[3]):
+        print("NOW", file=sys.stderr, flush=True)
+        time.sleep(0.3)
+    return real(*arguments, **named)
+setattr(module, sys.argv[2], announcing)
+sys.exit(app.run(train.main, train.__doc__, flags.define, ["train", *sys.argv[4:]]))
+"""
+
+
+def start_announcing(module, function, call, flags):
+    """A process of the train command that is in a call of a function."""
+    words = [sys.executable, "-c", ANNOUNCE, module, function, str(call), *flags]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "NOW\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_ends_every_phase_within_2_s_and_the_run_resumes(train, small, whole, tmp_path, phase, number):
+    process = start_announcing(*PHASES[phase], small())
+    sent = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 2
+    assert process.returncode == 128 + number
+    [line] = err.strip().splitlines()
+    assert "to go on: python -m mlp_tf.train --hidden=8,4" in line
+    assert str(tmp_path / "run") in line
+    assert not (tmp_path / "run/results.json").exists()
+    assert train(*small()).code == 0
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_second_signal_ends_at_once_and_leaves_the_folder_sound(train, small, whole, tmp_path):
+    process = start_announcing("mlp_tf.loop", "evaluate", 2, small())
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=1) == -signal.SIGTERM
+    assert train(*small()).code == 0
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_second_process_is_refused_within_5_s_and_changes_nothing(train, small, tmp_path):
+    flags = small(epochs=100_000)
+    first = start("mlp_tf.train", *flags, stdout=subprocess.DEVNULL)  # a full pipe would hold it
+    try:
+        while not (tmp_path / "run/checkpoints").exists():
+            time.sleep(0.05)
+            assert first.poll() is None
+        begin = time.monotonic()
+        second = command("mlp_tf.train", *flags)
+        assert time.monotonic() - begin < 5
+        assert second.code == 1
+        assert "another process is using this folder" in second.error
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+    # The lock has died with its owner.
+    assert train(*small(epochs=100_000, hidden="9")).error.count("but 8,4 in the run") == 1
+
+
+@pytest.fixture(scope="module")
+def two_epochs_once(live, config, tmp_path_factory):
+    """What `two_epochs` copies."""
+    folder = tmp_path_factory.mktemp("two_epochs") / "run"
+    live(dataclasses.replace(config, epochs=2), folder)
+    return folder
+
+
+@pytest.fixture
+def two_epochs(two_epochs_once, tmp_path):
+    """The small run after two of its three epochs."""
+    return shutil.copytree(two_epochs_once, tmp_path / "run")
+
+
+def limit_files_to(size):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.9, 0.99])
+def test_a_file_size_limit_leaves_the_checkpoint_before_it_usable(train, small, two_epochs, whole, share):
+    size = max(path.stat().st_size for path in newest(two_epochs).iterdir())
+    good = contents(newest(two_epochs))
+    outcome = command("mlp_tf.train", *small(), preexec_fn=limit_files_to(int(size * share)))
+    assert outcome.code == 1
+    if share:
+        assert re.search(r"(cannot be saved|cannot be written): .*it needs [\d,]+ bytes", outcome.error)
+        assert str(two_epochs) in outcome.error
+    else:  # where no byte can be written, TensorFlow itself cannot be imported
+        assert "No usable temporary directory" in outcome.error
+    assert contents(newest(two_epochs)) == good
+    assert train(*small()).code == 0
+    assert [path for path in two_epochs.rglob("*") if path.name.startswith(".")] == []
+    assert_same_run(two_epochs, whole)
+
+
+@contextlib.contextmanager
+def mounted(folder, options):
+    folder.mkdir()
+    try:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
+    except FileNotFoundError:
+        done = None
+    if os.geteuid() or not done or done.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_exits_1_and_the_run_goes_on_once_there_is_room(train, small, two_epochs_once, whole, tmp_path):
+    with mounted(tmp_path / "disk", "size=256k") as disk:
+        shutil.copytree(two_epochs_once, disk / "run")
+        filler = disk / "filler"
+        with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        outcome = command("mlp_tf.train", *small(workdir=disk / "run"))
+        assert outcome.code == 1
+        assert "No space left on device" in outcome.error or "cannot be saved" in outcome.error
+        filler.unlink()
+        assert train(*small(workdir=disk / "run")).code == 0
+        assert_same_run(disk / "run", whole)
+
+
+def test_a_read_only_disk_exits_1_and_changes_nothing(train, small, two_epochs_once, tmp_path):
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        shutil.copytree(two_epochs_once, disk / "run")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        before = contents(disk)
+        outcome = train(*small(workdir=disk / "run"))
+        assert outcome.code == 1
+        assert "Read-only file system" in outcome.error
+        assert contents(disk) == before
+        fresh = train(*small(workdir=disk / "new"))
+        assert fresh.code == 1
+        assert "--workdir=" in fresh.error

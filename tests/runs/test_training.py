@@ -1,0 +1,110 @@
+"""A run's life: bit-equal wherever it is stopped, early stopping, raised epochs, divergence."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+from helpers import assert_same_run, make_arrays, read_results, slow, steps, tensors, untimed
+
+from mlp_tf import loop
+from mlp_tf.runs import training
+from mlp_tf.runs.folder import open_run
+from mlp_tf.runs.start import load, start
+
+STOPS = {
+    "step 1": {"step": 1},
+    "mid-epoch": {"step": 27},
+    "before the last step of an epoch": {"step": 19},
+    "during evaluation": {"step": 20},
+    "after evaluation": {"rows": 1},
+    "last step of the run": {"step": 60},
+    "after the last evaluation": {"rows": 3},
+}
+# fmt: off
+SETTINGS = {
+    "adam": {},
+    "rmsprop, linear": {"optimizer": "rmsprop", "schedule": "linear"},
+    "sgd, patience": {"optimizer": "sgd", "patience": 2},
+    "distort, elastic, deskew, linear, patience": {
+        "distort": 1.0, "elastic": 0.5, "deskew": True, "schedule": "linear", "patience": 2, "label_smoothing": 0.1,
+    },
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("stop", [slow(stop) if stop.startswith(("before", "last step")) else stop for stop in STOPS])
+def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole, tmp_path, stop):
+    live(config, tmp_path / "run", **STOPS[stop])
+    assert not (tmp_path / "run/results.json").exists()
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("settings", [name if "distort" in name else slow(name) for name in SETTINGS])
+def test_a_run_stopped_at_every_eleventh_step_ends_as_if_never_stopped(live, config, tmp_path, settings):
+    config = dataclasses.replace(config, **SETTINGS[settings])
+    live(config, tmp_path / "whole")
+    for step in range(11, 60, 11):
+        live(config, tmp_path / "run", step=step)
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_early_stopping_and_the_best_epoch_resume(live, config, tmp_path):
+    arrays = make_arrays()
+    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)  # noise: val_cost soon rises
+    np.savez(tmp_path / "noise.npz", **arrays)
+    changes = {"hidden": (64, 64), "dataset": str(tmp_path / "noise.npz"), "patience": 4, "epochs": 50}
+    config = dataclasses.replace(config, **changes)
+    live(config, tmp_path / "whole")
+    rows = untimed(tmp_path / "whole/metrics.jsonl")
+    best = min(rows, key=lambda row: row["val_cost"])["epoch"]
+    assert len(rows) == best + 4
+    for count in (best, best + 2):  # right at the best epoch, and while it is being waited for
+        live(config, tmp_path / "run", rows=count)
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_raising_epochs_continues_a_finished_run(live, config, whole, tmp_path):
+    live(dataclasses.replace(config, epochs=2), tmp_path / "run")
+    assert read_results(tmp_path / "run")["epochs"] == 2
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+    assert json.loads((tmp_path / "run/config.json").read_text())["settings"]["epochs"] == 3
+
+
+def test_a_caller_that_leaves_the_loop_finds_its_state_saved(live, config, whole, tmp_path):
+    with open_run(tmp_path / "run") as folder:
+        chunks = training.train(start(config, folder, load(config, folder)), lambda: 0)
+        for _, (_, row) in zip(range(100), chunks, strict=False):
+            if row:
+                break
+        chunks.close()
+    assert steps(tmp_path / "run")[-1] == 20
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("validation_size", [0, 40])
+def test_a_cost_that_only_evaluation_finds_not_finite_is_divergence(train, small, tmp_path, validation_size):
+    """One step of SGD with an enormous rate: finite parameters, whose logits overflow."""
+    outcome = train(
+        *small(optimizer="sgd", learning_rate=1e20, epochs=1, batch_size=200, validation_size=validation_size)
+    )
+    assert outcome.code == 3
+    assert re.search(r"(validation|test) cost is not finite after epoch 1", outcome.error)
+    rows = (tmp_path / "run/metrics.jsonl").read_text()
+    assert "NaN" not in rows
+    assert "Infinity" not in rows
+    assert not (tmp_path / "run/results.json").exists()
+
+
+def test_no_checkpoint_is_written_of_a_state_that_is_not_finite(live, config, tmp_path):
+    config = dataclasses.replace(config, optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(loop.Diverged):
+        live(config, tmp_path / "run")
+    for value in tensors(tmp_path / "run").values():
+        assert np.isfinite(value).all()

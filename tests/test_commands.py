@@ -1,0 +1,123 @@
+"""What holds of every command: help without TensorFlow, one line for a missing run, and a process of its own."""
+
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT, command, newest
+from PIL import Image, ImageDraw
+
+from mlp_tf import evaluate, export, plot, predict, show_data, sweep, train
+
+COMMANDS = [evaluate, export, plot, predict, show_data, sweep, train]
+SAID = {  # on the sample
+    evaluate: "Confusion matrix",
+    export: "Compared: 500 test images",
+    plot: "curves.png",
+    predict: "a.png: ",
+    show_data: "0: 400, 1: 400",
+    sweep: "sweep.csv",
+    train: "Accuracy: ",
+}
+NEEDS = {export: ["--export_dir=new"], predict: ["x.png"]}  # besides a run
+HEAVY = {"tensorflow", "numpy", "matplotlib", "PIL", "tqdm", "mlxtend", "tensorflow_datasets"}
+
+
+def name_of(module):
+    return module.__name__
+
+
+@pytest.mark.parametrize("module", COMMANDS, ids=name_of)
+def test_help_is_answered_without_tensorflow(module):
+    words = [sys.executable, "-X", "importtime", "-m", module.__name__, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert f"python -m {module.__name__}" in done.stdout
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert not imported & HEAVY
+
+
+@pytest.mark.parametrize("module", [evaluate, export, plot, predict], ids=name_of)
+@pytest.mark.parametrize("given", [[], ["--workdir=nosuch"]])
+def test_a_missing_run_is_one_line(run, module, given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = run(module, *given, *NEEDS.get(module, []))
+    assert outcome.code == 1
+    assert "--workdir" in outcome.error
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folder, arrays, tmp_path):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    (newest(folder) / "state.index").write_bytes(b"damaged")
+    picture, model = tmp_path / "a.png", tmp_path / "model"
+    Image.fromarray(arrays["x_test"][0]).resize((80, 80), 0).save(picture)
+    for module, more in ((evaluate, []), (export, [f"--export_dir={model}"]), (predict, [picture])):
+        outcome = run(module, f"--workdir={folder}", *more)
+        assert outcome.code == 1
+        assert "its results are of 20 epochs, but the newest whole checkpoint has 0" in outcome.error
+
+
+@pytest.fixture(scope="module")
+def on_sample(tmp_path_factory):
+    """{command: how it ended, in a process of its own on the sample}; two at a time."""
+    folder = tmp_path_factory.mktemp("sample")
+    data, run = ["--dataset=mnist_sample", "--epochs=1"], f"--workdir={folder / 'run'}"
+    picture = Image.new("L", (60, 60), 255)
+    ImageDraw.Draw(picture).line([(20, 15), (40, 15), (20, 45), (40, 45)], fill=0, width=5)
+    picture.save(folder / "a.png")
+    words = {
+        train: ["--hidden=16", *data, run],
+        show_data: ["--dataset=mnist_sample", f"--out={folder}"],
+        sweep: ["--hidden=4", "--seeds=1", *data, f"--workdir={folder / 'sweep'}"],
+        evaluate: [run, "--plots"],
+        predict: [run, folder / "a.png"],
+        export: [run, f"--export_dir={folder / 'model'}"],
+        plot: [run],
+    }
+    outcomes = {}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for modules in ([train, show_data, sweep], [evaluate, predict, export, plot]):  # the latter need the run
+            ended = pool.map(lambda module: command(module.__name__, *words[module]), modules)
+            outcomes |= zip(modules, ended, strict=True)
+    return outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", COMMANDS, ids=name_of)
+def test_a_command_works_on_the_sample_in_a_process_of_its_own(on_sample, module):
+    outcome = on_sample[module]
+    assert (outcome.code, outcome.err) == (0, "")
+    assert SAID[module] in outcome.out
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
+    source, site = tmp_path / "source", tmp_path / "site"
+    for name in ("pyproject.toml", "setup.cfg", "README.md"):  # a copy, as building writes into its folder
+        source.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "mlp_tf", source / "mlp_tf", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", tmp_path, source], check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-compile", "--target", site, wheel], check=True)
+
+    def files(package, pattern):
+        return {str(path.relative_to(package)) for path in package.rglob(pattern)}
+
+    for pattern in ("*.py", "*.flags"):
+        assert files(site / "mlp_tf", pattern) == files(ROOT / "mlp_tf", pattern)
+    for wing in ("recipes", "data", "runs", "distribute", "cli"):
+        assert any((site / "mlp_tf" / wing).iterdir())
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    where = [sys.executable, "-c", "import mlp_tf; print(mlp_tf.__file__)"]
+    found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert pathlib.Path(found.stdout.strip()).is_relative_to(tmp_path)
+    flags = [f"--flagfile={site}/mlp_tf/recipes/sigmoid_10.flags", "--dataset=mnist_sample", "--epochs=1"]
+    outcome = command("mlp_tf.train", *flags, cwd=tmp_path, env=environment)
+    assert "Model: 784-10-10" in outcome.out

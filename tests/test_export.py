@@ -1,0 +1,64 @@
+"""The export command: a SavedModel that predicts what the run predicts, or none at all."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import logits
+
+from mlp_tf import evaluate, export
+
+
+def answers(model, images):
+    """What an exported model says of images."""
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(model)).signatures["serving_default"](images=images)
+
+
+def test_an_export_is_compared_in_a_fresh_process_and_never_overwrites(run, run_folder, arrays, tmp_path):
+    flags = [f"--workdir={run_folder}", f"--export_dir={tmp_path / 'new/model'}"]
+    outcome = run(export, *flags)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Compared: 61 test images, equal classes" in outcome.out
+    assert os.listdir(tmp_path / "new") == ["model"]
+    served, exact = answers(tmp_path / "new/model", arrays["x_test"]), logits(run_folder, arrays["x_test"])
+    np.testing.assert_array_equal(served["classes"], exact.argmax(axis=1))
+    softmax = np.exp(exact) / np.exp(exact).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(served["probabilities"], softmax, atol=1e-5)
+    assert "is there already; give a new folder" in run(export, *flags).error
+
+
+@pytest.mark.slow
+def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(run, train, small, arrays, tmp_path):
+    from mlp_tf.data import warp
+
+    assert train(*small(), "--deskew").code == 0
+    assert run(export, f"--workdir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'model'}").code == 0
+    exact = logits(tmp_path / "run", warp.deskew(arrays["x_test"]).numpy())
+    assert not np.allclose(exact, logits(tmp_path / "run", arrays["x_test"]), atol=1e-3)
+    np.testing.assert_array_equal(answers(tmp_path / "model", arrays["x_test"])["classes"], exact.argmax(axis=1))
+    accuracy = (exact.argmax(axis=1) == arrays["y_test"]).mean()
+    assert f"Accuracy: {accuracy:.4f}" in run(evaluate, f"--workdir={tmp_path / 'run'}").out
+
+
+def test_an_export_that_predicts_something_else_is_not_made(run, run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    outcome = run(export, f"--workdir={run_folder}", f"--export_dir={tmp_path / 'new/model'}")
+    assert outcome.code == 1
+    assert "nothing was exported" in outcome.error
+    assert os.listdir(tmp_path / "new") == []
+
+
+@pytest.mark.slow
+def test_saved_model_cli_runs_the_export(run, run_folder, arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "compare", lambda *arguments: 0.0)  # here, another process loads the model anyway
+    run(export, f"--workdir={run_folder}", f"--export_dir={tmp_path / 'model'}")
+    np.save(tmp_path / "images.npy", arrays["x_test"][:4])
+    words = ["run", "--dir", tmp_path / "model", "--tag_set", "serve", "--signature_def", "serving_default"]
+    cli = [os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), *words]
+    done = subprocess.run([*cli, "--inputs", f"images={tmp_path / 'images.npy'}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Result for output key classes" in done.stdout
