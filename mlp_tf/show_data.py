@@ -10,7 +10,6 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
-from mlp_tf.config import Config
 
 SAMPLES = 50
 SETTINGS = ("dataset", "data_dir", "validation_size", "distort", "elastic", "deskew", "seed")
@@ -27,7 +26,7 @@ def main(values):
     out = pathlib.Path(values["out"].value)
     if not out.is_dir():
         raise UserError(f"--out={out}: no such folder; make it first")
-    config = Config(**{name: flags.value_of(values, name) for name in SETTINGS})
+    config = flags.to_config(values)
     quiet.import_tensorflow()
     from mlp_tf import data
 

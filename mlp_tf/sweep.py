@@ -61,7 +61,7 @@ def main(values):
 
 def _config_of(values, workdir, hidden, seed):
     folder = workdir / _name(hidden) / f"seed-{seed}"
-    return flags.to_config(values, hidden=hidden, seed=seed, workdir=str(folder), replicate_data=False)
+    return flags.to_config(values, hidden=hidden, seed=seed, workdir=str(folder))
 
 
 def _sweep(configs, workdir, stop):

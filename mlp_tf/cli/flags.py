@@ -21,27 +21,24 @@ def define(flag_values, only=None):
             flags.DEFINE_string(field.name, config.words_of(field.default), text, flag_values)
 
 
-def value_of(flag_values, name):
-    """The value of the flag of one setting.
-
-    Raises:
-      UserError: not in its range.
-    """
-    words = flag_values[name].value
-    return words if isinstance(words, bool) else config.read(name, words)
-
-
 def to_config(flag_values, **settings):
     """The settings that the flags give, with `settings` in place of the flags of those names.
+
+    A setting that the command has no flag for has its default.
 
     Raises:
       UserError: a value out of its range, or two values that exclude each other.
     """
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in settings]
-    given = {name: value_of(flag_values, name) for name in names}
-    if given["dataset"].endswith(".npz"):
+    names = [field.name for field in dataclasses.fields(Config) if field.name in flag_values]
+    given = {name: _value_of(flag_values, name) for name in names if name not in settings}
+    if given.get("dataset", "").endswith(".npz"):
         given["dataset"] = os.path.abspath(given["dataset"])  # so that it is found from any folder
     return Config(**given, **settings)
+
+
+def _value_of(flag_values, name):
+    words = flag_values[name].value
+    return words if isinstance(words, bool) else config.read(name, words)
 
 
 def from_config(settings):
