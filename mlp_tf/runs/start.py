@@ -133,16 +133,18 @@ def _write_beginning(run, found):
     elif folder.description.config.epochs != run.config.epochs:
         folder.write_description(run.description._replace(warning=folder.description.warning))
     if found is None:
-        folder.save(run.variables().tracked, manifest_of(run))
+        save(run)
     folder.write_metrics(run.history)
 
 
-def manifest_of(run):
-    """What a checkpoint says of the run besides its variables."""
-    return checkpoint.Manifest(
+def save(run):
+    """Writes a checkpoint, from which `start` resumes the run bit for bit."""
+    variables = run.variables()
+    manifest = checkpoint.Manifest(
         step=int(run.state.step.numpy()),
         progress=run.progress._asdict(),
         history=run.history,
-        variables=run.variables().shapes,
+        variables=variables.shapes,
         environment=run.description.environment,
     )
+    run.folder.save(variables.tracked, manifest)

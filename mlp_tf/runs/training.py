@@ -7,7 +7,7 @@ import time
 from mlp_tf import data, loop
 from mlp_tf.runs import tensorboard
 from mlp_tf.runs.describe import Results
-from mlp_tf.runs.start import manifest_of
+from mlp_tf.runs.start import save
 
 # The next save waits this many times as long as the last one took: less than 1 % of the time, first and last apart.
 SAVE_EVERY = 150
@@ -48,7 +48,10 @@ def train(run, stop_requested):
                     log(row)
                 _stop_if_requested(run, stop_requested)
                 if time.monotonic() >= save_at:
-                    save_at = time.monotonic() + SAVE_EVERY * save(run)
+                    begin = time.monotonic()
+                    save(run)
+                    saved = time.monotonic()
+                    save_at = saved + SAVE_EVERY * (saved - begin)
                 yield progress, row
                 if row and _out_of_patience(run):
                     break
@@ -59,13 +62,6 @@ def train(run, stop_requested):
         raise
     run.folder.write_results(results)
     _stop_if_requested(run, stop_requested)  # with several workers, none ends well before the results are written
-
-
-def save(run):
-    """Writes a checkpoint, from which `start` resumes the run bit for bit; returns the seconds that it took."""
-    begin = time.monotonic()
-    run.folder.save(run.variables().tracked, manifest_of(run))
-    return time.monotonic() - begin
 
 
 def _event_log(run):
