@@ -1,7 +1,11 @@
 """The predict command: a line a picture, a bad file among good ones, and JSON."""
 
+import io
 import json
+import os
 import re
+import struct
+import zlib
 
 import pytest
 from PIL import Image
@@ -28,6 +32,98 @@ def test_predict_prints_json(run, run_folder, arrays, tmp_path):
     assert answer["file"] == str(tmp_path / "a.png")
     assert [answer["class"], answer["probability"]] == list(answer["top"][0].values())
     assert sum(top["probability"] for top in answer["top"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_name_that_is_no_text_is_spelled_out(run, run_folder, good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"\xff.png")
+    (tmp_path / name).write_bytes(good)
+    outcome = run(predict, f"--workdir={run_folder}", "--show", name)
+    assert outcome.code == 0
+    assert outcome.out.startswith("\\udcff.png: ")
+
+
+def test_postscript_starts_no_program(run, run_folder, good, tmp_path, monkeypatch):
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    bad, paths = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 30\n%%EndComments\nshowpage\n%%EOF\n", []
+    for name, content in (("x.png", bad), ("x.eps", bad), ("good.png", good)):
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(content)
+    outcome = run(predict, f"--workdir={run_folder}", *paths)
+    assert (outcome.code, len(outcome.out.splitlines())) == (1, 1)
+    assert re.fullmatch(r"(error: \S+/x\.(png|eps): not a picture that can be read; .*\n){2}", outcome.err)
+    assert not (tmp_path / "started").exists()
+
+
+def chunk(kind, content):
+    """A part of a PNG file."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width, height):
+    """A PNG file that says it is so large, without pixels."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def bmp(width, height):
+    """A BMP file that says it is so large, without pixels."""
+    return b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+def encoded(picture, kind, **options):
+    """A picture as a file of a kind."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def with_exif(picture, damage):
+    """A JPEG file whose EXIF, which says to turn it, was damaged."""
+    exif = Image.Exif()
+    exif[0x112], exif[0x10E] = 6, "hello"
+    return encoded(picture, "JPEG", exif=damage(exif.tobytes()))
+
+
+@pytest.fixture
+def picture(arrays):
+    """A picture of a digit."""
+    return Image.fromarray(arrays["x_test"][0]).resize((80, 80), 0)
+
+
+@pytest.fixture
+def good(picture):
+    """A file that can be read."""
+    return encoded(picture, "PNG")
+
+
+def test_no_bad_file_keeps_the_others_from_being_predicted(run, run_folder, picture, good, tmp_path):
+    bad = {f"torn.{kind}": encoded(picture, kind)[:-200] for kind in ("PNG", "JPEG", "GIF", "BMP")}
+    bad |= {f"half.{kind}": encoded(picture, kind)[:40] for kind in ("PNG", "JPEG", "GIF", "BMP")}
+    bad |= {f"{w}x{h}.png": png(w, h) for w, h in ((60_000, 60_000), (2**31 - 1, 2**31 - 1), (0, 5), (7000, 7000))}
+    bad |= {
+        f"{w}x{h}.bmp": bmp(w, h) for w, h in ((-8, 8), (8, -8), (2**31 - 1, 2**31 - 1), (-(2**31), 1), (7000, 7000))
+    }
+    for name, text in (("text.png", b"\7garbage"), ("bomb.png", b"\0" + zlib.compress(bytes(2_000_000)))):
+        bad[name] = good[:33] + chunk(b"zTXt", b"words\0" + text) + good[33:]  # after the chunk that says the size
+    bad["exif.jpg"] = with_exif(picture, lambda exif: exif.replace(b"\x01\x0e", b"\x01\x00"))
+    bad["samples.tif"] = encoded(picture, "TIFF").replace(
+        struct.pack("<HHI", 278, 4, 1), struct.pack("<HHI", 277, 4, 1)
+    )
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "fifo.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "good.png").write_bytes(good)
+    (tmp_path / "garbage in its EXIF.jpg").write_bytes(with_exif(picture, lambda exif: exif[:20]))
+    paths = ["/dev/zero", *(tmp_path / name for name in (*bad, "fifo.png", "folder.png"))]
+    every_other = [path for bad_path in paths for path in (bad_path, tmp_path / "good.png")]
+    outcome = run(predict, f"--workdir={run_folder}", tmp_path / "garbage in its EXIF.jpg", *every_other)
+    assert outcome.code == 1
+    assert [line.partition(": ")[2].partition(": ")[0] for line in outcome.err.splitlines()] == list(map(str, paths))
+    assert len(outcome.out.splitlines()) == len(paths) + 1
 
 
 def test_predict_without_pictures_says_so(run, run_folder):

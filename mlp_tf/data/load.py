@@ -31,7 +31,7 @@ def load(dataset="auto", data_dir="", validation_size=5000, shard=ALL_ROWS, whol
     Raises:
       UserError: data that cannot be had or is not what it should be.
     """
-    name, (train, test, classes), warning = _find(dataset, data_dir)
+    name, (train, test, classes), warning = _find(dataset, data_dir, 1 if whole_train else shard.workers)
     _check_shapes(name, train, test)
     if classes == 1:
         raise UserError(f"{name}: y_train holds one class only; there must be two or more")
@@ -55,12 +55,12 @@ def load(dataset="auto", data_dir="", validation_size=5000, shard=ALL_ROWS, whol
     return Splits(name, classes, *splits, digest.hexdigest(), warning)
 
 
-def _find(dataset, data_dir):
+def _find(dataset, data_dir, workers):
     """(name, (train rows, test rows, classes), warning); `auto` falls back to the sample, and says so."""
     if dataset == "mnist_sample":
         return dataset, mnist_sample(), ""
     if dataset.endswith(".npz"):
-        return dataset, npz(dataset), ""
+        return dataset, npz(dataset, workers), ""
     try:
         name = "mnist" if dataset == "auto" else dataset
         return name, prepared(name, data_dir), ""

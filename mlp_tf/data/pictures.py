@@ -4,32 +4,40 @@ LeCun, Bottou, Bengio and Haffner (1998), section III.A: the digit's bounding bo
 pixels, keeping its proportions, and its centre of mass is moved to the middle of 28 x 28 pixels.
 """
 
+import logging
 import math
+import warnings
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from mlp_tf import UserError
+from mlp_tf.regular import open_regular
 
+# None of them lets Pillow start another program, as PostScript would, and of TIFF only what it reads without libtiff,
+# which writes to stderr.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 50_000_000
 LONGEST = 200  # pixels a side that strokes are measured and thickened at
 BOX_SHARE = 20 / 28
 INK = 0.2  # of the contrast: what is fainter than this is paper
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
 
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of a wrong file, it raises too
+
 
 def read(path, height, width):
     """Reads a picture of any size and kind: dark on light or light on dark, grey, colour, with alpha.
 
     Args:
-      path: PNG, JPEG, BMP, GIF, or what else Pillow reads.
+      path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
       height, width: of the images that the network was trained on.
 
     Returns:
       uint8 `[height, width]`, bright on black.
 
     Raises:
-      UserError: a file that is no picture, or shows nothing.
+      UserError: a file that cannot be opened, is no such picture, has more than `MOST_PIXELS`, or shows nothing.
     """
     ink = _ink(path, _grey(path))
     return _place(_thicken(_shrink(_crop(ink))), height, width)
@@ -37,31 +45,46 @@ def read(path, height, width):
 
 def _grey(path):
     """float32 `[H, W]` from 0 to 1; what is transparent has the opposite brightness of what is not."""
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UserError(
-                    f"{path}: {picture.width} x {picture.height} pixels; must be at most {MOST_PIXELS:,} in all; scale "
-                    "it down"
-                )
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would cut off
-                values = np.asarray(picture, np.float64)
-                picture = Image.fromarray(np.uint8(255 * np.clip(values / max(values.max(), 1e-9), 0, 1)))
-            picture = picture.convert("RGBA")
-    except UserError:
-        raise
-    except Image.DecompressionBombError:
-        raise UserError(f"{path}: too large; must be at most {MOST_PIXELS:,} pixels in all; scale it down") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or "not a picture that can be read"
-        raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP or GIF file") from None
+    picture = _decode(path)
     grey = np.asarray(picture.convert("L"), np.float32) / 255
     alpha = np.asarray(picture.getchannel("A"), np.float32) / 255
     if alpha.min() == 1:
         return grey
     dark = (grey * alpha).sum() < 0.5 * alpha.sum()
     return grey * alpha + (1 - alpha) * (1.0 if dark else 0.0)
+
+
+def _decode(path):
+    """The picture upright, in RGBA."""
+    try:
+        # Pillow warns of what is wrong with a file besides raising.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open_regular(path) as file,
+            Image.open(file, formats=FORMATS) as picture,
+        ):
+            _check(path, picture)
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would cut off
+                values = np.asarray(picture, np.float64)
+                picture = Image.fromarray(np.uint8(255 * np.clip(values / max(values.max(), 1e-9), 0, 1)))
+            return picture.convert("RGBA")
+    except UserError:
+        raise
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: too large; must be at most {MOST_PIXELS:,} pixels in all; scale it down") from None
+    except Exception as error:  # a torn or malicious file makes a decoder fail in any way
+        reason = getattr(error, "strerror", None) or "not a picture that can be read"
+        raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP or GIF file") from None
+
+
+def _check(path, picture):
+    if picture.width * picture.height > MOST_PIXELS:
+        raise UserError(
+            f"{path}: {picture.width} x {picture.height} pixels; must be at most {MOST_PIXELS:,} in all; scale it down"
+        )
+    if picture.format == "TIFF" and picture.info["compression"] != "raw":
+        raise UserError(f"{path}: a compressed TIFF file; give a PNG, JPEG, BMP or GIF file")
 
 
 def _ink(path, grey):
@@ -82,8 +105,9 @@ def _crop(ink):
 def _shrink(ink):
     """At most `LONGEST` pixels a side, each the most ink of its block, so that thin strokes do not fade."""
     block = math.ceil(max(ink.shape) / LONGEST)
-    padded = np.pad(ink, [(0, -side % block) for side in ink.shape])
-    return padded.reshape(padded.shape[0] // block, block, -1, block).max(axis=(1, 3))
+    for axis, side in enumerate(ink.shape):
+        ink = np.maximum.reduceat(ink, range(0, side, block), axis)
+    return ink
 
 
 def _thicken(ink):

@@ -1,5 +1,7 @@
 """The user's own arrays: read however NumPy wrote them, and refused by name and value."""
 
+import os
+import struct
 import zipfile
 
 import numpy as np
@@ -73,3 +75,139 @@ def test_a_torn_npz_is_refused(tmp_path, npz):
         (tmp_path / "torn.npz").write_bytes(file.read()[:-1000])
     with pytest.raises(UserError, match=r"not an \.npz file"):
         data.load(str(tmp_path / "torn.npz"))
+
+
+def npy(shape, dtype, content=b""):
+    """An array in an .npz file."""
+    return headed(f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}}}", content)
+
+
+def headed(words, content=b""):
+    """An array in an .npz file whose header has these words."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(words)) + words.encode() + content
+
+
+@pytest.fixture
+def write(arrays, tmp_path):
+    """Writes the small dataset with some members of the test's own, and with what the directory says of some."""
+
+    def write_members(members=(), entries=(), compression=zipfile.ZIP_STORED):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as archive:
+            for name, array in arrays.items():
+                content = dict(members).get(name) or npy(array.shape, array.dtype.str, array.tobytes())
+                archive.writestr(f"{name}.npy", content)
+            for (name, field), value in dict(entries).items():
+                setattr(archive.getinfo(f"{name}.npy"), field, value)
+        return str(tmp_path / "a.npz")
+
+    return write_members
+
+
+@pytest.fixture
+def claim(write):
+    """Writes the small dataset with headers without any data, though the directory says that they are there."""
+
+    def claim_arrays(**headers):
+        members = {name: npy(*header) for name, header in headers.items()}
+        sizes = {
+            name: int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+            for name, (shape, dtype) in headers.items()
+        }
+        return write(members, {(name, "file_size"): len(members[name]) + size for name, size in sizes.items()})
+
+    return claim_arrays
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}"
+            for shape in [
+                (-240, 8, -8), (240, 8, 8, True), (240, 8, 7), (240, 8, 9), (240, 2**62, 2**62), (240, 10**4000)
+            ]
+        ),
+        "(" * 9000,
+        "[" * 150 + "]" * 150,
+        "-" * 9000 + "1",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': " + "(" * 190 + ")" * 190 + "}",
+        "{'descr': '|u1', 'fortran_order': 1, 'shape': (240, 8, 8)}",
+        "\\",
+    ],
+    ids=lambda words: f"{words[:70]}",
+)  # fmt: skip
+def test_an_impossible_header_is_refused(write, arrays, words):
+    path = write({"x_train": headed(words, arrays["x_train"].tobytes())})
+    with pytest.raises(UserError, match=r"a\.npz: not an \.npz file of plain arrays"):
+        data.load(path, validation_size=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "message"),
+    [
+        ("y_train", "<U1000000", "y_train is <U1000000 of shape"),
+        ("y_train", [("a", "<i8", 100_000)], r"y_train is \[.* labels must be integers"),
+        ("y_test", "|O", "not an .npz file of plain arrays"),
+        ("x_train", "|S1000000", r"x_train is \|S1000000; images must be uint8"),
+        ("x_test", [("a", "|u1", (8, 8))], r"x_test is \[.* images must be uint8"),
+    ],
+)
+def test_a_strange_type_is_refused_before_data_are_read(claim, arrays, name, dtype, message):
+    with pytest.raises(UserError, match=message):
+        data.load(claim(**{name: (arrays[name].shape[:1], dtype)}), validation_size=0)
+
+
+def test_more_than_the_memory_there_is_is_refused_before_data_are_read(claim):
+    path = claim(x_train=((10**9, 1024, 1024), "|u1"), y_train=((10**9,), "<i8"))
+    with pytest.raises(UserError, match=r"a\.npz: its arrays need 976,570\.0 GiB, and this machine has [\d,.]+; give"):
+        data.load(path)
+
+
+def test_images_and_labels_of_both_splits_must_fit_into_memory(npz, arrays, monkeypatch):
+    size = sum(array.nbytes for array in arrays.values())
+    monkeypatch.setattr("mlp_tf.machine.memory", lambda: size)
+    data.load(npz, validation_size=0)
+    monkeypatch.setattr("mlp_tf.machine.memory", lambda: size - 1)
+    with pytest.raises(UserError, match="its arrays need"):
+        data.load(npz, validation_size=0)
+    data.load(npz, "", 0, data.Shard(1, 2), whole_train=False)  # half of the images
+
+
+@pytest.mark.parametrize("name", ["x_train", "y_test"])
+@pytest.mark.parametrize(("field", "value"), [("flag_bits", 1), ("compress_type", 97), ("header_offset", 2**40)])
+def test_a_member_that_zipfile_cannot_read_is_refused(write, name, field, value):
+    with pytest.raises(UserError, match=r"a\.npz: not an \.npz file of plain arrays"):
+        data.load(write(entries={(name, field): value}), validation_size=0)
+
+
+@pytest.mark.parametrize("where", [0.0, 0.5])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_data_are_refused_however_compressed(write, compression, where):
+    path = write(compression=compression)
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("x_train.npy")
+    with open(path, "r+b") as file:
+        file.seek(member.header_offset + 30 + len(member.filename) + int(where * member.compress_size))
+        file.write(bytes(range(255, 191, -1)))
+    with pytest.raises(UserError, match=r"a\.npz: not an \.npz file of plain arrays"):
+        data.load(path, validation_size=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, message):
+    make(tmp_path / "a.npz")
+    with pytest.raises(UserError, match=rf"a\.npz: {message}; give an \.npz file that can be read"):
+        data.load(str(tmp_path / "a.npz"))
+
+
+def test_a_symbolic_link_to_an_npz_is_followed(tmp_path, npz):
+    (tmp_path / "link.npz").symlink_to(npz)
+    assert data.load(str(tmp_path / "link.npz"), validation_size=0).sha256 == data.load(npz, validation_size=0).sha256

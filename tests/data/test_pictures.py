@@ -72,6 +72,26 @@ def test_transparent_pixels_are_paper_whatever_the_ink(tmp_path):
         np.testing.assert_array_equal(prepare(picture, tmp_path), plain)
 
 
+def test_a_picture_of_which_a_phone_made_a_jpeg_of_two_is_read(tmp_path):
+    digit(200, 15).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[digit(100)])
+    assert Image.open(tmp_path / "a.jpg").format == "MPO"
+    seen = pictures.read(tmp_path / "a.jpg", 28, 28).astype(int)
+    assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
+
+
+def test_a_symbolic_link_to_a_picture_is_followed(tmp_path):
+    seen = prepare(digit(200, 15), tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "a.png")
+    np.testing.assert_array_equal(pictures.read(tmp_path / "link", 28, 28), seen)
+
+
+@pytest.mark.parametrize("shape", [(1, 2_000_000), (2_000_000, 1)])
+def test_a_picture_of_one_row_or_column_is_read(tmp_path, shape):
+    grey = np.zeros(2_000_000, np.uint8)
+    grey[::3] = 255
+    assert prepare(Image.fromarray(grey.reshape(shape)), tmp_path).any()
+
+
 MODES = {
     "a.png": ["L", "LA", "RGB", "P", "1"],
     "a.jpg": ["L", "RGB", "CMYK"],
@@ -97,9 +117,10 @@ def test_formats_and_modes_are_read(tmp_path, name, mode):
         (lambda path: Image.new("1", (14_000, 14_000)).save(path), "too large; must be at most 50,000,000 pixels"),
         (lambda path: path.mkdir(), "Is a directory"),
         (lambda path: None, "No such file or directory"),
+        (lambda path: digit().save(path, "TIFF", compression="tiff_lzw"), "a compressed TIFF file; give a PNG"),
+        (lambda path: digit().save(path, "PPM"), "not a picture that can be read; give a PNG, JPEG, BMP or GIF file"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_picture_that_shows_nothing_gets_a_clear_message(tmp_path, make, message):
     make(tmp_path / "a.png")
     with pytest.raises(UserError, match=message):
