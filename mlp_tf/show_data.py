@@ -40,23 +40,23 @@ def main(values):
         return 0
     from mlp_tf import figures
 
-    shown = _first_epoch(splits.train.images, config)
+    shown = _first_epoch(splits.train, config)
     title = f"{splits.name}: the first {len(shown)} training images, as the first epoch sees them"
     picture = figures.image_grid(shown, [str(label) for label in splits.train.labels[:SAMPLES]], title)
     print(f"Picture: {figures.save(picture, out / 'samples.png')}")
     return 0
 
 
-def _first_epoch(images, config):
+def _first_epoch(split, config):
     """The first training images as the first epoch of a run with these settings sees them."""
     from mlp_tf.data.epoch import distort
     from mlp_tf.data.warp import deskew
 
-    shown = images[:SAMPLES]
+    shown = split.images[:SAMPLES]
     if config.deskew:
         shown = deskew(shown).numpy()
     if config.distort or config.elastic:
-        shown = distort(shown, config, epoch=0, global_rows=len(images)).numpy()
+        shown = distort(shown, config, epoch=0, split=split).numpy()
     return shown
 
 
@@ -72,4 +72,4 @@ def _print_split(name, split, classes):
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, __doc__, define_flags))
+    app.end(app.run(main, __doc__, define_flags))

@@ -30,7 +30,7 @@ def epoch_order(n, batch_size, seed, epoch, index=0):
     return order.reshape(steps, batch_size).astype(np.int32)
 
 
-def distort(images, config, epoch, shard=ALL_ROWS, global_rows=None):
+def distort(images, config, epoch, split=None, look=lambda: None):
     """Maps each image by a random map of its own, affine and elastic: a pure function of its arguments.
 
     The map belongs to the row of the whole split, so it is the same however many workers share the rows.
@@ -43,7 +43,8 @@ def distort(images, config, epoch, shard=ALL_ROWS, global_rows=None):
         independent, in x and in y; points between follow smoothly (Simard, Steinkraus and Platt 2003 smooth every
         point's by a Gaussian).
       epoch: from 0.
-      shard, global_rows: which rows these are, of how many; by default all.
+      split: the `Split` whose rows these are, and that may hold a shard of all; by default they are all.
+      look: called after each block of images, equally often in every worker; what it raises ends this.
 
     Returns:
       uint8 tensor, shaped as `images`; what comes from outside an image is 0.
@@ -55,7 +56,7 @@ def distort(images, config, epoch, shard=ALL_ROWS, global_rows=None):
     if len(shape) not in (3, 4):
         raise UserError(f"distortion needs images of height x width; these have shape {tuple(shape[1:])}")
     n, height, width = shape[:3]
-    rows = global_rows or n
+    shard, rows = (split.shard, split.global_rows) if split else (ALL_ROWS, n)
     draws = tf.random.stateless_uniform([5, rows], _key(config.seed, _AFFINE, epoch), -1.0, 1.0)
     maps = warp.affine_maps(config.distort * draws[:, shard.index :: shard.workers], height, width)
     displacements = tf.zeros([n, 0])
@@ -63,11 +64,13 @@ def distort(images, config, epoch, shard=ALL_ROWS, global_rows=None):
         draws = tf.random.stateless_normal([rows, 2 * warp.KNOTS**2], _key(config.seed, _ELASTIC, epoch))
         displacements = config.elastic * draws[shard.index :: shard.workers]
     distorted = aligned(tuple(shape))
-    block = math.ceil(n / max(1, n * height * width // _BLOCK_PIXELS))
-    for start in range(0, n, max(1, block)):
-        first = min(start, n - block)  # since XLA would compile a shorter last block anew
+    blocks = max(1, math.ceil(rows / shard.workers) * height * width // _BLOCK_PIXELS)
+    block = math.ceil(n / blocks)
+    for i in range(blocks):
+        first = min(i * block, n - block)  # since XLA would compile a shorter last block anew
         part = slice(first, first + block)
         distorted[part] = warp.resample(images[part], maps[part], displacements[part])
+        look()
     return tensor(distorted)
 
 

@@ -12,7 +12,7 @@ from mlp_tf.data.warp import deskew
 from mlp_tf.distribute.cluster import single_device
 
 SINGLE_DEVICE = single_device()
-_BLOCK = 5000  # images set upright, or evaluated, at once
+_BLOCK, _BLOCK_VALUES = 5000, 2**24  # images, and their pixels and channels, set upright or evaluated at once
 
 
 class Feed:
@@ -32,6 +32,7 @@ class Feed:
         _check_batch_size(config.batch_size, split.global_rows, cluster.replicas)
         _check_images(config, split.images.shape[1:])
         self._split, self._config, self._cluster = split, config, cluster
+        self.look = lambda: None  # called often while an epoch is made; what it raises ends that
         self.steps = split.global_rows // config.batch_size
         self.pixels = math.prod(split.images.shape[1:])
         self.classes = split.classes or int(split.labels.max()) + 1
@@ -57,8 +58,7 @@ class Feed:
         """The epoch with this number, from 0: a pure function of it."""
         order, images = self._place_order(number), self._images
         if self._distorts:
-            shard, rows = self._split.shard, self._split.global_rows
-            images = self._cluster.place([distort(images, self._config, number, shard, rows)])
+            images = self._cluster.place([distort(images, self._config, number, self._split, self.look)])
         return images, self._labels, order
 
     def _place_order(self, number):
@@ -112,9 +112,14 @@ def _check_images(config, shape):
             )
 
 
+def rows_at_once(images):
+    """How many images of this shape are worked on at once: few enough for the memory, and for a signal soon after."""
+    return max(1, min(_BLOCK, _BLOCK_VALUES // math.prod(images.shape[1:])))
+
+
 def _upright(images):
-    # In blocks, as deskewing takes floats of all that it is given.
-    return tf.concat([deskew(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK)], axis=0)
+    block = rows_at_once(images)
+    return tf.concat([deskew(images[start : start + block]) for start in range(0, len(images), block)], axis=0)
 
 
 def worker_shard(cluster):
@@ -122,12 +127,12 @@ def worker_shard(cluster):
     return Shard(cluster.task.index, cluster.workers)
 
 
-def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
+def batches(split, config, cluster=SINGLE_DEVICE, size=None):
     """Yields (images, labels) of this worker's rows, as the network sees them: none is distorted, and none left out.
 
     Every worker yields equally many batches, also one whose shard has no rows for the last.
     """
-    shard = split.sharded(worker_shard(cluster))
+    shard, size = split.sharded(worker_shard(cluster)), size or rows_at_once(split.images)
     for start in range(0, math.ceil(split.global_rows / cluster.workers), size):
         images, labels = (tf.constant(array[start : start + size]) for array in (shard.images, shard.labels))
         yield _upright_batch(images) if config.deskew else images, labels

@@ -5,7 +5,7 @@ import pytest
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.data import Shard, epoch
+from mlp_tf.data import Shard, Split, epoch
 from mlp_tf.data.epoch import distort, epoch_order
 
 AFFINE, ELASTIC, BOTH = Config(distort=1.0), Config(elastic=1.0), Config(distort=1.0, elastic=0.5)
@@ -50,7 +50,8 @@ def test_distortion_is_a_function_of_seed_and_epoch(images):
 def test_a_shards_distortion_is_that_of_its_rows_in_the_whole(images):
     config = Config(seed=3, distort=1.0, elastic=0.5)
     whole = distort(images, config, epoch=4).numpy()
-    part = distort(images[1::3], config, 4, Shard(1, 3), len(images))
+    shard = Split(images, np.zeros(len(images), np.int32)).sharded(Shard(1, 3))
+    part = distort(shard.images, config, 4, shard)
     np.testing.assert_array_equal(part, whole[1::3])
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.data import Feed, Split, batches
+from mlp_tf.data import Feed, Split, batches, epoch
 from mlp_tf.data.epoch import distort, epoch_order
+from mlp_tf.data.feed import rows_at_once
 from mlp_tf.data.warp import deskew
 
 
@@ -53,3 +54,25 @@ def test_flat_images_cannot_be_moved_on_their_grid(split, moved):
     flat = Split(split.images.reshape(240, -1), split.labels)
     with pytest.raises(UserError, match=r"needs images of height x width, and these have shape \(64,\)"):
         Feed(flat, Config(**moved))
+
+
+def test_making_an_epoch_looks_after_each_block_and_may_be_ended(split, monkeypatch):
+    monkeypatch.setattr(epoch, "_BLOCK_PIXELS", 30 * 64)
+    feed, looks = Feed(split, Config(batch_size=50, distort=1.0)), []
+    feed.look = lambda: looks.append(1)
+    feed.epoch(0)
+    assert len(looks) == 8  # 240 images, 30 in a block
+
+    def look():
+        raise KeyboardInterrupt
+
+    feed.look = look
+    with pytest.raises(KeyboardInterrupt):
+        feed.epoch(1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"), [((28, 28), 5000), ((32, 32, 3), 5000), ((224, 224, 3), 111), ((10**9,), 1)]
+)
+def test_large_images_are_worked_on_few_at_once(shape, rows):
+    assert rows_at_once(np.broadcast_to(np.uint8(0), (10_000, *shape))) == rows
