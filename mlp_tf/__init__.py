@@ -4,14 +4,20 @@ The modules, lowest rank first. An import goes only to a lower rank, and within 
 before it, so each file can be read knowing just those above it here.
 
     rank 0
+      strict_json.py      JSON from outside, checked against types
+      regular.py          regular files: no FIFO, no device
+      machine.py          memory, processor, threads
+    rank 1
       model.py            the network as pure functions of (x, weights, biases), and its cost
       config.py           every setting once: default, range, JSON
       figures.py          arrays to matplotlib figures
       distribute/         devices and workers
         tf_config.py      this worker's task, by TF_CONFIG
+        messages.py       what the workers say when they meet
+        visitors.py       who is connected to the chief
         rendezvous.py     the workers' meeting before TensorFlow connects them
         cluster.py        the strategy, and the collectives
-    rank 1
+    rank 2
       loop.py             the loop: State, train_step, compile_steps, fit, evaluate
       data/               from a name to what each replica sees in an epoch
         splits.py         Split, Splits, Shard
@@ -25,11 +31,12 @@ before it, so each file can be read knowing just those above it here.
         feed.py           Feed: what each replica sees in an epoch, placed on its device
         pictures.py       a user's picture file, prepared as MNIST was
       cli/                what every command shares
+        streams.py        stdout and stderr that never end a command
+        signals.py        SIGINT and SIGTERM as a request to stop
         app.py            run a command: flags, one line for a mistake, exit code
         flags.py          the absl flags of Config
-        signals.py        SIGINT and SIGTERM as a request to stop
         quiet.py          TensorFlow imported without its chatter; the progress bar
-    rank 2
+    rank 3
       runs/               a run on disk, and its life
         files.py          written at once or not at all
         describe.py       what config.json and results.json say
@@ -40,7 +47,7 @@ before it, so each file can be read knowing just those above it here.
         start.py          start or resume
         training.py       a run's life: train, save, stop, results
         result.py         a run read back: its parameters, its data, its predictions
-    rank 3, the commands
+    rank 4, the commands
       train.py            train a network, or go on with a run
       sweep.py            train several, and compare them
       evaluate.py         cost, accuracy, confusion
@@ -52,7 +59,7 @@ before it, so each file can be read knowing just those above it here.
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 
 class UserError(ValueError):

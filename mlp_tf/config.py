@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from mlp_tf import UserError
+from mlp_tf import UserError, strict_json
 
 
 def _setting(default, allowed, read, accepts, text):
@@ -156,15 +156,18 @@ class Config:
 
     @classmethod
     def from_json(cls, settings):
-        """The settings that `to_json` gave.
+        """The settings that `to_json` gave; one that a version before this did not have has its default.
 
         Raises:
-          UserError: a name that is no setting, or a value out of range.
+          UserError: a name that is no setting, a value of another type or out of its range.
         """
+        types = {field.name: field.type for field in dataclasses.fields(cls)}
         try:
-            return cls(**{**settings, "hidden": tuple(settings["hidden"])})
-        except (TypeError, KeyError) as error:
-            raise UserError(f"these are not the settings of a run: {error}") from error
+            for name in [*settings.keys() - types.keys(), *{"hidden"} - settings.keys()]:
+                raise ValueError(f"{name} is missing, or no setting")
+            return cls(**{name: strict_json.conform(value, types[name], name) for name, value in settings.items()})
+        except ValueError as error:
+            raise UserError(f"these are not the settings of a run: {error}") from None
 
 
 def read(name, words):

@@ -169,7 +169,7 @@ def fit(train_steps, state, config, feed, progress):
             if stop > progress.step:
                 total = float(train_steps(epoch, progress.step, stop, progress.total))
                 seconds, taken = feed.agree(time.perf_counter() - begin), stop - progress.step
-                chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / seconds)))
+                chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / max(seconds, 1e-9))))
                 progress = progress._replace(step=stop, total=total, seconds=progress.seconds + seconds)
                 check_finite(state, config, progress)
             yield progress

@@ -1,6 +1,10 @@
-"""Fixtures: the small dataset, and commands run in this process."""
+"""Fixtures: the small dataset, commands run in this process, manifests changed, addresses of this machine."""
 
+import contextlib
+import hashlib
+import json
 import os
+import socket
 
 import numpy as np
 import pytest
@@ -59,3 +63,32 @@ def run_folder(npz, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     assert command("mlp_tf.train", *small_flags(npz, folder, epochs=20)).code == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def change_manifest():
+    """Changes what the manifest of a checkpoint says, and its SHA-256 with it."""
+
+    def rewrite(folder, change):
+        content = json.loads((folder / "manifest.json").read_text())
+        change(content)
+        del content["sha256"]
+        text = json.dumps(content, indent=1) + "\n"
+        content["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(content, indent=1) + "\n")
+
+    return rewrite
+
+
+@pytest.fixture(scope="session")
+def free_addresses():
+    """Makes addresses of this machine, on ports that nothing uses now."""
+
+    def addresses(count):
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            return tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+
+    return addresses

@@ -6,32 +6,65 @@ N is the step, S counts the saves of the run. A checkpoint is written under anot
 renamed, and its manifest holds the SHA-256 of each file: a crash leaves a whole one, or one that is not taken for any.
 """
 
+import contextlib
 import math
 import os
 import pathlib
 import re
 import shutil
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
-from mlp_tf import UserError
+from mlp_tf import UserError, strict_json
 from mlp_tf.runs import files
+from mlp_tf.runs.describe import Environment
 
 KEEP = 3
 _NAME = re.compile(r"step-(\d{10})(?:\.(\d{3,}))?")  # version 0.2.0 counted only where a step was saved twice
+_FILE = re.compile(r"state\.(index|data-\d{5}-of-\d{5})")  # the names that TensorFlow gives the files of the variables
 
 
 class Damaged(Exception):
     """A checkpoint that is not whole."""
 
 
+class Row(TypedDict):
+    """A line of metrics.jsonl."""
+
+    epoch: int  # from 1
+    cost: float
+    val_cost: float | None
+    val_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    train_accuracy: NotRequired[float | None]
+
+
+class Position(TypedDict):
+    """The fields of `loop.Progress`."""
+
+    epoch: int
+    step: int
+    steps: int
+    total: float
+    seconds: float
+
+
 class Manifest(NamedTuple):
     """The state of a run but for its variables, of JSON's types."""
 
     step: int
-    progress: dict  # the fields of `loop.Progress`
-    history: list  # the rows of metrics.jsonl
-    variables: dict  # {name: shape}
-    environment: dict  # of the process that saved it
+    progress: Position
+    history: list[Row]
+    variables: dict[str, list[int]]  # {name: shape}
+    environment: Environment  # of the process that saved it
+    run: dict | None = None  # `Description.identity`; version 0.3.0 did not write it
+
+
+class _Bytes(TypedDict):
+    """What a manifest says of a file of the variables."""
+
+    bytes: int
+    sha256: str
 
 
 class Checkpoint(NamedTuple):
@@ -39,7 +72,7 @@ class Checkpoint(NamedTuple):
 
     path: pathlib.Path
     manifest: Manifest
-    sizes: dict  # {name of a file of the variables: its bytes}
+    sizes: dict[str, int]  # {name of a file of the variables: its bytes}
 
 
 class Variables(NamedTuple):
@@ -73,25 +106,41 @@ def save(folder, tracked, manifest):
 
     count = 1 + max((count for _, count, _ in _found(folder)), default=0)
     final, unfinished = folder / f"step-{manifest.step:010d}.{count:03d}", folder / f"{files.UNFINISHED}saving"
+    size = sum(4 * math.prod(shape) for shape in manifest.variables.values())
     try:
-        unfinished.mkdir(parents=True)
-        tracked.write(str(unfinished / "state"))
-        described = {file.name: files.describe(file) for file in sorted(unfinished.iterdir())}
-        content = {"format": files.FORMAT, **manifest._asdict(), "files": described}
-        (unfinished / "manifest.json").write_text(files.to_json({**content, "sha256": files.digest(content)}))
-        for path in (*unfinished.iterdir(), unfinished):
-            files.flush(path)
-        unfinished.rename(final)
+        folder.mkdir(exist_ok=True)
+        unfinished.mkdir()
+        with _removed_on_failure(unfinished):
+            _write(unfinished, tracked, manifest)
+            unfinished.rename(final)
         files.flush(folder)
     except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        size = sum(4 * math.prod(shape) for shape in manifest.variables.values())
         raise UserError(
             f"{final} cannot be saved: {error}; it needs {size:,} bytes; make room or access, and run the same "
             "command with this --workdir again"
         ) from None
     for *_, old in _found(folder)[KEEP:]:
         files.remove(old)
+
+
+@contextlib.contextmanager
+def _removed_on_failure(folder):
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write(folder, tracked, manifest):
+    """Writes the files of a checkpoint, and waits until they are on the disk."""
+    with files.plain_path(folder) as plain:
+        tracked.write(str(plain / "state"))
+    described = {file.name: files.describe(file) for file in sorted(folder.iterdir())}
+    content = {"format": files.FORMAT, **manifest._asdict(), "files": described}
+    (folder / "manifest.json").write_text(files.to_json({**content, "sha256": files.digest(content)}))
+    for path in (*folder.iterdir(), folder):
+        files.flush(path)
 
 
 def newest(folder):
@@ -113,24 +162,47 @@ def verify(path):
     """The checkpoint in a folder, after every file was compared with its manifest.
 
     Raises:
-      Damaged: a file is missing, torn or changed.
-      UserError: a newer version of this package wrote it.
+      Damaged: a file is missing, torn or changed, or is not of the form that `save` writes.
+      UserError: it may not be read, or a newer version of this package wrote it.
     """
     try:
-        content = files.read_json(path / "manifest.json")
-        if content.pop("sha256") != files.digest(content):
+        if path.is_symlink():
+            raise Damaged("it is a symbolic link")
+        content = files.read_json(path / "manifest.json", dict)
+        if content.pop("sha256", "") != files.digest(content):
             raise Damaged("manifest.json is not what was written")
-        for name, described in content["files"].items():
-            if files.describe(path / name) != described:
+        manifest = strict_json.conform(content, Manifest, "manifest.json")
+        described = strict_json.conform(content.get("files"), dict[str, _Bytes], "manifest.json.files")
+        _check_consistent(path, manifest)
+        check_names(described)
+        for name, each in described.items():
+            if files.describe(path / name) != each:
                 raise Damaged(f"{name} is not what was written")
-        manifest = Manifest(*(content[name] for name in Manifest._fields))
-        if int(_NAME.fullmatch(path.name)[1]) != manifest.step:
-            raise Damaged(f"its manifest is of step {manifest.step}")
-        return Checkpoint(path, manifest, {name: each["bytes"] for name, each in content["files"].items()})
+        return Checkpoint(path, manifest, {name: each["bytes"] for name, each in described.items()})
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; make it readable to you, and try again") from None
     except files.NewerFormat:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{type(error).__name__}: {error}") from None
+    except (OSError, ValueError) as error:
+        where = f"{pathlib.Path(error.filename).name}: " if getattr(error, "filename", None) else ""
+        raise Damaged(f"{where}{getattr(error, 'strerror', None) or error}") from None
+
+
+def _check_consistent(path, manifest):
+    progress, epochs = manifest.progress, [row["epoch"] for row in manifest.history]
+    if int(_NAME.fullmatch(path.name)[1]) != manifest.step:
+        raise Damaged(f"its manifest is of step {manifest.step}")
+    within = progress["steps"] > 0 and progress["step"] <= progress["steps"]
+    counted = manifest.step == progress["epoch"] * progress["steps"] + progress["step"]
+    if not (within and counted and epochs == [*range(1, len(epochs) + 1)] and len(epochs) == progress["epoch"]):
+        raise Damaged("its manifest contradicts itself in step, progress and history")
+
+
+def check_names(names):
+    """Raises UserError unless these are names of files that TensorFlow writes variables to, and nothing else."""
+    for name in names:
+        if not _FILE.fullmatch(name):
+            raise UserError(f"{name!r} is not the name of a file of the variables")
 
 
 def restore(path, saved, own):
@@ -144,29 +216,41 @@ def restore(path, saved, own):
     Raises:
       UserError: it holds other variables, or other shapes.
     """
+    import tensorflow as tf
+
     for name in [*own.shapes, *saved]:
         if saved.get(name) != own.shapes.get(name):
             raise UserError(
                 f"{path}: {name} has shape {saved.get(name, 'none')} there, {own.shapes.get(name, 'none')} in this "
                 "run; it is not this run's checkpoint"
             )
-    own.tracked.read(str(path / "state")).assert_consumed()
+    try:
+        with files.plain_path(path) as plain:
+            own.tracked.read(str(plain / "state")).assert_consumed()
+    except (tf.errors.OpError, AssertionError, ValueError):
+        raise UserError(f"{path}: its files do not hold what its manifest says; restore a copy") from None
 
 
 def read_parameters(checkpoint, best):
-    """(weights, biases) of a verified checkpoint, as arrays: those of its best epoch, or of its last."""
+    """(weights, biases) of a verified checkpoint, as arrays: those of its best epoch, or of its last.
+
+    Raises:
+      UserError: it does not hold them.
+    """
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(checkpoint.path / "state"))
-
-    def read(kind):
-        # "weights/h1:0 m" is a slot of the optimizer.
-        pattern = re.compile(rf"{'best/' if best else ''}{kind}/(\w+):0")
-        found = [match for match in map(pattern.fullmatch, checkpoint.manifest.variables) if match]
-        keys = {match[1]: f"{match[0].removesuffix(':0')}/.ATTRIBUTES/VARIABLE_VALUE" for match in found}
-        return {name: reader.get_tensor(key) for name, key in keys.items()}
-
-    return read("weights"), read("biases")
+    # "weights/h1:0 m" is a slot of the optimizer.
+    pattern = re.compile(rf"({'best/' if best else ''}(weights|biases)/(\w+)):0")
+    found = filter(None, map(pattern.fullmatch, checkpoint.manifest.variables))
+    parameters = {"weights": {}, "biases": {}}
+    try:
+        with files.plain_path(checkpoint.path) as plain:
+            reader = tf.train.load_checkpoint(str(plain / "state"))
+            for key, kind, name in (match.groups() for match in found):
+                parameters[kind][name] = reader.get_tensor(f"{key}/.ATTRIBUTES/VARIABLE_VALUE")
+    except (tf.errors.OpError, ValueError, RuntimeError):
+        raise UserError(f"{checkpoint.path}: its files do not hold what its manifest says; restore a copy") from None
+    return parameters["weights"], parameters["biases"]
 
 
 def remove_unfinished(folder, newest):

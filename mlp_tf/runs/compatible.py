@@ -1,21 +1,18 @@
 """May a run begin, or go on, with these settings, this data, these workers, this machine? All such messages."""
 
 import dataclasses
-import os
 
-from mlp_tf import UserError
+from mlp_tf import UserError, machine
 from mlp_tf.config import Config, words_of
+from mlp_tf.runs.describe import FREE
 
-# Settings that may change within a run: the total of epochs, where things lie, what is written besides, and what
-# trains (whether the workers hold shards is compared with the data).
-_FREE = ("epochs", "data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
-_SAME_BITS = {"0.2.0", "0.3.0"}  # versions of this package between which a run goes on bit for bit
+_SAME_BITS = {"0.2.0", "0.3.0", "0.4.0"}  # versions of this package between which a run goes on bit for bit
 _OF_EACH_MACHINE = ("name", "dataset", "data_dir", "workdir")  # which workers may call in their own way
 
 
 def differences(config, other):
     """(name, value, other value) of each setting that makes the two different runs, as words."""
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in _FREE]
+    names = [field.name for field in dataclasses.fields(Config) if field.name not in FREE]
     pairs = [(name, getattr(config, name), getattr(other, name)) for name in names]
     return [(name, words_of(a), words_of(b)) for name, a, b in pairs if a != b]
 
@@ -67,10 +64,17 @@ def check_progress(config, folder, manifest):
 
 def environment_warnings(now, manifest):
     """Warns where a resumed run cannot be promised to go on bit for bit."""
-    then = {"replicas": 1, "workers": 1, **manifest.environment}
+    # What a version before this one did not record is taken for what it is now.
+    then = {"replicas": 1, "workers": 1, "variables": now["variables"], **manifest.environment}
     if {then.get("mlp_tf"), now["mlp_tf"]} <= _SAME_BITS:
         then["mlp_tf"] = now["mlp_tf"]
-    differing = [f"{key} was {then.get(key)}, is {now[key]}" for key in now if now[key] != then.get(key)]
+    before, after = ({**each, **each["variables"]} for each in (then, now))
+    names = [name for name in {**before, **after} if name != "variables"]
+    differing = [
+        f"{name} was {before.get(name, 'not set')}, is {after.get(name, 'not set')}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
     return [f"resuming, but not bit for bit: {'; '.join(differing)}"] if differing else []
 
 
@@ -94,7 +98,7 @@ def check_memory(description):
     """Refuses a network that this machine cannot hold."""
     # Parameters, gradients, Adam's two slots and the best epoch, in float32.
     needed = 5 * 4 * description.parameters
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    there = machine.memory()
     if needed > there:
         raise UserError(
             f"--hidden={words_of(description.config.hidden)}: {description.parameters:,} parameters need "

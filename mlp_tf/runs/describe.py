@@ -7,12 +7,24 @@ import importlib
 import itertools
 import math
 import os
-import pathlib
 import platform
 from typing import NamedTuple
 
 import mlp_tf
+from mlp_tf import machine, strict_json
 from mlp_tf.config import Config
+
+# Settings that may change within a run: the total of epochs, where things lie, what is written besides, and what
+# trains (whether the workers hold shards is compared with the data).
+FREE = ("epochs", "data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
+# Environment variables that may change the bits of a run, besides TF_NUM_INTRAOP_THREADS.
+_VARIABLES = (
+    "XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE", "OMP_NUM_THREADS", "TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC",
+    "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32", "NVIDIA_TF32_OVERRIDE",
+)  # fmt: skip
+
+Environment = dict[str, int | str | dict[str, str]]
 
 
 class Data(NamedTuple):
@@ -28,13 +40,23 @@ class Data(NamedTuple):
     shards: int  # 1 where every worker holds all training rows
 
 
+class _File(NamedTuple):
+    """The form of config.json."""
+
+    settings: dict
+    data: dict
+    environment: Environment
+    warning: str = ""
+    model: dict | None = None
+
+
 class Description(NamedTuple):
     """What config.json says."""
 
     config: Config
     data: Data
     warning: str  # why this is not the data hoped for, if so
-    environment: dict  # versions, processor, threads, replicas, workers, by name
+    environment: Environment  # versions, processor, threads, variables that are set, replicas, workers
 
     @property
     def sizes(self):
@@ -51,6 +73,17 @@ class Description(NamedTuple):
         """Steps of an epoch."""
         return self.data.train // self.config.batch_size
 
+    def identity(self):
+        """What makes this run and no other, {name: value}: the settings that cannot change, and the data.
+
+        Where the data lie is not among it, as their SHA-256 is.
+        """
+        settings = {name: value for name, value in self.config.to_json().items() if name not in (*FREE, "dataset")}
+        if self.config.schedule == "linear":  # each learning rate depends on the total
+            settings["epochs"] = self.config.epochs
+        data = {**self.data._asdict(), "image_shape": list(self.data.image_shape)}
+        return settings | {f"data {name}": value for name, value in data.items() if name != "name"}
+
     def to_json(self):
         """The description as config.json has it."""
         data = self.data._asdict()
@@ -59,21 +92,32 @@ class Description(NamedTuple):
             "settings": self.config.to_json(),
             "data": {**data, "image_shape": list(self.data.image_shape), "shares": shards},  # the name of version 0.2.0
             "warning": self.warning,
-            "model": {
-                "sizes": list(self.sizes),
-                "parameters": self.parameters,
-                "steps_per_epoch": self.steps,
-            },
+            "model": self._model(),
             "environment": self.environment,
         }
 
+    def _model(self):
+        return {"sizes": list(self.sizes), "parameters": self.parameters, "steps_per_epoch": self.steps}
+
     @classmethod
     def from_json(cls, content):
-        """The description that `to_json` gave; what is not of its form raises KeyError, TypeError or UserError."""
-        data = {"shares": 1, **content["data"]}
-        data |= {"shards": data.pop("shares"), "image_shape": tuple(data["image_shape"])}
-        warning, environment = content.get("warning", ""), content["environment"]
-        return cls(Config.from_json(content["settings"]), Data(**data), warning, environment)
+        """The description that `to_json` gave; what is not of its form raises ValueError."""
+        file = strict_json.conform(content, _File, "it")
+        data = {**file.data, "shards": file.data.get("shares", 1)}
+        found = cls(
+            Config.from_json(file.settings), strict_json.conform(data, Data, "data"), file.warning, file.environment
+        )
+        if not _possible(found) or file.model not in (None, found._model()):
+            raise ValueError("its data, settings and model do not fit one another")
+        return found
+
+
+def _possible(description):
+    data, config = description.data, description.config
+    numbers = (*data.image_shape, data.test, data.shards)
+    return (
+        len(data.image_shape) in (1, 2, 3) and min(numbers) > 0 and data.classes > 1 and data.train >= config.batch_size
+    )
 
 
 class Results(NamedTuple):
@@ -86,6 +130,7 @@ class Results(NamedTuple):
     train_seconds: float
     examples_per_second: float
     dataset: str
+    run: str = ""  # SHA-256 of `Description.identity`; version 0.3.0 did not write it
 
 
 def describe(config, splits, cluster):
@@ -109,22 +154,9 @@ def _environment(cluster):
         "python": platform.python_version(),
         "tensorflow": importlib.import_module("tensorflow").__version__,
         "numpy": importlib.import_module("numpy").__version__,
-        "processor": _processor(),
-        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores(),
+        "processor": machine.processor(),
+        "threads": machine.threads(),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "replicas": cluster.replicas,
         "workers": cluster.workers,
     }
-
-
-def _processor():
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(": ")[2] for line in lines if "model name" in line]
-    return f"{platform.machine()}, {names[0] if names else platform.processor()}"
-
-
-def _cores():
-    # Not every system can tell the cores that this very process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

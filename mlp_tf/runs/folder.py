@@ -5,6 +5,9 @@
     results.json     exists once the run is finished
     checkpoints/     see `checkpoint`
 
+Before each write the path is compared with the folder that was locked: it may have been moved, and another one put in
+its place.
+
 Nothing here imports TensorFlow until a checkpoint is written, so that a command can refuse a folder before it loads
 anything.
 """
@@ -14,39 +17,72 @@ import fcntl
 import json
 import os
 import pathlib
+from typing import NamedTuple
 
-from mlp_tf import UserError
+from mlp_tf import UserError, strict_json
 from mlp_tf.runs import checkpoint, files
 from mlp_tf.runs.describe import Description, Results
 
 
+class Lock(NamedTuple):
+    """A folder that this process has locked."""
+
+    path: pathlib.Path
+    descriptor: int
+
+    def check(self):
+        """Raises UserError if the path does not lead to the locked folder any more."""
+        if not self._holds():
+            raise UserError(
+                f"--workdir={self.path}: the folder was moved, removed or replaced while this process used it, and "
+                "nothing more was written; move it back and run the same command again"
+            )
+
+    def _holds(self):
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
+        except FileNotFoundError:
+            return False
+
+
 @contextlib.contextmanager
-def lock_folder(path):
+def lock_folder(path, made=False):
     """Makes a folder, if need be, and keeps other processes out of it.
 
     The lock is on the folder itself: it needs no file, and ends with its process however that ends.
-    A folder that was created here, and nothing was put into, is removed again.
+    A folder that was made here, or just before (`made`), and nothing was put into, is removed again.
+
+    Yields:
+      `Lock`.
 
     Raises:
       UserError: it cannot be made, or another process is using it.
     """
     path = pathlib.Path(path)
-    new = not path.exists()
-    descriptor = _make_and_open(path)
+    made = made or not path.exists()
+    lock = _locked(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise UserError(
-            f"--workdir={path}: another process is using this folder; wait for its end, or give another one"
-        ) from None
-    try:
-        yield
+        yield lock
     finally:
-        if new:
+        if made and lock._holds():
             with contextlib.suppress(OSError):  # not empty
                 path.rmdir()
-        os.close(descriptor)
+        os.close(lock.descriptor)
+
+
+def _locked(path):
+    while True:
+        lock = Lock(path, _make_and_open(path))
+        try:
+            fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock.descriptor)
+            raise UserError(
+                f"--workdir={path}: another process is using this folder; wait for its end, or give another one"
+            ) from None
+        if lock._holds():
+            return lock
+        os.close(lock.descriptor)  # it was removed or replaced since it was opened
 
 
 def _make_and_open(path):
@@ -55,14 +91,13 @@ def _make_and_open(path):
     try:
         path.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(
-            f"--workdir={path}: {error.strerror}; give a folder that can be written, or whose parent can"
-        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise UserError(f"--workdir={path}: {reason}; give a folder that can be written, or whose parent can") from None
 
 
 @contextlib.contextmanager
-def open_run(path, chief=True):
+def open_run(path, chief=True, made=False):
     """Opens a run's folder to train in it, or creates it, and keeps other processes out.
 
     Yields:
@@ -74,8 +109,8 @@ def open_run(path, chief=True):
     if not chief:
         yield NoFolder()
         return
-    with lock_folder(path):
-        yield RunFolder(path)
+    with lock_folder(path, made) as lock:
+        yield RunFolder(path, lock)
 
 
 def read_run(path):
@@ -95,12 +130,16 @@ def read_run(path):
 class RunFolder:
     """The folder of one run; `description` and `results` are what its files say, or None.
 
+    Args:
+      path: of the folder.
+      lock: its `Lock`; without one the folder is only read.
+
     Raises:
-      UserError: files but no config.json, a config.json that is none, or one of a newer format.
+      UserError: files but no config.json, a file that is not what a run writes, or one of a newer format.
     """
 
-    def __init__(self, path):
-        self.path = pathlib.Path(path)
+    def __init__(self, path, lock=None):
+        self.path, self._lock = pathlib.Path(path), lock
         self._checkpoints = self.path / "checkpoints"
         self._saved = None  # manifest of the last save
         if not (self.path / "config.json").exists() and any(
@@ -109,22 +148,39 @@ class RunFolder:
             raise UserError(
                 f"--workdir={path}: holds files but no config.json, so no run; give an empty or a new folder"
             )
-        self.description = self._read("config.json", Description.from_json)
-        self.results = self._read("results.json", lambda content: Results(*(content[key] for key in Results._fields)))
+        if self._checkpoints.is_symlink():
+            raise UserError(
+                f"{self._checkpoints} is a symbolic link, which is not followed; put the folder itself there"
+            )
+        self.description = self._read(
+            "config.json", Description.from_json, "restore it from a copy, or give another --workdir"
+        )
+        self.results = self._read(
+            "results.json", self._parse_results, "delete it and run the same command again, which writes it anew"
+        )
 
-    def _read(self, name, parse):
+    def _read(self, name, parse, advice):
         path = self.path / name
         try:
-            return parse(files.read_json(path))
+            return parse(files.read_json(path, dict))
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise UserError(f"{path}: {error.strerror}; make it readable to you, and try again") from None
         except files.NewerFormat:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            reason = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else error
-            raise UserError(
-                f"{path}: not a file of a run ({reason}); restore it from a copy, or give another --workdir"
-            ) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{path}: not a file of a run ({reason}); {advice}") from None
+
+    def _parse_results(self, content):
+        written = content.pop("sha256", None)  # version 0.3.0 did not write it
+        results = strict_json.conform(content, Results, "it")
+        if written not in (None, files.digest(content)):
+            raise ValueError("it is not what was written")
+        if self.description is None or results.run not in ("", files.digest(self.description.identity())):
+            raise ValueError("it is not of the run that config.json describes")
+        return results
 
     def finished(self, config):
         """Whether the run is done, for exactly this total of epochs."""
@@ -138,10 +194,12 @@ class RunFolder:
         """(the newest checkpoint that is whole, or None where the run has not saved yet; warnings of damaged ones).
 
         Raises:
-          UserError: there should be one, but none is whole; or a newer version of this package wrote it.
+          UserError: there should be one, but none is whole; it is of another run; or a newer version of this package
+            wrote it.
         """
         found, damaged = checkpoint.newest(self._checkpoints)
         if found:
+            self._check_own(found)
             self._saved = found.manifest
             return found, [f"{text}; using {found.path.name} instead" for text in damaged]
         if damaged or (self.path / "metrics.jsonl").exists():
@@ -151,23 +209,46 @@ class RunFolder:
             )
         return None, []
 
+    def _check_own(self, found):
+        """Refuses a checkpoint that is not of the run that config.json describes, naming what differs."""
+        own = {**self.description.identity(), "steps of an epoch": self.description.steps}
+        saved = {**(found.manifest.run or own), "steps of an epoch": found.manifest.progress["steps"]}
+        differing = [f"{name} {own.get(name)}, but {saved.get(name)}" for name in own if own[name] != saved.get(name)]
+        if differing:
+            raise UserError(
+                f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they are not of "
+                "one run; restore the one that was changed"
+            )
+
+    def check_place(self):
+        """Raises UserError if this folder does not stand where it was locked any more."""
+        self._lock.check()
+
     def save(self, tracked, manifest):
         """Writes a checkpoint, unless the newest one holds the same state.
 
         Raises:
           UserError: it cannot be written; the checkpoints before it are as they were.
         """
-        if manifest != self._saved:
+        self.check_place()
+        if manifest == self._saved:
+            return
+        try:
             checkpoint.save(self._checkpoints, tracked, manifest)
-            self._saved = manifest
+        except UserError:
+            self.check_place()  # the better reason
+            raise
+        self._saved = manifest
 
     def remove_unfinished(self, newest):
         """Removes what killed processes left half-written, and sets damaged checkpoints aside."""
+        self.check_place()
         files.remove_unfinished(self.path)
         checkpoint.remove_unfinished(self._checkpoints, newest)
 
     def write_description(self, description):
         """Writes config.json, and takes back results.json, which says that this very run is finished."""
+        self.check_place()
         if self.results is not None:
             (self.path / "results.json").unlink()
         self.description, self.results = description, None
@@ -175,22 +256,27 @@ class RunFolder:
 
     def write_results(self, results):
         """Writes results.json: the run is finished."""
-        self.results = results
-        files.write(self.path / "results.json", files.to_json(results._asdict()))
+        self.check_place()
+        self.results = results._replace(run=files.digest(self.description.identity()))
+        content = self.results._asdict()
+        files.write(self.path / "results.json", files.to_json({**content, "sha256": files.digest(content)}))
 
     def write_metrics(self, rows):
         """Makes metrics.jsonl these rows, whatever was in it."""
+        self.check_place()
         files.write(self.path / "metrics.jsonl", "".join(_line(row) for row in rows))
 
     def append_metrics(self, row):
         """Adds the row of one epoch to metrics.jsonl."""
+        self.check_place()
         files.append(self.path / "metrics.jsonl", _line(row))
 
     def read_metrics(self):
         """The rows of metrics.jsonl; a last line that was not written wholly is left out."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
-            return [json.loads(line) for line in lines if line.endswith("\n")]
+            lines = files.read_text(self.path / "metrics.jsonl").splitlines(keepends=True)
+            whole = [strict_json.parse(line) for line in lines if line.endswith("\n")]
+            return strict_json.conform(whole, list[checkpoint.Row], "line")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{self.path / 'metrics.jsonl'}: cannot be read ({error}); resume the run to mend it"
@@ -213,6 +299,9 @@ class NoFolder:
     def newest_checkpoint(self):
         """The chief alone has one."""
         return None, []
+
+    def check_place(self):
+        """Nothing."""
 
     def save(self, tracked, manifest):
         """Nothing."""

@@ -7,13 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError, data, loop
+from mlp_tf.data.feed import rows_at_once
 from mlp_tf.data.warp import deskew
-from mlp_tf.model import normalize
+from mlp_tf.model import init_params, normalize
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.describe import Description
 from mlp_tf.runs.folder import read_run
 
-BATCH = 1000  # images predicted at once
+BATCH = 1000  # images predicted at once, if they are small
 
 
 class Result(NamedTuple):
@@ -55,7 +56,19 @@ def load(workdir):
             f"checkpoint has {epochs} ({'; '.join(warnings)}); restore checkpoints/ from a copy, or train the run again"
         )
     weights, biases = checkpoint.read_parameters(found, best=bool(folder.description.config.patience))
+    if _shapes((weights, biases)) != _own_shapes(folder.description.sizes):
+        raise UserError(f"{found.path}: holds another network than config.json describes; restore a copy")
     return Result(weights, biases, folder.description, epochs, folder.path, warnings)
+
+
+def _own_shapes(sizes):
+    # Traced, and never computed.
+    drawn = tf.function(lambda: init_params(sizes), autograph=False).get_concrete_function()
+    return _shapes(drawn.structured_outputs)
+
+
+def _shapes(parameters):
+    return tf.nest.map_structure(lambda each: list(each.shape), parameters)
 
 
 def splits(result, data_dir=""):
@@ -106,6 +119,6 @@ def servable(result):
 
 def probabilities(result, images):
     """Probability of each class, float32 `[N, classes]`, for uint8 images shaped as the run's own."""
-    serve = servable(result).serve
-    parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    serve, batch = servable(result).serve, min(BATCH, rows_at_once(images))
+    parts = [images[start : start + batch] for start in range(0, len(images), batch)]
     return np.concatenate([serve(tf.constant(part))["probabilities"] for part in parts])

@@ -114,6 +114,7 @@ def _restored(run, found):
 def _files_of_chief(found, cluster):
     """Yields a folder with the files of the chief's checkpoint: its own, or a temporary one to the other workers."""
     sizes = cluster.broadcast_json(found and found.sizes)
+    checkpoint.check_names(sizes)
     with tempfile.TemporaryDirectory() if found is None else contextlib.nullcontext(found.path) as path:
         for name, size in sizes.items() if cluster.workers > 1 else ():
             file = pathlib.Path(path) / name
@@ -146,5 +147,6 @@ def save(run):
         history=run.history,
         variables=variables.shapes,
         environment=run.description.environment,
+        run=run.description.identity(),
     )
     run.folder.save(variables.tracked, manifest)

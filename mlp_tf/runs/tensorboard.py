@@ -34,7 +34,7 @@ def writing(folder, rows):
       write(row), for each row that comes.
     """
     files.remove(folder)
-    writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
+    writers = {}
 
     def write(row):
         for name, tag, key in _SCALARS:
@@ -44,10 +44,10 @@ def writing(folder, rows):
         for writer in writers.values():
             writer.flush()
 
-    try:
+    with files.plain_path(folder.parent) as parent, contextlib.ExitStack() as closing:
+        for name in ("train", "validation"):
+            writers[name] = tf.summary.create_file_writer(str(parent / folder.name / name))
+            closing.callback(writers[name].close)
         for row in rows:
             write(row)
         yield write
-    finally:
-        for writer in writers.values():
-            writer.close()

@@ -37,6 +37,7 @@ def train(run, stop_requested):
       loop.Diverged: the last good checkpoint is kept.
       UserError: a save failed; the checkpoint before it is kept.
     """
+    run.feed.look = lambda: _stop_if_requested(run, stop_requested)
     chunks = loop.fit(run.train_steps, run.state, run.config, run.feed, run.progress)
     save_at = time.monotonic() + SAVE_EVERY * FIRST_SAVE
     try:
@@ -67,6 +68,7 @@ def train(run, stop_requested):
 def _event_log(run):
     """A context that yields write(row), for TensorBoard if it is wanted."""
     if run.config.tensorboard and run.cluster.task.chief:
+        run.folder.check_place()
         return tensorboard.writing(run.folder.path / "tensorboard", run.history)
     return contextlib.nullcontext(lambda row: None)
 
@@ -146,6 +148,6 @@ def _results(run, stop_requested):
         epochs=len(run.history),
         train_examples=examples,
         train_seconds=seconds,
-        examples_per_second=examples / seconds,
+        examples_per_second=examples / max(seconds, 1e-9),  # a clock may stand still
         dataset=run.splits.name,
     )

@@ -1,8 +1,6 @@
 """Fixtures of the tests of a run's folder: a small run, trained in this process, that is stopped at any step."""
 
 import contextlib
-import hashlib
-import json
 import math
 import shutil
 
@@ -71,18 +69,3 @@ def stopped_once(live, config, tmp_path_factory):
 def stopped(stopped_once, tmp_path):
     """A run of 60 steps that was stopped, and saved, after 10, 21 and 30; where `small()` trains."""
     return shutil.copytree(stopped_once, tmp_path / "run")
-
-
-@pytest.fixture(scope="session")
-def change_manifest():
-    """Changes what the manifest of a checkpoint says, and its SHA-256 with it."""
-
-    def rewrite(folder, change):
-        content = json.loads((folder / "manifest.json").read_text())
-        change(content)
-        del content["sha256"]
-        text = json.dumps(content, indent=1) + "\n"
-        content["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-        (folder / "manifest.json").write_text(json.dumps(content, indent=1) + "\n")
-
-    return rewrite

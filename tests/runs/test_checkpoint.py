@@ -1,5 +1,6 @@
 """Checkpoints are whole or absent: damage, saves and removals that were killed, names, variables."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import assert_same_run, contents, newest, saved, slow, steps, tensors
 
+from mlp_tf import evaluate
 from mlp_tf.runs import checkpoint
 
 FILES = ["manifest.json", "state.index", "state.data-00000-of-00001"]
@@ -129,10 +131,11 @@ def test_a_state_that_is_saved_already_is_not_saved_again(live, config, tmp_path
     assert contents(tmp_path / "run/checkpoints") == before
 
 
-def test_other_shapes_name_the_variable_and_both_shapes(train, small, finished, tmp_path):
+def test_other_shapes_name_the_variable_and_both_shapes(train, small, finished, tmp_path, change_manifest):
     train(*small(hidden="9,4", workdir=tmp_path / "other"))
     shutil.rmtree(finished / "checkpoints")
     shutil.copytree(tmp_path / "other/checkpoints", finished / "checkpoints")
+    change_manifest(newest(finished), lambda manifest: manifest.pop("run"))  # as version 0.3.0 wrote it
     before = contents(tmp_path)
     outcome = train(*small(epochs=5))
     assert outcome.code == 1
@@ -156,3 +159,89 @@ def test_a_name_that_tells_another_step_than_the_manifest_is_damage(stopped):
     renamed = newest(stopped).rename(stopped / "checkpoints/step-0000000031.004")
     with pytest.raises(checkpoint.Damaged, match=re.escape("its manifest is of step 30")):
         checkpoint.verify(renamed)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "state.index/../../x", "manifest.json", "state.data-1-of-1", ""])
+def test_a_manifest_names_no_other_files_than_a_save_writes(stopped, change_manifest, tmp_path, name):
+    (tmp_path / "x").write_text("mine")
+    change_manifest(newest(stopped), lambda manifest: manifest["files"].update({name: {"bytes": 4, "sha256": ""}}))
+    with pytest.raises(checkpoint.Damaged, match="is not the name of a file of the variables"):
+        checkpoint.verify(newest(stopped))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (["progress", "step"], 21, "contradicts itself"),
+        (["progress", "step"], 2**60, "progress.step is 1152921504606846976, but must be"),
+        (["progress", "steps"], 0, "contradicts itself"),
+        (["progress", "epoch"], 2, "contradicts itself"),
+        (["progress", "total"], 10**400, "progress.total is 1000"),
+        (["progress"], [], "progress is a list, but must be an object"),
+        (["step"], "30", 'step is "30", but must be a whole number'),
+        (["history"], {}, "history is a dict, but must be a list"),
+        (["history", 0, "epoch"], 7, "contradicts itself"),
+        (["history", 0, "cost"], None, r"history[0].cost is null, but must be a finite number"),
+        (["variables", "weights/h1:0"], [8, -8], r"variables.weights/h1:0[1] is -8, but must be"),
+        (["environment"], None, "environment is null, but must be an object"),
+        (["files"], [], "files is a list, but must be an object"),
+        (["files", "state.index"], {"bytes": 5}, "files.state.index lacks sha256"),
+        (["run"], 3, "run is 3, but must be an object or null"),
+    ],
+)
+def test_a_crafted_manifest_is_damage_and_told_where(stopped, change_manifest, keys, value, message):
+    def change(manifest):
+        *most, last = keys
+        for key in most:
+            manifest = manifest[key]
+        manifest[last] = value
+
+    change_manifest(newest(stopped), change)
+    with pytest.raises(checkpoint.Damaged, match=re.escape(message)):
+        checkpoint.verify(newest(stopped))
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "NaN", '{"a": ' * 900 + "1" + "}" * 900, "\0", "null"])
+def test_a_manifest_that_is_no_manifest_is_damage(live, config, stopped, content):
+    (newest(stopped) / "manifest.json").write_text(content)
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.verify(newest(stopped))
+
+
+@pytest.mark.parametrize("name", ["step-0000000030.004", "manifest.json", "state.data-00000-of-00001"])
+def test_a_link_in_a_checkpoint_is_damage(stopped, tmp_path, name):
+    folder = newest(stopped)
+    path = folder if folder.name == name else folder / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(checkpoint.Damaged, match="is a symbolic link"):
+        checkpoint.verify(folder)
+
+
+@pytest.mark.parametrize("name", ["state.index", "manifest.json"])
+def test_a_fifo_in_a_checkpoint_is_damage_and_not_waited_for(stopped, name):
+    (newest(stopped) / name).unlink()
+    os.mkfifo(newest(stopped) / name)
+    with pytest.raises(checkpoint.Damaged, match=f"{name}: is not a regular file"):
+        checkpoint.verify(newest(stopped))
+
+
+def test_a_save_does_not_write_through_a_link(live, config, stopped, whole, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (stopped / "checkpoints/.mlp_tf-saving").symlink_to(tmp_path / "outside")
+    live(config, stopped)
+    assert_same_run(stopped, whole)
+    assert os.listdir(tmp_path / "outside") == []
+
+
+def test_files_that_are_not_what_a_manifest_says_are_one_line(train, run, small, stopped, change_manifest):
+    def change(manifest):
+        described = manifest["files"]["state.index"]
+        content = b"x" * described["bytes"]
+        (newest(stopped) / "state.index").write_bytes(content)
+        described["sha256"] = hashlib.sha256(content).hexdigest()
+
+    change_manifest(newest(stopped), change)
+    for outcome in (train(*small()), run(evaluate, f"--workdir={stopped}")):
+        assert outcome.code == 1
+        assert "its files do not hold what its manifest says" in outcome.error

@@ -1,9 +1,11 @@
 """A run goes on with its own settings, data and machine; what differs is named."""
 
 import dataclasses
+import os
 import re
 
 import numpy as np
+import pytest
 from helpers import OTHER_CONFIG, contents, make_arrays, newest
 
 from mlp_tf.runs.compatible import differences
@@ -63,3 +65,27 @@ def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_
     [warning] = live(config, tmp_path / "run", step=9)
     assert "threads was 1, is" in warning
     assert live(config, tmp_path / "run", step=12) == []
+
+
+@pytest.mark.parametrize("name", ["XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS"])
+def test_a_variable_that_changes_bits_is_recorded_and_warned_of(live, config, tmp_path, monkeypatch, name):
+    monkeypatch.delenv(name, raising=False)
+    live(config, tmp_path / "run", step=5)
+    monkeypatch.setenv(name, "1")  # TensorFlow has read it long ago
+    assert live(config, tmp_path / "run", step=9) == [f"resuming, but not bit for bit: {name} was not set, is 1"]
+    monkeypatch.setenv(name, "0")
+    assert live(config, tmp_path / "run", step=12) == [f"resuming, but not bit for bit: {name} was 1, is 0"]
+    assert live(config, tmp_path / "run", step=15) == []
+
+
+def test_threads_that_are_as_many_are_not_warned_of(live, config, tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    live(config, tmp_path / "run", step=5)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))))
+    assert live(config, tmp_path / "run", step=9) == []
+
+
+def test_what_an_older_version_did_not_record_is_not_warned_of(live, config, stopped, change_manifest, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    change_manifest(newest(stopped), lambda manifest: manifest["environment"].pop("variables"))
+    assert live(config, stopped) == []

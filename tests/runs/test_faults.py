@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from helpers import assert_same_run, command, contents, newest, start
 
@@ -48,6 +49,36 @@ def start_announcing(module, function, call, flags):
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline() == "NOW\n"
     return process
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """An .npz of 1,200 colour images of 224 x 224."""
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("photographs") / "large.npz"
+    images, labels = rng.integers(0, 256, (1200, 224, 224, 3), np.uint8), np.arange(1200) % 3
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:30], y_test=labels[:30])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("place", "setting", "saves"),
+    [
+        (("mlp_tf.data.feed", "distort", 1), "--distort=1", True),
+        (("mlp_tf.data.feed", "distort", 2), "--elastic=1", True),
+        (("mlp_tf.data.feed", "_upright", 1), "--deskew", False),
+    ],
+)
+def test_a_signal_is_answered_within_2_s_while_large_images_move(small, photographs, tmp_path, place, setting, saves):
+    flags = small(dataset=photographs, validation_size=0, hidden="4", epochs=1000)
+    process = start_announcing(*place, [*flags, setting])
+    time.sleep(0.5)
+    sent = time.monotonic()
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 2
+    assert process.returncode == 143
+    assert err.startswith("stopped and saved" if saves else "stopped with nothing new to save")
+    assert bool(list((tmp_path / "run").glob("checkpoints/step*"))) == saves
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

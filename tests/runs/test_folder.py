@@ -2,12 +2,16 @@
 
 import json
 import os
+import shutil
+import signal
+import subprocess
+import time
 
 import pytest
-from helpers import assert_same_run, contents
+from helpers import assert_same_run, contents, slow, start
 
-from mlp_tf import UserError
-from mlp_tf.runs.folder import open_run
+from mlp_tf import UserError, evaluate, plot
+from mlp_tf.runs.folder import open_run, read_run
 
 
 def test_a_second_process_is_kept_out(tmp_path):
@@ -64,3 +68,170 @@ def test_metrics_are_mended_from_the_checkpoint_at_resume(live, config, stopped,
         file.write(torn)
     live(config, stopped)
     assert_same_run(stopped, whole)
+
+
+def change(path, *keys, to):
+    """Sets a value deep in a JSON file."""
+    content = at = json.loads(path.read_text())
+    for key in keys[:-1]:
+        at = at[key]
+    at[keys[-1]] = to
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "value", "message"),
+    [
+        ("config.json", ["settings", "epochs"], True, "epochs is true, but must be a whole number"),
+        ("config.json", ["settings", "hidden"], [8.5], r"hidden[0] is 8.5, but must be a whole number"),
+        ("config.json", ["settings", "learning_rate"], "0.1", 'learning_rate is "0.1", but must be a finite number'),
+        ("config.json", ["settings", "dataset"], 5, "dataset is 5, but must be a string"),
+        ("config.json", ["settings", "colour"], 5, "colour is missing, or no setting"),
+        ("config.json", ["data", "train"], -3, "data.train is -3, but must be a whole number"),
+        ("config.json", ["data", "image_shape"], [], "its data, settings and model do not fit one another"),
+        ("config.json", ["data", "classes"], 1, "its data, settings and model do not fit one another"),
+        ("config.json", ["model", "parameters"], 7, "its data, settings and model do not fit one another"),
+        ("config.json", ["warning"], None, "it.warning is null, but must be a string"),
+        ("config.json", ["environment", "threads"], [], "it.environment.threads is a list, but must be"),
+        ("config.json", ["format"], 2**70, "but this version reads 1; update mlp_tf"),
+        ("results.json", ["epochs"], "3", 'it.epochs is "3", but must be a whole number'),
+        ("results.json", ["test_accuracy"], 0.9999, "it is not what was written); delete it and run the same"),
+        ("results.json", ["sha256"], 5, "it is not what was written"),
+    ],
+)
+def test_a_changed_file_is_refused_by_its_name_and_what_is_wrong(run, finished, file, keys, value, message):
+    change(finished / file, *keys, to=value)
+    outcome = run(evaluate, f"--workdir={finished}")
+    assert outcome.code == 1
+    assert str(finished / file) in outcome.error
+    assert message in outcome.error
+
+
+def test_results_that_were_deleted_are_written_anew(train, small, finished, whole):
+    (finished / "results.json").write_text("{}")
+    assert "delete it and run the same command again" in train(*small()).error
+    (finished / "results.json").unlink()
+    assert train(*small()).code == 0
+    assert_same_run(finished, whole)
+
+
+def test_results_of_another_run_are_refused(train, run, small, finished, tmp_path):
+    train(*small(workdir=tmp_path / "other", seed=1))
+    shutil.copy(tmp_path / "other/results.json", finished)
+    outcome = run(evaluate, f"--workdir={finished}")
+    assert "results.json: not a file of a run (it is not of the run that config.json describes)" in outcome.error
+
+
+@pytest.mark.parametrize(("name", "value"), [("activation", "tanh"), ("deskew", True), ("seed", 4), ("init", "he")])
+def test_a_setting_changed_in_config_json_is_refused_by_name(run, finished, name, value):
+    before = json.loads((finished / "config.json").read_text())["settings"][name]
+    change(finished / "config.json", "settings", name, to=value)
+    change(finished / "config.json", "model", to=None)
+    (finished / "results.json").unlink()
+    outcome = run(evaluate, f"--workdir={finished}")
+    assert outcome.code == 1
+    assert f"config.json has {name} {value}, but {before} in step-0000000060." in outcome.error
+
+
+def test_another_runs_checkpoint_is_refused_by_what_differs(train, run, small, finished, tmp_path):
+    train(*small(workdir=tmp_path / "other", seed=1))
+    shutil.rmtree(finished / "checkpoints")
+    shutil.copytree(tmp_path / "other/checkpoints", finished / "checkpoints")
+    before = contents(finished)
+    for outcome in (train(*small(epochs=5)), run(evaluate, f"--workdir={finished}")):
+        assert outcome.code == 1
+        assert "config.json has seed 0, but 1 in step-0000000060." in outcome.error
+    assert contents(finished) == before
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "{}", "5", "[" * 100_000, '{"epoch": 4, "cost": "x"}', '{"epoch": 1, "cost": NaN}', "\0"]
+)
+def test_metrics_that_are_no_rows_are_one_line(run, finished, line):
+    with open(finished / "metrics.jsonl", "a") as file:
+        file.write(f"{line}\n")
+    outcome = run(plot, f"--workdir={finished}")
+    assert outcome.code == 1
+    assert "metrics.jsonl: cannot be read (" in outcome.error
+
+
+@pytest.mark.parametrize("name", ["config.json", "results.json", "checkpoints"])
+def test_a_symbolic_link_in_a_runs_folder_is_not_followed(run, finished, tmp_path, name):
+    (finished / name).rename(tmp_path / "elsewhere")
+    (finished / name).symlink_to(tmp_path / "elsewhere")
+    outcome = run(evaluate, f"--workdir={finished}")
+    assert outcome.code == 1
+    assert f"{name}" in outcome.error
+    assert "is a symbolic link" in outcome.error
+
+
+@pytest.mark.parametrize("name", ["config.json", "results.json"])
+def test_a_fifo_in_a_runs_folder_is_not_waited_for(run, finished, name):
+    (finished / name).unlink()
+    os.mkfifo(finished / name)
+    outcome = run(evaluate, f"--workdir={finished}")
+    assert outcome.code == 1
+    assert f"{name}: not a file of a run (is not a regular file)" in outcome.error
+
+
+@pytest.fixture
+def as_nobody():
+    """Makes this process somebody who may not read what root keeps from others."""
+    if os.geteuid():
+        pytest.skip("only root can become somebody else")
+    os.seteuid(65_534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.fixture
+def for_everyone(finished):
+    """The finished run, readable to everyone."""
+    for folder in (finished, *finished.parents):
+        if os.stat(folder).st_uid == os.getuid() and "pytest" in str(folder):
+            folder.chmod(0o755)
+    return finished
+
+
+@pytest.mark.parametrize("file", ["config.json", "manifest.json", "state.index"])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(for_everyone, file, request):
+    [*_, path] = sorted(for_everyone.rglob(file))
+    path.chmod(0)
+    request.getfixturevalue("as_nobody")
+    with pytest.raises(UserError, match=f"{file}: Permission denied; make it readable to you, and try again"):
+        read_run(for_everyone).newest_checkpoint()
+
+
+@pytest.fixture
+def long_run(small, tmp_path):
+    """A process that trains in tmp_path/run, and has saved; killed at the end."""
+    process = start("mlp_tf.train", *small(epochs=100_000), stdout=subprocess.DEVNULL)
+    while not list((tmp_path / "run").glob("metrics.jsonl")):
+        time.sleep(0.05)
+        assert process.poll() is None
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("other", [slow("deleted"), "moved", slow("replaced")])
+@pytest.mark.parametrize("signalled", [False, slow(True)])
+def test_a_folder_that_went_away_ends_its_run_in_one_line(small, tmp_path, long_run, other, signalled):
+    folder = (tmp_path / "run").rename(tmp_path / "moved")
+    if other == "deleted":
+        shutil.rmtree(folder, ignore_errors=True)
+    if other == "replaced":
+        second = start("mlp_tf.train", *small(epochs=1), stdout=subprocess.DEVNULL)
+        assert second.wait(timeout=60) == 0
+        before = contents(tmp_path / "run")
+    if signalled:
+        long_run.send_signal(signal.SIGTERM)
+    _, err = long_run.communicate(timeout=20)
+    assert long_run.returncode == 1
+    assert err.startswith(f"error: --workdir={tmp_path / 'run'}: the folder was moved, removed or replaced while")
+    assert len(err.splitlines()) == 1
+    assert "saved" not in err
+    if other == "replaced":
+        assert contents(tmp_path / "run") == before
+    else:
+        assert not (tmp_path / "run").exists()

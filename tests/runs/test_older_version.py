@@ -77,7 +77,7 @@ def test_it_goes_on_to_the_end_that_0_2_0_reached(train, half):
     outcome = train(*FLAGS, f"--workdir={half}")
     assert outcome.code == 0
     now = manifest(half)["environment"]
-    differing = {key for key in now if now[key] != then[key]} - {"mlp_tf"}
+    differing = {key for key in then if now[key] != then[key]} - {"mlp_tf"}
     if differing:
         assert "WARNING: resuming, but not bit for bit: " in outcome.error
     else:
@@ -89,7 +89,7 @@ def test_it_goes_on_to_the_end_that_0_2_0_reached(train, half):
         assert_equal(mine, theirs, exactly)
     timed = {"train_seconds", "examples_per_second"}
     results = read_results(half), json.loads((FIXTURE / "end.json").read_text())
-    assert_equal(*({key: each[key] for key in each.keys() - timed} for each in results), exactly)
+    assert_equal(*({key: each[key] for key in results[1].keys() - timed} for each in results), exactly)
 
 
 def test_what_is_restored_is_what_was_saved_bit_for_bit(half, tmp_path):
@@ -126,5 +126,5 @@ def test_the_next_save_sorts_after_both_checkpoints_of_a_step(saved_twice):
     assert saved(saved_twice) == ["step-0000000123", "step-0000000123.001", "step-0000000123.002"]
     assert checkpoint.newest(saved_twice / "checkpoints")[0].path.name == "step-0000000123.002"
     with resumed(saved_twice) as run, pytest.raises(training.Stopped):
-        next(training.train(run, lambda: 15))
+        next(training.train(run, lambda: 15 * (int(run.state.step.numpy()) > 123)))
     assert saved(saved_twice) == ["step-0000000123.001", "step-0000000123.002", "step-0000000124.003"]

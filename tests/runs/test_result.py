@@ -7,10 +7,10 @@ import pytest
 from helpers import contents, make_arrays, newest, read_results
 
 from mlp_tf import UserError
+from mlp_tf.runs import result
 
 
 def test_a_run_read_back_has_the_results_that_its_file_says(run_folder):
-    from mlp_tf.runs import result
 
     before, results = contents(run_folder), read_results(run_folder)
     trained = result.load(run_folder)
@@ -21,7 +21,6 @@ def test_a_run_read_back_has_the_results_that_its_file_says(run_folder):
 
 
 def test_the_result_under_patience_is_the_best_epoch(train, small, tmp_path):
-    from mlp_tf.runs import result
 
     # Noise for labels: nothing to generalise, so val_cost soon rises.
     arrays = make_arrays()
@@ -34,9 +33,16 @@ def test_the_result_under_patience_is_the_best_epoch(train, small, tmp_path):
 
 
 def test_a_finished_run_is_not_read_from_an_older_checkpoint(run_folder, tmp_path):
-    from mlp_tf.runs import result
 
     folder = shutil.copytree(run_folder, tmp_path / "run")
     (newest(folder) / "state.index").write_bytes(b"damaged")
     with pytest.raises(UserError, match="its results are of 20 epochs, but the newest whole checkpoint has 0"):
+        result.load(folder)
+
+
+@pytest.mark.parametrize("gone", ["weights/h1:0", "biases/out:0"])
+def test_a_checkpoint_of_another_network_is_refused(run_folder, tmp_path, change_manifest, gone):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    change_manifest(newest(folder), lambda manifest: manifest["variables"].pop(gone))
+    with pytest.raises(UserError, match=r"holds another network than config\.json describes"):
         result.load(folder)

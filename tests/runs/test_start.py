@@ -4,10 +4,14 @@ import importlib
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
+import pytest
 from helpers import assert_same_run, saved
 
+from mlp_tf import UserError
 from mlp_tf.data.tfds import Unavailable
+from mlp_tf.runs import start
 
 
 def test_auto_stays_what_it_stood_for_when_the_run_began(train, small, tmp_path, monkeypatch):
@@ -41,3 +45,16 @@ def test_a_first_save_that_was_killed_starts_the_run_again(live, config, tmp_pat
     live(config, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
     assert not (checkpoints / ".mlp_tf-saving").exists()
+
+
+def test_a_worker_writes_no_file_that_a_save_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    # What a chief could send, had it not looked at its manifest itself.
+    cluster = SimpleNamespace(
+        workers=2,
+        broadcast_json=lambda content: {"state.index": 3, "../x": 3},
+        broadcast=lambda array: array,
+    )
+    with pytest.raises(UserError, match=r"'../x' is not the name of a file"), start._files_of_chief(None, cluster):
+        pass
+    assert os.listdir(tmp_path) == []

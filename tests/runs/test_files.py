@@ -1,0 +1,100 @@
+"""Files of a run: of any path, never through a link, and written at once or not at all."""
+
+import json
+import os
+import string
+
+import pytest
+import tensorflow as tf
+
+from mlp_tf import UserError
+from mlp_tf.runs import files
+
+NAMES = [f"a{each}b" for each in string.printable if each not in "/"]
+NAMES += ["a[1]b", "{1,2}", "~", " ", " x ", "é", "😀", os.fsdecode(b"\xff"), "%2f", "gs:", "-rf"]
+
+
+def test_tensorflow_saves_and_reads_in_a_folder_of_any_name(tmp_path):
+    for i, name in enumerate(NAMES):
+        folder = tmp_path / name
+        folder.mkdir()
+        with files.plain_path(folder) as plain:
+            tf.train.Checkpoint(v=tf.Variable(float(i))).write(str(plain / "state"))
+        assert sorted(os.listdir(folder)) == ["state.data-00000-of-00001", "state.index"]
+        read = tf.Variable(-1.0)
+        with files.plain_path(folder) as plain:
+            tf.train.Checkpoint(v=read).read(str(plain / "state")).assert_consumed()
+            assert tf.train.load_checkpoint(str(plain / "state")).get_tensor("v/.ATTRIBUTES/VARIABLE_VALUE") == i
+        assert read.numpy() == i, name
+    assert sorted(os.listdir(tmp_path)) == sorted(set(NAMES))
+
+
+def test_a_temporary_folder_of_an_odd_name_is_not_used(tmp_path, monkeypatch):
+    odd = tmp_path / "t[m]p"
+    odd.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(odd))
+    with files.plain_path(odd) as plain:
+        assert plain.samefile(odd)
+        assert "[" not in str(plain)
+    assert not plain.exists()
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A folder outside, with a file in it, which nothing may touch."""
+    folder = tmp_path / "victim"
+    folder.mkdir()
+    (folder / "file").write_text("mine")
+    yield folder
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"file": "mine"}
+
+
+def test_a_link_named_as_our_leftover_is_replaced_not_followed(tmp_path, victim):
+    (tmp_path / f"{files.UNFINISHED}x.json").symlink_to(victim / "file")
+    files.write(tmp_path / "x.json", "new")
+    assert (tmp_path / "x.json").read_text() == "new"
+    assert not (tmp_path / "x.json").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["removing", "saving"])
+def test_links_named_as_our_leftovers_are_removed_alone(tmp_path, victim, name):
+    folder = tmp_path / "run"
+    (folder / "old").mkdir(parents=True)
+    (folder / f"{files.UNFINISHED}{name}").symlink_to(victim)
+    files.remove(folder / "old")
+    files.remove_unfinished(folder)
+    assert os.listdir(folder) == []
+
+
+def test_a_file_that_is_a_link_is_neither_read_nor_appended_to(tmp_path, victim):
+    (tmp_path / "x.json").symlink_to(victim / "file")
+    with pytest.raises(OSError, match="is a symbolic link"):
+        files.read_text(tmp_path / "x.json")
+    with pytest.raises(UserError, match="cannot be written"):
+        files.append(tmp_path / "x.json", "more")
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path, message in ((tmp_path / "fifo", "is not a regular file"), (tmp_path, "Is a directory")):
+        with pytest.raises(OSError, match=message):
+            files.describe(path)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+    with open(tmp_path / "x.json", "wb") as file:
+        file.truncate(10 * 2**30)  # which takes no room on the disk
+    with pytest.raises(ValueError, match="10,737,418,240 bytes, but may have"):
+        files.read_text(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "NaN", "[1e999]", '{"format": 1}' + "\0", "1" * 5000, '"\\ud800'])
+def test_json_that_is_no_object_of_its_form_is_a_value_error(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError):  # noqa: PT011  (each in its own words)
+        files.read_json(tmp_path / "x.json", dict)
+
+
+def test_a_text_that_is_no_utf_8_can_be_written(tmp_path):
+    files.write(tmp_path / "x.csv", json.loads('"\\udcff"'))
+    assert (tmp_path / "x.csv").read_text() == "\\udcff"
