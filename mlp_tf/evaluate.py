@@ -102,4 +102,4 @@ def _draw(run, name, split, predicted, counts):
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, __doc__, define_flags))
+    app.end(app.run(main, __doc__, define_flags))

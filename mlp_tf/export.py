@@ -17,6 +17,7 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
+from mlp_tf.runs import files
 
 TOLERANCE = 1e-6
 # Needs TensorFlow alone, as whoever serves the model has no more.
@@ -55,12 +56,11 @@ def main(values):
         holder = tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent)
     except OSError as error:
         raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
-    with holder as folder:
-        unfinished = pathlib.Path(folder) / "model"
+    with holder as folder, files.plain_path(folder) as plain:
         module = result.servable(run)
-        tf.saved_model.save(module, str(unfinished), signatures={"serving_default": module.serve})
-        difference = compare(unfinished, test.images, result.probabilities(run, test.images))
-        unfinished.rename(export_dir)
+        tf.saved_model.save(module, str(plain / "model"), signatures={"serving_default": module.serve})
+        difference = compare(plain / "model", test.images, result.probabilities(run, test.images))
+        (pathlib.Path(folder) / "model").rename(export_dir)
     print(f"Compared: {len(test.labels):,} test images, equal classes, probabilities within {difference:.1e}")
     print(f"SavedModel: {export_dir}")
     return 0
@@ -96,4 +96,4 @@ def compare(path, images, probabilities):
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, __doc__, define_flags))
+    app.end(app.run(main, __doc__, define_flags))

@@ -6,6 +6,7 @@ pyplot: it keeps global state and may ask for a display.
 
 import math
 import textwrap
+import warnings
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,7 +26,9 @@ def save(figure, path):
     """
     unfinished = path.with_name(f".mlp_tf-{path.name}")
     try:
-        figure.savefig(unfinished, dpi=DOTS_PER_INCH, format="png")
+        unfinished.unlink(missing_ok=True)  # a killed process left it, or it is a link to anything
+        with open(unfinished, "xb") as file:
+            _draw(figure, file)
         unfinished.rename(path)
     except OSError as error:
         raise UserError(
@@ -34,8 +37,20 @@ def save(figure, path):
     return path
 
 
+def _draw(figure, file):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # in a name, which is shown with a box then
+        figure.savefig(file, dpi=DOTS_PER_INCH, format="png")
+
+
+def _shown(text):
+    """Text as a figure shows it: names of files may hold what matplotlib takes for a formula, or cannot draw."""
+    printable = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return printable.replace("$", r"\$")
+
+
 def _wrapped(title):
-    return "\n".join(textwrap.fill(line, 70) for line in title.splitlines())
+    return "\n".join(textwrap.fill(line, 70) for line in _shown(title).splitlines())
 
 
 def image_grid(images, captions, title, columns=10):
@@ -58,7 +73,7 @@ def image_grid(images, captions, title, columns=10):
         axis.axis("off")
     for axis, image, caption in zip(axes, images, captions, strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axis.set_title(caption, fontsize=9)
+        axis.set_title(_shown(caption), fontsize=9)
     return figure
 
 
@@ -92,7 +107,7 @@ def curves(runs):
     figure = Figure(figsize=(8, 8), layout="constrained")
     costs, accuracies = figure.subplots(2, sharex=True)
     for i, (name, rows) in enumerate(runs.items()):
-        colour, label = COLOURS[i % len(COLOURS)], f"{name}: " if len(runs) > 1 else ""
+        colour, label = COLOURS[i % len(COLOURS)], f"{_shown(name)}: " if len(runs) > 1 else ""
         epochs = [row["epoch"] for row in rows]
         costs.plot(epochs, [row["cost"] for row in rows], "--", color=colour, label=f"{label}training")
         validated = [row for row in rows if row["val_cost"] is not None]
@@ -100,7 +115,7 @@ def curves(runs):
             continue
         epochs, best = [row["epoch"] for row in validated], min(validated, key=lambda row: row["val_cost"])
         costs.plot(epochs, [row["val_cost"] for row in validated], "-", color=colour, label=f"{label}validation")
-        accuracies.plot(epochs, [100 * row["val_accuracy"] for row in validated], "-", color=colour, label=name)
+        accuracies.plot(epochs, [100 * row["val_accuracy"] for row in validated], "-", color=colour, label=_shown(name))
         caption = f"{label}lowest validation cost, epoch {best['epoch']}"
         costs.plot(best["epoch"], best["val_cost"], "o", color=colour, label=caption)
         accuracies.plot(best["epoch"], 100 * best["val_accuracy"], "o", color=colour)

@@ -69,4 +69,4 @@ def _draw_weights(run, out):
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, __doc__, define_flags))
+    app.end(app.run(main, __doc__, define_flags))

@@ -88,4 +88,4 @@ def _line(path, probabilities, as_json):
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, __doc__, define_flags, takes_words=True))
+    app.end(app.run(main, __doc__, define_flags, takes_words=True))

@@ -12,7 +12,6 @@ import dataclasses
 import io
 import pathlib
 import statistics
-import sys
 
 from absl import flags as absl_flags
 
@@ -54,9 +53,9 @@ def main(values):
         hidden: [_config_of(values, workdir, hidden, seed) for seed in range(values["seeds"].value)]
         for hidden in networks
     }
-    with signals.graceful_stop("to go on: the same command again") as stop, lock_folder(workdir):
+    with signals.graceful_stop("to go on: the same command again") as stop, lock_folder(workdir) as lock:
         quiet.import_tensorflow()
-        return _sweep(configs, workdir, stop)
+        return _sweep(configs, lock, stop)
 
 
 def _config_of(values, workdir, hidden, seed):
@@ -64,7 +63,7 @@ def _config_of(values, workdir, hidden, seed):
     return flags.to_config(values, hidden=hidden, seed=seed, workdir=str(folder))
 
 
-def _sweep(configs, workdir, stop):
+def _sweep(configs, lock, stop):
     from mlp_tf.distribute.cluster import connect
     from mlp_tf.runs import training
 
@@ -83,8 +82,9 @@ def _sweep(configs, workdir, stop):
             row = {"hidden": _name(hidden), "activation": of_network[0].activation, "note": note}
         rows.append(row)
         print(_line(row), flush=True)
-        _write_csv(rows, workdir / "sweep.csv")
-    return _report(rows, workdir)
+        lock.check()
+        _write_csv(rows, lock.path / "sweep.csv")
+    return _report(rows, lock.path)
 
 
 def _load(first):
@@ -162,4 +162,4 @@ def _report(rows, workdir):
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, __doc__, define_flags))
+    app.end(app.run(main, __doc__, define_flags))

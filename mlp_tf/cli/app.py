@@ -1,5 +1,6 @@
 """Runs a command: flags in, one line for a mistake, an exit code out."""
 
+import contextlib
 import os
 import re
 import sys
@@ -7,6 +8,7 @@ import sys
 from absl import flags
 
 from mlp_tf import UserError
+from mlp_tf.cli import signals, streams
 
 
 def run(main, doc, define_flags, argv=None, takes_words=False):
@@ -20,38 +22,70 @@ def run(main, doc, define_flags, argv=None, takes_words=False):
       takes_words: whether `main` takes the words after the flags as a second argument; others refuse them.
 
     Returns:
-      `main`'s exit code, 0 after `--help`, 1 after a user's mistake.
+      `main`'s exit code, 0 after `--help`, 1 after a user's mistake or where stdout cannot be written, 130 or 143
+      after SIGINT or SIGTERM, 141 where the reader of stdout has gone.
     """
-    if sys.stderr is None:  # it was closed; the file opened now gets its number
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    streams.open_closed()
+    stdout, stderr = streams.Stream(sys.stdout), streams.Stream(sys.stderr)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        code, reason = streams.exit_code(_run(main, doc, define_flags, argv, takes_words), stdout)
+        if reason:
+            fail(reason)
+        return code
+
+
+def end(code):
+    """Ends the process of a command that is done at once: taking TensorFlow apart would take 0.6 s, open to signals."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)
+
+
+def _run(main, doc, define_flags, argv, takes_words):
     values = flags.FlagValues()
     define_flags(values)
     flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values)
     try:
-        words = values(sys.argv if argv is None else argv)
-        if values["help"].value:
-            print(f"{doc.strip()}\n\nflags (also from a file, --flagfile=FILE):\n")
-            # absl heads each module's flags with its name.
-            print(re.sub(r"^\S.*:\n", "", values.get_help(include_special_flags=False), flags=re.MULTILINE))
-            return 0
-        if takes_words:
-            return main(values, words[1:])
-        if words[1:]:
-            raise UserError(f"{' '.join(words[1:])}: not a flag; give settings as --name=value (--help lists them)")
-        return main(values)
+        with signals.raised():
+            words = values(sys.argv if argv is None else argv)
+            if values["help"].value:
+                return _print_help(doc, values)
+            if takes_words:
+                return main(values, words[1:])
+            if words[1:]:
+                raise UserError(f"{' '.join(words[1:])}: not a flag; give settings as --name=value (--help lists them)")
+            return main(values)
     except flags.Error as error:
         return fail(f"{str(error).removeprefix('ERROR:: ')}; --help lists the flags and their values")
+    except UnicodeDecodeError:  # absl opens a flag file as text
+        return fail("--flagfile: not a text file; write a flag on each line, such as --epochs=15")
     except (UserError, OSError) as error:
         return fail(error)
+    except signals.Interrupted as error:
+        print("stopped", file=sys.stderr, flush=True)
+        return 128 + error.number
+
+
+def _print_help(doc, values):
+    print(f"{doc.strip()}\n\nflags (also from a file, --flagfile=FILE):\n")
+    # absl heads each module's flags with its name.
+    print(re.sub(r"^\S.*:\n", "", values.get_help(include_special_flags=False), flags=re.MULTILINE))
+    return 0
 
 
 def fail(error, code=1):
     """Says what went wrong on stderr, in one line, and returns the exit code."""
-    print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
+    print("error:", _one_line(error), file=sys.stderr, flush=True)
     return code
 
 
 def warn(*texts):
     """Says what nobody may miss, a line each on stderr; leaves out texts that are empty or None."""
     for text in filter(None, texts):
-        print(f"WARNING: {text}", file=sys.stderr, flush=True)
+        print(f"WARNING: {_one_line(text)}", file=sys.stderr, flush=True)
+
+
+def _one_line(text):
+    """Words with single spaces between them; what a terminal would obey or cannot show is escaped."""
+    words = " ".join(str(text).split())
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words)

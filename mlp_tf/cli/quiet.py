@@ -5,6 +5,8 @@ import sys
 
 from absl import logging
 
+from mlp_tf.cli import signals
+
 
 def import_tensorflow():
     """Imports TensorFlow without its start-up chatter.
@@ -17,9 +19,10 @@ def import_tensorflow():
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     sys.stderr.flush()
     stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 2)
     try:
-        import tensorflow
+        with signals.at_once():
+            os.dup2(devnull, 2)
+            import tensorflow
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

@@ -8,6 +8,54 @@ import sys
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM came, as `number`, to a command that has nothing to save; it cleans up, and ends."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def raised():
+    """SIGINT and SIGTERM raise `Interrupted`, where no `graceful_stop` takes them."""
+    with _handled_by(_raise):
+        yield
+
+
+@contextlib.contextmanager
+def at_once():
+    """SIGINT and SIGTERM end the process where they would raise `Interrupted`, which a library might swallow."""
+    if signal.getsignal(signal.SIGINT) is not _raise:
+        yield
+        return
+    stderr = os.dup(2)  # also while it leads nowhere
+
+    def end(number, frame):
+        os.write(stderr, b"stopped\n")
+        os._exit(128 + number)
+
+    try:
+        with _handled_by(end):
+            yield
+    finally:
+        os.close(stderr)
+
+
+def _raise(number, frame):
+    raise Interrupted(number)
+
+
+@contextlib.contextmanager
+def _handled_by(handler):
+    before = {each: signal.signal(each, handler) for each in _SIGNALS}
+    try:
+        yield
+    finally:
+        for each, old in before.items():
+            signal.signal(each, old)
+
+
 class StopRequest:
     """What SIGINT and SIGTERM ask for; a second one ends the process at once."""
 
@@ -25,13 +73,14 @@ class StopRequest:
         """Takes SIGINT and SIGTERM, also from whoever took them since."""
         if not self._number:
             for each in _SIGNALS:
-                signal.signal(each, self._handle)
+                signal.signal(each, self.handle)
 
     def close(self):
         """Gives the copy of stderr back."""
         os.close(self._stderr)
 
-    def _handle(self, number, frame):
+    def handle(self, number, frame):
+        """The handler of both signals."""
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         self._number = number
@@ -43,15 +92,8 @@ class StopRequest:
 @contextlib.contextmanager
 def graceful_stop(advice):
     """Yields a `StopRequest` that SIGINT and SIGTERM go to; `advice` is what the user may do then."""
-    stop = StopRequest(advice)
-    before = {each: signal.getsignal(each) for each in _SIGNALS}
-    stop.listen()
-    try:
+    with contextlib.closing(StopRequest(advice)) as stop, _handled_by(stop.handle):
         yield stop
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        stop.close()
 
 
 def report_stopped(stop, number):

@@ -1,0 +1,90 @@
+"""Closed, full and broken stdout and stderr, in real processes: never a traceback, and nothing else is lost."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers import read_results, slow, small_flags, start
+
+from mlp_tf.cli import streams
+
+SHELL = ["bash", "-c"]
+
+
+def shell(words, workdir, npz):
+    """Runs `train` of a small run in a shell, with redirections after it."""
+    flags = " ".join(f"'{flag}'" for flag in small_flags(npz, workdir))
+    line = f"{sys.executable} -m mlp_tf.train {flags} {words}"
+    return subprocess.run([*SHELL, line], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "err"),
+    [
+        ("<&-", 0, ""),
+        slow("2>&-", 0, ""),
+        slow("2>/dev/full", 0, ""),
+        slow(">&-", 1, "error: stdout: Bad file descriptor; what this command prints was lost, all else is done\n"),
+        (
+            ">/dev/full",
+            1,
+            "error: stdout: No space left on device; what this command prints was lost, all else is done\n",
+        ),
+        ("<&- >&- 2>&-", 1, ""),
+        slow("| true; exit ${PIPESTATUS[0]}", 141, ""),
+        slow("2>&1 | head -1; exit ${PIPESTATUS[0]}", 141, ""),
+    ],
+)
+def test_training_is_done_whatever_becomes_of_its_streams(npz, tmp_path, words, code, err):
+    done = shell(words, tmp_path / "run", npz)
+    assert (done.returncode, done.stderr) == (code, err)
+    assert read_results(tmp_path / "run")["epochs"] == 3
+
+
+def test_a_reader_that_leaves_ends_a_command_with_141_and_no_word():
+    process = start("mlp_tf.train", "--help", stdout=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(timeout=20) == 141
+    assert process.stderr.read() == ""
+
+
+def test_a_mistake_is_exit_1_where_stderr_is_closed_too():
+    done = subprocess.run([*SHELL, f"{sys.executable} -m mlp_tf.train --epochs=0 2>&- >&-"], capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
+    words = "from mlp_tf.cli import streams; streams.open_closed(); print(open('x', 'w').fileno(), file=open('n', 'w'))"
+    subprocess.run(
+        [*SHELL, f'{sys.executable} -c "{words}" <&- >&- 2>&-'], cwd=tmp_path, check=True, env=in_the_clone()
+    )
+    assert int((tmp_path / "n").read_text()) > 2
+
+
+def in_the_clone():
+    return {**os.environ, "PYTHONPATH": os.getcwd()}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_name_that_the_encoding_does_not_have_is_escaped(encoding):
+    words = "import sys; from mlp_tf.cli import streams; streams.Stream(sys.stdout).write('ä😀\\udcff')"
+    environment = {**in_the_clone(), "PYTHONIOENCODING": encoding, "LC_ALL": "POSIX"}
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, env=environment, check=True)
+    assert done.stderr == b""
+    assert (
+        done.stdout.decode(encoding)
+        == {
+            "ascii": r"\xe4\U0001f600\udcff",
+            "latin-1": r"ä\U0001f600\udcff",
+            "utf-8": r"ä😀\udcff",
+        }[encoding]
+    )
+
+
+def test_the_code_of_a_command_that_failed_stays(tmp_path):
+    with open("/dev/full", "w") as full:
+        stream = streams.Stream(full)
+        stream.write("x" * 100_000)
+        assert streams.exit_code(3, stream) == (3, "")
+        assert streams.exit_code(0, stream)[0] == 1
