@@ -16,7 +16,7 @@ import sys
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet, signals
-from mlp_tf.distribute import tf_config
+from mlp_tf.distribute import rendezvous, tf_config
 from mlp_tf.runs import compatible
 from mlp_tf.runs.folder import open_run
 
@@ -28,12 +28,15 @@ def main(values):
         raise UserError(
             "--strategy=multi_worker: --workdir is missing; give it, so that all can be started again with it"
         )
+    made = not config.workdir
     config = dataclasses.replace(config, workdir=config.workdir or _new_folder())
     task = tf_config.task(config)
     where = "" if task.single else ", in every worker"
     advice = f"to go on{where}: " + shlex.join(["python", "-m", "mlp_tf.train", *flags.from_config(config)])
-    with signals.graceful_stop(advice) as stop, open_run(config.workdir, task.chief) as folder:
-        compatible.check_settings(config, folder)
+    with signals.graceful_stop(advice) as stop, contextlib.ExitStack() as stack:
+        with rendezvous.refusal(task):
+            folder = stack.enter_context(open_run(config.workdir, task.chief, made))
+            compatible.check_settings(config, folder)
         if task.single and folder.finished(config):
             return _print_finished(folder)
         quiet.import_tensorflow()
@@ -47,13 +50,16 @@ def main(values):
 
 
 def _new_folder():
-    """A name under runs/ that is not there yet."""
-    name = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder, count = pathlib.Path("runs") / name, 1
-    while folder.exists():
-        count += 1
-        folder = folder.with_name(f"{name}-{count}")
-    return str(folder)
+    """Makes a folder under runs/, and returns its path; runs that begin in the same second get one each."""
+    name, count = datetime.datetime.now().strftime("%Y%m%d-%H%M%S"), 1
+    folder = pathlib.Path("runs") / name
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return str(folder)
+        except FileExistsError:
+            count += 1
+            folder = folder.with_name(f"{name}-{count}")
 
 
 def _train(config, folder, cluster, stop):
@@ -127,4 +133,4 @@ def _print_results(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, __doc__, flags.define))
+    app.end(app.run(main, __doc__, flags.define))

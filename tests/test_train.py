@@ -16,6 +16,7 @@ from helpers import (
     saved,
     slow,
     small_flags,
+    start,
 )
 
 
@@ -55,6 +56,7 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
     results = read_results(folder)
     assert list(results) == [
         "test_cost", "test_accuracy", "epochs", "train_examples", "train_seconds", "examples_per_second", "dataset",
+        "run", "sha256",
     ]  # fmt: skip
     assert (results["epochs"], results["train_examples"]) == (3, 600)
     assert results["test_accuracy"] * 61 == pytest.approx(round(results["test_accuracy"] * 61), abs=1e-9)
@@ -88,6 +90,29 @@ def test_a_finished_run_prints_its_result_again(train, small, finished):
     again = train(*small(workdir=folder))
     assert again.code == 0
     assert again.out.splitlines() == [line for line in first.out.splitlines() if not line.startswith("Epoch")]
+
+
+@pytest.mark.slow
+def test_runs_that_start_in_one_second_have_a_folder_each(small, tmp_path):
+    processes = [start("mlp_tf.train", *small(workdir=None, epochs=1), cwd=tmp_path) for _ in range(4)]
+    ends = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    folders = {out.splitlines()[-1].removeprefix("Run: runs/") for out, _ in ends}
+    assert folders == set(os.listdir(tmp_path / "runs"))
+    assert len(folders) == 4
+
+
+def test_a_refused_start_leaves_no_empty_folder_of_its_own(train, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train(*small(workdir=None, batch_size=100_000)).code == 1
+    assert os.listdir(tmp_path / "runs") == []
+
+
+def test_a_clock_that_stands_still_divides_by_nothing(train, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.perf_counter", lambda: 5.0)
+    monkeypatch.setattr("time.monotonic", lambda: 5.0)
+    assert train(*small(epochs=1)).code == 0
+    assert read_results(tmp_path / "run")["train_seconds"] == 0
 
 
 def test_without_workdir_each_run_has_a_new_folder_under_runs(train, small, monkeypatch, tmp_path):

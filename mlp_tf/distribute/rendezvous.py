@@ -1,16 +1,22 @@
 """The workers' meeting before TensorFlow connects them.
 
-TensorFlow would wait for the last worker without an end, and without answering signals.
+TensorFlow would wait for the last worker without an end, and without answering signals. As TensorFlow's own ports, the
+meeting belongs in a trusted network; what it withstands is strangers that blunder in.
 """
 
 import contextlib
-import json
+import ipaddress
+import math
 import socket
 import time
 
 from mlp_tf import UserError
+from mlp_tf.distribute import messages, tf_config
+from mlp_tf.distribute.messages import Challenge, Channel, Echo, Go, Hello, Refused
+from mlp_tf.distribute.visitors import Visitors
 
-TIMEOUT_SECONDS = 300  # seconds that the workers have to meet
+TIMEOUT_SECONDS = 300  # that the workers have to meet
+REFUSAL_SECONDS = 10  # that a chief that was refused has to tell the others
 AGAIN = "start every worker again with the same command: the run goes on from its last checkpoint"
 
 
@@ -19,101 +25,144 @@ def meet(task, report):
 
     Args:
       task: from `tf_config.task`.
-      report: called with a text that tells whom this worker waits for, if it takes long.
+      report: called with a text that tells whom this worker waits for, if it takes long; and once if a stranger came.
 
     Raises:
-      UserError: workers that do not connect, or were given another list of addresses.
+      UserError: workers that do not connect, or were given another list of addresses or one index twice; a port that
+        another process is using; and in the other workers, what the chief was refused for.
     """
     if not task.single:
         (_host if task.chief else _join)(task, report)
 
 
-def _host(task, report):
-    connected = {}  # number of a worker: its connection
+@contextlib.contextmanager
+def refusal(task):
+    """Has a chief tell the other workers what ends it inside, so that they do not wait for it.
+
+    That takes REFUSAL_SECONDS at most.
+
+    Args:
+      task: from `tf_config.task`.
+
+    Raises:
+      UserError, OSError: what was raised inside.
+    """
     try:
-        with socket.create_server(("", task.address(0)[1])) as server:
-            server.settimeout(0.2)
-            for _ in _waiting(lambda: [worker for worker in task.others if worker not in connected], task, report):
-                with contextlib.suppress(TimeoutError):
-                    _accept(server.accept()[0], task, connected)
-                for worker in [worker for worker, connection in connected.items() if not _is_open(connection)]:
-                    del connected[worker]  # it has ended while it waited
-                if len(connected) == len(task.others):
-                    break
-        _answer(connected, "go")
-    except UserError as error:
-        _answer(connected, str(error))
+        yield
+    except (UserError, OSError) as error:
+        if task.chief and not task.single:
+            with contextlib.suppress(UserError, OSError):  # such as a port that is taken
+                _tell(task, f"{task.names([0])} was refused: {error}")
         raise
 
 
-def _answer(connected, words):
-    for connection in connected.values():
-        with contextlib.suppress(OSError):  # lost in this very moment: TensorFlow will tell
-            connection.sendall(f"{words}\n".encode())
-        connection.close()
+def _tell(task, reason):
+    begin, untold = time.monotonic(), set(task.others)
+    with _listen(task) as server, contextlib.closing(Visitors(server, lambda text: None)) as visitors:
+        while untold and time.monotonic() - begin < REFUSAL_SECONDS:
+            visitors.attend()
+            untold -= {worker.hello.index for worker in visitors.workers}
+            visitors.dismiss(Refused(reason[: messages.REASON_LENGTH]))
 
 
-def _accept(connection, task, connected):
-    """Adds the connection of a worker that has connected, under its number, to those that are there."""
-    connection.settimeout(5)
+def _host(task, report):
+    wait = _Wait(task, report)
+    with _listen(task) as server, contextlib.closing(Visitors(server, report)) as visitors:
+        try:
+            while wait.missing:
+                wait.tick()
+                visitors.attend()
+                present = _present(visitors, task)
+                wait.missing = [worker for worker in task.others if worker not in present]
+        except UserError as error:
+            visitors.dismiss(Refused(str(error)[: messages.REASON_LENGTH]))
+            raise
+        server.close()  # first, as who is told to go connects to TensorFlow at this port
+        visitors.dismiss(Go(len(task.addresses)))
+
+
+def _present(visitors, task):
+    """The numbers of the workers that are there, which were given what the chief was given."""
+    present = []
+    for index, addresses in [worker.hello for worker in visitors.workers]:
+        if addresses != task.addresses:
+            raise UserError(
+                f"TF_CONFIG names {', '.join(addresses)} in worker {index}, {', '.join(task.addresses)} in worker 0; "
+                "give every worker the same addresses"
+            )
+        if index in present or index not in task.others:
+            raise UserError(f"TF_CONFIG gives two workers the index {index}; give each one of its own")
+        present.append(index)
+    return present
+
+
+def _listen(task):
+    return tf_config.listen(_own_host(task), task.address(0)[1])
+
+
+def _own_host(task):
+    """The chief's own address of TF_CONFIG, or "" for all that this machine has, where it cannot be told."""
     try:
-        theirs = json.loads(connection.makefile().readline())
-        index, addresses = int(theirs["index"]), tuple(theirs["addresses"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # not one of ours
-    twice = index not in task.others or (index in connected and _is_open(connected[index]))
-    connected[-1 if twice else index] = connection  # to be answered too
-    if addresses != task.addresses:
-        raise UserError(
-            f"TF_CONFIG names {', '.join(addresses)} in worker {index}, {', '.join(task.addresses)} in worker 0; give "
-            "every worker the same addresses"
-        )
-    if twice:
-        raise UserError(f"TF_CONFIG gives two workers the index {index}; give each one of its own")
-
-
-def _is_open(connection):
-    connection.setblocking(False)
-    try:
-        return connection.recv(1, socket.MSG_PEEK) != b""
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        connection.settimeout(5)
+        host = socket.gethostbyname(task.address(0)[0])
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+    except OSError:  # a name that only the others know, or the address of what forwards to this machine
+        return ""
+    # Debian gives a machine's own name the address 127.0.1.1, where other machines cannot connect.
+    hosts = {address.rpartition(":")[0] for address in task.addresses}
+    return "" if ipaddress.ip_address(host).is_loopback and len(hosts) > 1 else host
 
 
 def _join(task, report):
-    connection = None  # to worker 0, which waits for the others with us
-
-    def missing():
-        return [0] if connection is None else [worker for worker in task.others if worker] or [0]
-
-    for _ in _waiting(missing, task, report):
+    wait, answer = _Wait(task, report), None
+    while answer is None:
+        wait.missing = [0]
         try:
-            if connection is None:
-                connection = socket.create_connection(task.address(0), timeout=1)
-                connection.sendall(json.dumps({"index": task.index, "addresses": task.addresses}).encode() + b"\n")
-            answer = connection.recv(10_000).decode().strip()
-        except TimeoutError:
-            continue
-        except OSError:
-            answer = ""
-        if answer == "go":
-            return connection.close()
-        if answer:
-            raise UserError(answer)
-        connection = None  # it is not there yet, or not there any more
-        time.sleep(0.2)
+            with socket.create_connection(task.address(0), timeout=1) as connection:
+                answer = _ask(Channel(connection, timeout=0.2), task, wait)
+        except OSError:  # the chief is not there yet, or not any more; another program may be, such as its TensorFlow
+            wait.tick()
+            time.sleep(0.2)
+    if isinstance(answer, Refused):
+        raise UserError(answer.reason)
 
 
-def _waiting(missing, task, report):
-    """Yields for each attempt, until the time is over."""
-    begin, said = time.monotonic(), False
-    while time.monotonic() - begin < TIMEOUT_SECONDS:
-        yield
-        if time.monotonic() - begin > 5 and not said:
-            said = True
-            report(f"waiting for {task.names(missing())}, at most {TIMEOUT_SECONDS} s")
-    raise UserError(f"{task.names(missing())} did not connect within {TIMEOUT_SECONDS} s; {AGAIN}")
+def _ask(chief, task, wait):
+    """The chief's last message."""
+    chief.send(Hello(task.index, task.addresses))
+    chief.send(Echo(_next(chief, Challenge, wait, messages.PROOF_SECONDS).challenge))
+    wait.missing = [worker for worker in task.others if worker] or [0]
+    return _next(chief, Go | Refused, wait, math.inf)
+
+
+def _next(chief, form, wait, seconds):
+    begin = time.monotonic()
+    while (message := chief.receive()) is None:
+        wait.tick()
+        if time.monotonic() - begin > seconds:
+            raise TimeoutError
+    if not isinstance(message, form):
+        raise ConnectionError("not what the chief says")
+    return message
+
+
+class _Wait:
+    """How long this worker has waited, and for whom."""
+
+    def __init__(self, task, report):
+        self.missing = task.others
+        self._task, self._report, self._reported = task, report, False
+        self._begin = time.monotonic()
+
+    def tick(self):
+        """Says once whom it waits for, if it takes long.
+
+        Raises:
+          UserError: the time is over.
+        """
+        seconds, names = time.monotonic() - self._begin, self._task.names(self.missing)
+        if seconds > TIMEOUT_SECONDS:
+            raise UserError(f"{names} did not connect within {TIMEOUT_SECONDS} s; {AGAIN}")
+        if seconds > 5 and not self._reported:
+            self._reported = True
+            self._report(f"waiting for {names}, at most {TIMEOUT_SECONDS} s")

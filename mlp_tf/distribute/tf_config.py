@@ -1,14 +1,14 @@
 """This process's task among the workers that TF_CONFIG names."""
 
-import json
 import os
 import re
 import socket
 from typing import NamedTuple
 
-from mlp_tf import UserError
+from mlp_tf import UserError, strict_json
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
+_ADDRESS = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?:[1-9][0-9]{0,4}", re.ASCII)
 
 
 class Task(NamedTuple):
@@ -53,46 +53,77 @@ def task(config):
         return Task()
     words = os.environ.get("TF_CONFIG", "")
     try:
-        found = _parse(json.loads(words))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        found = _parse(words)
+    except (ValueError, KeyError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise UserError(
-            f"TF_CONFIG={words}: {what}; --strategy=multi_worker needs the addresses of all workers and the number of "
-            f"this one, such as {_EXAMPLE}"
+            f"TF_CONFIG={_shortened(words)}: {what}; --strategy=multi_worker needs the addresses of all workers and "
+            f"the number of this one, such as {_EXAMPLE}"
         ) from None
     _, port = found.address(found.index)
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("", port))
-        except OSError as error:
-            raise UserError(
-                f"TF_CONFIG: port {port} of this worker cannot be used ({error.strerror}); give a free one, in the "
-                "TF_CONFIG of every worker"
-            ) from None
+    listen("", port).close()
     return found
 
 
-def _parse(given):
+def listen(host, port):
+    """A socket that listens at a port of this worker's.
+
+    Args:
+      host: an address of this machine, or "" for all that it has.
+      port: its number.
+
+    Raises:
+      UserError: another process is using the port, or this one may not.
+    """
+    listening = socket.socket()
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"TF_CONFIG: port {port} of this worker cannot be used ({error.strerror}); give a free one, in the "
+            "TF_CONFIG of every worker"
+        ) from None
+    return listening
+
+
+def _parse(words):
+    given = strict_json.parse(words)
     if not isinstance(given, dict):
-        raise TypeError("must be an object with cluster and task")
-    cluster, own = given["cluster"], given["task"]
-    jobs = {name: tuple(cluster.get(name, ())) for name in ("chief", "worker")}
-    if unknown := sorted(cluster.keys() - jobs.keys()):
-        raise ValueError(f"cluster has {', '.join(unknown)}, but may have chief and worker only")
-    if len(jobs["chief"]) > 1:
-        raise ValueError(f"cluster has {len(jobs['chief'])} chiefs, but may have one")
-    kind, index = own["type"], own["index"]
+        raise ValueError("must be an object with cluster and task")
+    jobs = _jobs(strict_json.conform(given["cluster"], dict, "cluster"))
+    own = strict_json.conform(given["task"], dict, "task")
+    kind, index = strict_json.conform(own["type"], str, "task type"), own["index"]
     if kind not in jobs:
-        raise ValueError(f"task type is {kind}, but must be chief or worker")
-    if not isinstance(index, int):
-        raise TypeError(f"task index is {index}, but must be an integer")
+        raise ValueError(f"task type is {_shortened(kind)}, but must be chief or worker")
+    if not jobs[kind]:
+        raise ValueError(f"task type is {kind}, but cluster has none")
+    if type(index) is not int:
+        raise ValueError(f"task index is {_shortened(index)}, but must be an integer")
     if not 0 <= index < len(jobs[kind]):
-        raise ValueError(f"task index is {index}, but must be from 0 to {len(jobs[kind]) - 1} ({kind})")
+        raise ValueError(f"task index is {_shortened(index)}, but must be from 0 to {len(jobs[kind]) - 1} ({kind})")
     addresses = jobs["chief"] + jobs["worker"]
     for address in addresses:
-        if not re.fullmatch(r"[^:/\s]+:\d{1,5}", address) or int(address.rpartition(":")[2]) > 65_535:
-            raise ValueError(f"address {address} is not host:port")
+        if not _ADDRESS.fullmatch(address) or int(address.rpartition(":")[2]) > 65_535:
+            raise ValueError(f"address {_shortened(address)} is not host:port")
     if len(set(addresses)) < len(addresses):
         raise ValueError("two workers have one address")
     return Task(index + (len(jobs["chief"]) if kind == "worker" else 0), addresses, len(jobs["chief"]))
+
+
+def _jobs(cluster):
+    jobs = {
+        name: strict_json.conform(cluster.get(name, []), tuple[str, ...], f"cluster {name}")
+        for name in ("chief", "worker")
+    }
+    if unknown := sorted(cluster.keys() - jobs.keys()):
+        raise ValueError(f"cluster has {_shortened(', '.join(unknown))}, but may have chief and worker only")
+    if len(jobs["chief"]) > 1:
+        raise ValueError(f"cluster has {len(jobs['chief'])} chiefs, but may have one")
+    return jobs
+
+
+def _shortened(content):
+    return f"{content}"[:300]

@@ -1,12 +1,21 @@
 """TF_CONFIG: read as TensorFlow documents it, or refused before anything is written."""
 
+import itertools
 import json
+import math
 import socket
 
 import pytest
 
+from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.distribute import tf_config
+from mlp_tf.distribute import rendezvous, tf_config
+
+WRONG_ADDRESSES = [
+    "", ":", "b:", ":2", "b:0", "b:00", "b:02", "b:65536", "b:99999", "b:-2", "b:+2", "b:2 ", " b:2", "b:2\n", "b\n:2",
+    "b:\u0662", "b:\u00b2", "\u00fc:2", "b c:2", "b\0:2", "b\x1b:2", "\ud800:2", "b..c:2", ".b:2", f"{'b' * 64}:2",
+    "b:2:3", "b/c:2", "[::1]:2",
+]  # fmt: skip
 
 
 def words(index, addresses, kind="worker"):
@@ -29,15 +38,46 @@ def words(index, addresses, kind="worker"):
         (words(0, ["a:1", "a:1"]), "two workers have one address"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "worker", "index": 0}}', "cluster has ps, but may have chief"),
         ("[]", "must be an object with cluster and task"),
+        ("7", "must be an object with cluster and task"),
+        ("NaN", "TF_CONFIG=NaN: NaN is not a number"),
+        ("[" * 100_000, "nested too deeply"),
+        (words(math.inf, ["a:1", "b:2"]), "Infinity is not a number"),
+        (words(True, ["a:1", "b:2"]), "task index is True, but must be an integer"),
+        (words(1.0, ["a:1", "b:2"]), "task index is 1.0, but must be an integer"),
+        (words(None, ["a:1", "b:2"]), "task index is None, but must be an integer"),
+        (words([0], ["a:1", "b:2"]), "task index is [0], but must be an integer"),
+        (words(10**400, ["a:1", "b:2"]), "but must be from 0 to 1"),
+        (words(0, ["a:1", "b:2"], ["worker"]), "task type is a list, but must be a string"),
+        (words(0, ["a:1", "b:2"], None), "task type is null, but must be a string"),
+        (words(0, ["a:1", "b:2"], "chief"), "task type is chief, but cluster has none"),
+        (words(0, []), "task type is worker, but cluster has none"),
+        (words(0, "a:1"), 'cluster worker is "a:1", but must be a list'),
+        (words(0, {"0": "a:1"}), "cluster worker is a dict, but must be a list"),
+        (words(0, None), "cluster worker is null, but must be a list"),
+        (words(0, [1, 2]), "cluster worker[0] is 1, but must be a string"),
+        (words(0, ["a:1", ["b:2"]]), "cluster worker[1] is a list, but must be a string"),
+        ('{"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}', "cluster is a list, but must be an object"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": ["worker", 0]}', "task is a list, but must be an object"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"index": 0}}', "'type' is missing"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}', "'index' is missing"),
+        ('{"cluster": {"chief": "a:1"}, "task": {"type": "chief", "index": 0}}', 'cluster chief is "a:1", but must be'),
+        (
+            '{"cluster": {"chief": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}',
+            "cluster has 2 chiefs, but may have one",
+        ),
+        *((words(0, ["a:1", each]), "is not host:port") for each in WRONG_ADDRESSES),
     ],
+    ids=itertools.count(1),
 )
 def test_a_wrong_tf_config_is_refused_in_one_line_and_no_folder_is_made(
     train, small, tmp_path, monkeypatch, given, message
 ):
+    monkeypatch.setattr(rendezvous, "TIMEOUT_SECONDS", 1)  # should one be let pass
     monkeypatch.setenv("TF_CONFIG", given)
     outcome = train(*small(), "--strategy=multi_worker")
     assert outcome.code == 1
     assert message in outcome.error
+    assert len(outcome.error) < 1000
     assert not (tmp_path / "run").exists()
 
 
@@ -64,3 +104,26 @@ def test_the_chief_comes_before_worker_0_where_tf_config_has_one(monkeypatch, fr
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}}))
     task = tf_config.task(Config(strategy="multi_worker"))
     assert (task.index, task.addresses, task.chief) == (2, ("a:1", "b:2", own), False)
+
+
+def test_an_index_of_any_depth_is_refused_in_words(monkeypatch):
+    for depth in range(900, 1000, 3):
+        monkeypatch.setenv("TF_CONFIG", words(0, ["a:1"]).replace(": 0}", f": {'[' * depth}{']' * depth}}}"))
+        with pytest.raises(UserError, match=r"(but must be an integer|nested too deeply); --strategy"):
+            tf_config.task(Config(strategy="multi_worker"))
+
+
+def test_names_that_only_tensorflow_reads_are_let_pass(monkeypatch, free_addresses):
+    mine = free_addresses(2)
+    given = json.loads(words(1, mine)) | {"environment": "cloud", "rpc_layer": "grpc", "job": [1]}
+    given["task"]["trial"] = ""
+    monkeypatch.setenv("TF_CONFIG", json.dumps(given))
+    assert tf_config.task(Config(strategy="multi_worker")) == tf_config.Task(1, mine)
+
+
+@pytest.mark.parametrize("host", ["a", "a.b-c.example", "a.b.", "127.0.0.1", "node_1", "0", "b" * 63])
+@pytest.mark.parametrize("port", ["1", "65535"])
+def test_an_address_may_be_any_host_and_port(monkeypatch, free_addresses, host, port):
+    own = free_addresses(1)[0]
+    monkeypatch.setenv("TF_CONFIG", words(0, [own, f"{host}:{port}"]))
+    assert tf_config.task(Config(strategy="multi_worker")).address(1) == (host, int(port))
