@@ -1,0 +1,223 @@
+"""Damaged and crafted files, messages and settings: each ends in success, or in one line with exit 1.
+
+In CI a few cases of each kind, always the same ones; `python tests/test_fuzz.py CASES SEED` tries others.
+"""
+
+import contextlib
+import copy
+import faulthandler
+import io
+import json
+import os
+import random
+import shutil
+import socket
+import sys
+import threading
+import time
+import zipfile
+
+import pytest
+from helpers import contents, newest, small_flags
+from PIL import Image
+
+from mlp_tf import UserError, data, evaluate, plot, predict, train
+from mlp_tf.config import Config
+from mlp_tf.distribute import rendezvous, tf_config
+from mlp_tf.distribute.tf_config import Task
+
+CASES, SEED = int(os.environ.get("FUZZ_CASES", "40")), int(os.environ.get("FUZZ_SEED", "0"))
+LONGEST = 20  # seconds of a case
+ODD = [
+    None, True, False, 0, 1, -1, 7, 2**31, 2**63, 2**70, 10**400, 0.5, -0.0, 1e308, 1e-320, float("nan"), float("inf"),
+    "", "x", "../../x", "\0", "\ud800", "x" * 5000, "1", [], [[]], {}, {"a": {}}, [0] * 1000, "é😀", "--seed=1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def rng(request):
+    """Draws the cases of one test; what is drawn does not depend on the others."""
+    return random.Random(f"{SEED} {request.node.name}")
+
+
+@pytest.fixture(autouse=True)
+def no_hang():
+    """Ends the process with all stacks, if a case takes too long."""
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def cases(rng):
+    """Numbers of the cases, each with its time and its seed."""
+    for i in range(CASES):
+        faulthandler.dump_traceback_later(LONGEST, exit=True)
+        rng.seed(f"{rng.random()} {i}")
+        yield i
+
+
+def mutate_bytes(rng, content):
+    """Some bytes changed, cut off, left out, repeated or put in."""
+    content = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 8])):
+        at, size = rng.randrange(len(content) + 1), rng.choice([1, 1, 4, 100])
+        how = rng.randrange(5)
+        if how == 0:
+            content[at : at + size] = rng.randbytes(size)
+        elif how == 1:
+            del content[at : at + size]
+        elif how == 2:
+            content[at:at] = content[at : at + size] * rng.choice([1, 50])
+        elif how == 3:
+            content[at:at] = rng.choice(
+                [b"[" * 50_000, b"\0", b"\xff\xfe", b"9" * 5000, b"-", b"NaN", b'"', b"(" * 300]
+            )
+        else:
+            del content[at:]
+    return bytes(content)
+
+
+def places(content, place=()):
+    """The keys that lead to each value in JSON's objects and lists."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in items:
+        yield (*place, key)
+        yield from places(value, (*place, key))
+
+
+def mutate_json(rng, content):
+    """A value replaced, left out, or put where another one stands."""
+    content = copy.deepcopy(content)
+    for _ in range(rng.choice([1, 1, 3])):
+        found = list(places(content))
+        if not found:
+            break
+        *most, last = rng.choice(found)
+        at = content
+        for key in most:
+            at = at[key]
+        if rng.random() < 0.2:
+            del at[last]
+        else:
+            at[last] = copy.deepcopy(rng.choice([*ODD, at[last], content]))
+    return content
+
+
+def text_of(content):
+    """JSON text as Python would read it, NaN included; a lone surrogate is escaped."""
+    return json.dumps(content, indent=1)
+
+
+def check(outcome):
+    """The promise: success, or one line with exit 1."""
+    assert "Traceback" not in outcome.err
+    assert outcome.code in (0, 1), outcome
+    if outcome.code == 1:
+        lines = [line for line in outcome.err.splitlines() if not line.startswith("WARNING: ")]
+        assert len(lines) == 1, outcome
+        assert lines[0].startswith("error: "), outcome
+        assert len(lines[0]) > len("error: x")
+
+
+@pytest.mark.parametrize("file", ["config.json", "results.json", "metrics.jsonl", "manifest.json"])
+def test_a_mutated_file_of_a_run(run, run_folder, npz, tmp_path, rng, change_manifest, file):
+    folder, outside = tmp_path / "in" / "run", {}
+    shutil.copytree(run_folder, folder)
+    path = newest(folder) / file if file == "manifest.json" else folder / file
+    whole, before = path.read_bytes(), contents(folder)
+    for i in cases(rng):
+        if rng.random() < 0.3 or file == "metrics.jsonl":
+            path.write_bytes(mutate_bytes(rng, whole))
+        elif file == "manifest.json" and rng.random() < 0.8:
+            change_manifest(newest(folder), lambda manifest: manifest.update(mutate_json(rng, manifest)))
+        else:
+            path.write_text(text_of(mutate_json(rng, json.loads(whole))))
+        commands = [(evaluate, []), (plot, ["--noweights"]), (train, small_flags(npz, folder, epochs=20))]
+        module, flags = commands[1 if file == "metrics.jsonl" else i % 10 // 8 * 2]
+        check(run(module, *(flags if module is train else [f"--workdir={folder}", *flags])))
+        if module is not train:
+            after = {name: digest for name, digest in contents(folder).items() if name != "curves.png"}
+            assert after.keys() == before.keys()
+        shutil.rmtree(folder)
+        shutil.copytree(run_folder, folder)
+        assert {name: 0 for name in contents(tmp_path) if not name.startswith("in/run/")} == outside
+
+
+def test_a_mutated_npz(npz, tmp_path, rng):
+    path = tmp_path / "a.npz"
+    with open(npz, "rb") as file:
+        whole = file.read()
+    with zipfile.ZipFile(npz) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for _ in cases(rng):
+        if rng.random() < 0.5:
+            path.write_bytes(mutate_bytes(rng, whole))
+        else:
+            changed = rng.choice(list(members))
+            with zipfile.ZipFile(path, "w", rng.choice([0, 8, 12, 14])) as archive:
+                for name, content in members.items():
+                    header = mutate_bytes(rng, content[:130]) + content[130:] if name == changed else content
+                    archive.writestr(name, header)
+        with contextlib.suppress(UserError):
+            data.load(str(path), validation_size=40)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF"])
+def test_a_mutated_picture_never_ends_predict(run, run_folder, arrays, tmp_path, rng, kind):
+    picture = Image.fromarray(arrays["x_test"][0]).resize((60, 50), 0)
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    picture.save(tmp_path / "good.png")
+    for i in cases(rng):
+        (tmp_path / f"{i}.png").write_bytes(mutate_bytes(rng, buffer.getvalue()))
+    outcome = run(
+        predict, f"--workdir={run_folder}", *(tmp_path / f"{i}.png" for i in range(CASES)), tmp_path / "good.png"
+    )
+    assert outcome.code in (0, 1)
+    assert len(outcome.out.splitlines()) + len(outcome.err.splitlines()) == CASES + 1
+    assert all(line.startswith(f"error: {tmp_path}") for line in outcome.err.splitlines())
+    assert outcome.out.splitlines()[-1].startswith(str(tmp_path / "good.png"))
+
+
+def test_a_mutated_tf_config(monkeypatch, rng):
+    given = {"cluster": {"chief": ["127.0.0.1:1234"], "worker": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}
+    for _ in cases(rng):
+        text = mutate_bytes(rng, json.dumps(given).encode()).decode(errors="replace").replace("\0", "")
+        text = text if rng.random() < 0.3 else text_of(mutate_json(rng, given))
+        monkeypatch.setenv("TF_CONFIG", text)
+        with contextlib.suppress(UserError):
+            found = tf_config.task(Config(strategy="multi_worker"))
+            assert 0 < found.address(found.index)[1] < 65_536
+
+
+def test_mutated_messages_at_the_meeting(free_addresses, rng):
+    addresses = free_addresses(2)
+    chief = threading.Thread(target=rendezvous.meet, args=(Task(0, addresses), lambda text: None))
+    chief.start()
+    time.sleep(0.3)
+    heard = listen_to_a_worker(addresses)
+    host, port = addresses[0].rsplit(":", 1)
+    for _ in cases(rng):
+        content = mutate_bytes(rng, heard)
+        if rng.random() < 0.7:
+            content = text_of(mutate_json(rng, json.loads(heard))).replace("\n", "").encode() + b"\n"
+        with socket.create_connection((host, int(port)), timeout=5) as stranger:
+            stranger.sendall(content)
+    assert chief.is_alive()
+    rendezvous.meet(Task(1, addresses), lambda text: None)
+    chief.join(timeout=10)
+    assert not chief.is_alive()
+
+
+def listen_to_a_worker(addresses):
+    """The first line that a worker says to its chief."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = f"127.0.0.1:{server.getsockname()[1]}", addresses[1]
+        worker = threading.Thread(target=rendezvous.meet, args=(Task(1, there), print), daemon=True)
+        worker.start()
+        with server.accept()[0] as connection:
+            return connection.makefile("rb").readline()
+
+
+if __name__ == "__main__":
+    os.environ |= {"FUZZ_CASES": sys.argv[1], "FUZZ_SEED": sys.argv[2]}
+    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", __file__]))
