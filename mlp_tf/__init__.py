@@ -14,7 +14,7 @@ before it, so each file can be read knowing just those above it here.
       distribute/         devices and workers
         tf_config.py      this worker's task, by TF_CONFIG
         messages.py       what the workers say when they meet
-        visitors.py       who is connected to the chief
+        connections.py       who is connected to the chief
         rendezvous.py     the workers' meeting before TensorFlow connects them
         cluster.py        the strategy, and the collectives
     rank 2

@@ -13,8 +13,8 @@ def _setting(default, allowed, read, accepts, text):
 
 
 def _integer(default, low, high, text):
-    allowed = f"an integer from {low} to {high}" if high else f"an integer of {low} or more"
-    return _setting(default, allowed, int, lambda v: low <= v and not (high and v > high), text)
+    allowed = f"an integer from {low} to {high}" if high else f"an integer of {low} or more, below 2**31"
+    return _setting(default, allowed, int, lambda v: low <= v <= (high or 2**31 - 1), text)
 
 
 def _real(default, allowed, accepts, text):
@@ -163,8 +163,10 @@ class Config:
         """
         types = {field.name: field.type for field in dataclasses.fields(cls)}
         try:
-            for name in [*settings.keys() - types.keys(), *{"hidden"} - settings.keys()]:
-                raise ValueError(f"{name} is missing, or no setting")
+            if unknown := sorted(settings.keys() - types.keys()):
+                raise ValueError(f"{unknown[0]} is not a setting")
+            if "hidden" not in settings:
+                raise ValueError("hidden is missing")
             return cls(**{name: strict_json.conform(value, types[name], name) for name, value in settings.items()})
         except ValueError as error:
             raise UserError(f"these are not the settings of a run: {error}") from None

@@ -79,7 +79,7 @@ def compare(path, images, probabilities):
     with tempfile.TemporaryDirectory() as folder:
         given, got = os.path.join(folder, "images.npy"), os.path.join(folder, "answers.npz")
         np.save(given, images)
-        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(result.BATCH)]
+        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(result.rows_predicted_at_once(images))]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

@@ -34,6 +34,8 @@ def save(figure, path):
         raise UserError(
             f"{path} cannot be written: {error.strerror}; make room or access, or use another folder"
         ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
     return path
 
 

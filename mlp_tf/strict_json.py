@@ -24,14 +24,14 @@ def _refuse(constant):
     raise ValueError(f"{constant} is not a number")
 
 
-def conform(content, form, name):
+def conform(content, form, name=""):
     """The content, once it was checked to be of a form; tuples and named tuples are made of JSON's lists and objects.
 
     Args:
       form: int (from 0 to 2**53), float (finite), bool, str, dict, None, `list[...]`, `tuple[..., ...]`,
         `dict[str, ...]`, `... | ...`, a NamedTuple or a TypedDict. A field with a default, or NotRequired, may be
         missing; fields that the form does not have are left out.
-      name: of the content, for the message.
+      name: of the content, for the message; those of its parts come after it.
 
     Raises:
       ValueError: it is not; says where, what is there and what must be.
@@ -42,12 +42,12 @@ def conform(content, form, name):
     if origin in (list, tuple) and isinstance(content, list):
         return origin(conform(each, args[0], f"{name}[{i}]") for i, each in enumerate(content))
     if origin is dict and isinstance(content, dict):
-        return {key: conform(each, args[1], f"{name}.{key}") for key, each in content.items()}
+        return {key: conform(each, args[1], _part(name, key)) for key, each in content.items()}
     if _has_fields(form) and isinstance(content, dict):
         return _record(content, form, name)
     if origin is None and not _has_fields(form) and _is_plain(content, form):
         return content
-    raise ValueError(f"{name} is {_shown(content)}, but must be {_words(form)}")
+    raise ValueError(f"{name or 'it'} is {_shown(content)}, but must be {_words(form)}")
 
 
 def _one_of(content, forms, name):
@@ -56,7 +56,11 @@ def _one_of(content, forms, name):
             return conform(content, form, name)
         except ValueError:
             continue
-    raise ValueError(f"{name} is {_shown(content)}, but must be {' or '.join(map(_words, forms))}")
+    raise ValueError(f"{name or 'it'} is {_shown(content)}, but must be {' or '.join(map(_words, forms))}")
+
+
+def _part(name, key):
+    return f"{name}.{key}" if name else key
 
 
 def _has_fields(form):
@@ -67,9 +71,9 @@ def _record(content, form, name):
     fields = typing.get_type_hints(form)
     required = form.__required_keys__ if typing.is_typeddict(form) else fields.keys() - form._field_defaults.keys()
     if missing := [field for field in fields if field in required and field not in content]:
-        raise ValueError(f"{name} lacks {missing[0]}")
+        raise ValueError(f"{name or 'it'} lacks {missing[0]}")
     return form(
-        **{field: conform(content[field], fields[field], f"{name}.{field}") for field in fields if field in content}
+        **{field: conform(content[field], fields[field], _part(name, field)) for field in fields if field in content}
     )
 
 

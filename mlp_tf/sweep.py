@@ -74,7 +74,7 @@ def _sweep(configs, lock, stop):
     rows = []
     for hidden, of_network in configs.items():
         try:
-            row = _summarize([_train(config, splits, cluster, stop) for config in of_network])
+            row = _summarize([_train(config, splits, cluster, stop, lock) for config in of_network])
         except training.Stopped as stopped:
             return signals.report_stopped(stop, stopped.number)
         except (UserError, ArithmeticError) as error:
@@ -84,6 +84,7 @@ def _sweep(configs, lock, stop):
         print(_line(row), flush=True)
         lock.check()
         _write_csv(rows, lock.path / "sweep.csv")
+    lock.check()
     return _report(rows, lock.path)
 
 
@@ -95,10 +96,11 @@ def _load(first):
     return start.load(first, read_run(first.workdir) if begun else NoFolder())
 
 
-def _train(config, splits, cluster, stop):
+def _train(config, splits, cluster, stop, lock):
     """Trains one run, or finds it finished: (description, results, accuracy on the training split)."""
     from mlp_tf.runs import result, start, training
 
+    lock.check()
     with open_run(config.workdir) as folder:
         compatible.check_settings(config, folder)
         if not folder.finished(config):

@@ -53,13 +53,21 @@ def _new_folder():
     """Makes a folder under runs/, and returns its path; runs that begin in the same second get one each."""
     name, count = datetime.datetime.now().strftime("%Y%m%d-%H%M%S"), 1
     folder = pathlib.Path("runs") / name
-    while True:
-        try:
-            folder.mkdir(parents=True)
-            return str(folder)
-        except FileExistsError:
+    try:
+        folder.parent.mkdir(exist_ok=True)
+        while not _made(folder):
             count += 1
             folder = folder.with_name(f"{name}-{count}")
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}; give a folder that can be made, --workdir=FOLDER") from None
+    return str(folder)
+
+
+def _made(folder):
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        return True
+    return False
 
 
 def _train(config, folder, cluster, stop):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, command, newest, slow
+from helpers import ROOT, command, newest
 from PIL import Image, ImageDraw
 
 from mlp_tf import evaluate, export, plot, predict, show_data, sweep, train
@@ -65,12 +65,11 @@ def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folde
 ODD = "".join(chr(code) for code in range(32, 127) if chr(code) != "/") + "\n é😀" + os.fsdecode(b"\xff")
 
 
-@pytest.mark.parametrize("odd", [ODD, slow("exp[lr=0.1]/a[1]b"), slow("back\\slash"), slow("*"), slow("a\nb")])
-def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, monkeypatch, odd):
-    folder, pictures = tmp_path / odd / "run", tmp_path / odd / "$x_{$.png"
+def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, monkeypatch):
+    folder, pictures = tmp_path / ODD / "run", tmp_path / ODD / "$x_{$.png"
     outcomes = [run(train, *small(folder, epochs=1), "--tensorboard"), run(train, *small(folder, epochs=2))]
     Image.fromarray(arrays["x_test"][0]).resize((80, 80), 0).save(pictures)
-    monkeypatch.chdir(tmp_path / odd)
+    monkeypatch.chdir(tmp_path / ODD)
     given = f"--workdir={folder}"
     outcomes += [run(evaluate, given, "--plots"), run(plot, given), run(plot, given, given, f"--out={folder.parent}")]
     outcomes += [run(predict, given, "--show", pictures), run(export, given, f"--export_dir={folder.parent / 'model'}")]
@@ -81,7 +80,7 @@ def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, 
     assert written <= set(os.listdir(folder))
     assert {"predictions.png", "model", "sweep", "curves.png"} <= set(os.listdir(folder.parent))
     assert list((folder / "tensorboard/train").glob("events*"))
-    assert {path.name for path in tmp_path.iterdir()} == {(tmp_path / odd).relative_to(tmp_path).parts[0]}
+    assert {path.name for path in tmp_path.iterdir()} == {ODD}
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,15 @@ from PIL import Image
 from mlp_tf import UserError, data, evaluate, plot, predict, train
 from mlp_tf.config import Config
 from mlp_tf.distribute import rendezvous, tf_config
+from mlp_tf.distribute.messages import Challenge, Go, Refused
 from mlp_tf.distribute.tf_config import Task
 
 CASES, SEED = int(os.environ.get("FUZZ_CASES", "40")), int(os.environ.get("FUZZ_SEED", "0"))
 LONGEST = 20  # seconds of a case
+WORDS = ["", "x", "../../x", "\0", "\ud800", "x" * 5000, "1", "é😀", "--seed=1", "state.index"]
 ODD = [
     None, True, False, 0, 1, -1, 7, 2**31, 2**63, 2**70, 10**400, 0.5, -0.0, 1e308, 1e-320, float("nan"), float("inf"),
-    "", "x", "../../x", "\0", "\ud800", "x" * 5000, "1", [], [[]], {}, {"a": {}}, [0] * 1000, "é😀", "--seed=1",
+    [], [[]], {}, {"a": {}}, [0] * 1000, *WORDS,
 ]  # fmt: skip
 
 
@@ -95,8 +97,11 @@ def mutate_json(rng, content):
         at = content
         for key in most:
             at = at[key]
-        if rng.random() < 0.2:
+        how = rng.random()
+        if how < 0.2:
             del at[last]
+        elif how < 0.3 and isinstance(at, dict):
+            at[rng.choice([*WORDS, *at])] = at.pop(last)
         else:
             at[last] = copy.deepcopy(rng.choice([*ODD, at[last], content]))
     return content
@@ -125,18 +130,21 @@ def test_a_mutated_file_of_a_run(run, run_folder, npz, tmp_path, rng, change_man
     path = newest(folder) / file if file == "manifest.json" else folder / file
     whole, before = path.read_bytes(), contents(folder)
     for i in cases(rng):
-        if rng.random() < 0.3 or file == "metrics.jsonl":
+        if rng.random() < 0.3:
             path.write_bytes(mutate_bytes(rng, whole))
+        elif file == "metrics.jsonl":
+            rows = mutate_json(rng, [json.loads(line) for line in whole.splitlines()])
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         elif file == "manifest.json" and rng.random() < 0.8:
             change_manifest(newest(folder), lambda manifest: manifest.update(mutate_json(rng, manifest)))
         else:
             path.write_text(text_of(mutate_json(rng, json.loads(whole))))
-        commands = [(evaluate, []), (plot, ["--noweights"]), (train, small_flags(npz, folder, epochs=20))]
-        module, flags = commands[1 if file == "metrics.jsonl" else i % 10 // 8 * 2]
-        check(run(module, *(flags if module is train else [f"--workdir={folder}", *flags])))
-        if module is not train:
-            after = {name: digest for name, digest in contents(folder).items() if name != "curves.png"}
-            assert after.keys() == before.keys()
+        if i % 5 == 4:
+            (folder / "results.json").unlink()  # so that it goes on from the checkpoint
+            check(run(train, *small_flags(npz, folder, epochs=20)))
+        else:
+            check(run(plot if file == "metrics.jsonl" else evaluate, f"--workdir={folder}"))
+            assert contents(folder).keys() - {"curves.png", "weights.png"} == before.keys()
         shutil.rmtree(folder)
         shutil.copytree(run_folder, folder)
         assert {name: 0 for name in contents(tmp_path) if not name.startswith("in/run/")} == outside
@@ -206,6 +214,33 @@ def test_mutated_messages_at_the_meeting(free_addresses, rng):
     rendezvous.meet(Task(1, addresses), lambda text: None)
     chief.join(timeout=10)
     assert not chief.is_alive()
+
+
+def test_mutated_messages_of_a_chief_never_end_a_worker_but_by_a_reason(free_addresses, rng):
+    addresses, failures, worker = free_addresses(2), [], None
+    said = [Challenge("0" * 32), Go(2), Refused("why")]
+
+    def join():
+        try:
+            rendezvous.meet(Task(1, addresses), lambda text: None)
+        except UserError:  # a refusal that is still one
+            pass
+        except BaseException as error:
+            failures.append(error)
+
+    host, port = addresses[0].rsplit(":", 1)
+    with socket.create_server((host, int(port))) as chief:
+        for _ in cases(rng):
+            if worker is None or not worker.is_alive():
+                worker = threading.Thread(target=join, daemon=True)
+                worker.start()
+            with chief.accept()[0] as connection:
+                connection.recv(65_536)
+                for message in rng.choices(said, k=2):
+                    line = json.dumps({"protocol": "mlp_tf meeting 1", "message": message._asdict()}).encode()
+                    with contextlib.suppress(OSError):
+                        connection.sendall(mutate_bytes(rng, line + b"\n"))
+    assert failures == []
 
 
 def listen_to_a_worker(addresses):

@@ -8,6 +8,7 @@ import struct
 import zlib
 
 import pytest
+from helpers import command
 from PIL import Image
 
 from mlp_tf import predict
@@ -34,11 +35,11 @@ def test_predict_prints_json(run, run_folder, arrays, tmp_path):
     assert sum(top["probability"] for top in answer["top"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_name_that_is_no_text_is_spelled_out(run, run_folder, good, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.slow
+def test_a_name_that_is_no_text_is_spelled_out(run_folder, good, tmp_path):
     name = os.fsdecode(b"\xff.png")
     (tmp_path / name).write_bytes(good)
-    outcome = run(predict, f"--workdir={run_folder}", "--show", name)
+    outcome = command("mlp_tf.predict", f"--workdir={run_folder}", "--show", name, cwd=tmp_path)
     assert outcome.code == 0
     assert outcome.out.startswith("\\udcff.png: ")
 

@@ -24,7 +24,7 @@ class Row(TypedDict):
 
 
 def conform(text, form):
-    return strict_json.conform(strict_json.parse(text), form, "it")
+    return strict_json.conform(strict_json.parse(text), form)
 
 
 def test_what_is_of_its_form_comes_back_in_the_forms_own_types():
@@ -37,16 +37,16 @@ def test_what_is_of_its_form_comes_back_in_the_forms_own_types():
     [
         ("[]", Point, "it is a list, but must be an object"),
         ('{"x": 1}', Point, "it lacks shape"),
-        ('{"x": true, "shape": []}', Point, "it.x is true, but must be a whole number from 0"),
-        ('{"x": 1.0, "shape": []}', Point, "it.x is 1.0, but must be a whole number from 0"),
-        ('{"x": -1, "shape": []}', Point, "it.x is -1, but must be a whole number from 0"),
-        ('{"x": 1, "shape": [1, "2"]}', Point, r'it.shape\[1\] is "2", but must be a whole number'),
-        ('{"x": 1, "shape": [], "name": 5}', Point, "it.name is 5, but must be a string or null"),
-        ('{"x": 1, "shape": [], "more": {"a": {}}}', Point, "it.more.a is a dict, but must be a finite number"),
+        ('{"x": true, "shape": []}', Point, "x is true, but must be a whole number from 0"),
+        ('{"x": 1.0, "shape": []}', Point, "x is 1.0, but must be a whole number from 0"),
+        ('{"x": -1, "shape": []}', Point, "x is -1, but must be a whole number from 0"),
+        ('{"x": 1, "shape": [1, "2"]}', Point, r'shape\[1\] is "2", but must be a whole number'),
+        ('{"x": 1, "shape": [], "name": 5}', Point, "name is 5, but must be a string or null"),
+        ('{"x": 1, "shape": [], "more": {"a": {}}}', Point, "more.a is a dict, but must be a finite number"),
         ("1e400", float, "it is Infinity, but must be a finite number"),
         (f"1{400 * '0'}", float, r"it is 1000\d*\.\.\., but must be a finite number"),
-        ('[{"cost": 1, "note": 2}]', list[Row], r"it\[0\].note is 2, but must be a string"),
-        ("[{}]", list[Row], r"it\[0\] lacks cost"),
+        ('[{"cost": 1, "note": 2}]', list[Row], r"\[0\].note is 2, but must be a string"),
+        ("[{}]", list[Row], r"\[0\] lacks cost"),
     ],
 )
 def test_what_is_not_of_its_form_is_named_with_its_place(text, form, message):

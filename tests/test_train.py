@@ -94,12 +94,12 @@ def test_a_finished_run_prints_its_result_again(train, small, finished):
 
 @pytest.mark.slow
 def test_runs_that_start_in_one_second_have_a_folder_each(small, tmp_path):
-    processes = [start("mlp_tf.train", *small(workdir=None, epochs=1), cwd=tmp_path) for _ in range(4)]
+    processes = [start("mlp_tf.train", *small(workdir=None, epochs=1), cwd=tmp_path) for _ in range(2)]
     ends = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     folders = {out.splitlines()[-1].removeprefix("Run: runs/") for out, _ in ends}
     assert folders == set(os.listdir(tmp_path / "runs"))
-    assert len(folders) == 4
+    assert len(folders) == 2
 
 
 def test_a_refused_start_leaves_no_empty_folder_of_its_own(train, small, tmp_path, monkeypatch):

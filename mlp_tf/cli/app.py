@@ -27,7 +27,7 @@ def run(main, doc, define_flags, argv=None, takes_words=False):
     """
     streams.open_closed()
     stdout, stderr = streams.Stream(sys.stdout), streams.Stream(sys.stderr)
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), signals.raised():
         code, reason = streams.exit_code(_run(main, doc, define_flags, argv, takes_words), stdout)
         if reason:
             fail(reason)
@@ -46,24 +46,32 @@ def _run(main, doc, define_flags, argv, takes_words):
     define_flags(values)
     flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values)
     try:
-        with signals.raised():
-            words = values(sys.argv if argv is None else argv)
-            if values["help"].value:
-                return _print_help(doc, values)
-            if takes_words:
-                return main(values, words[1:])
-            if words[1:]:
-                raise UserError(f"{' '.join(words[1:])}: not a flag; give settings as --name=value (--help lists them)")
-            return main(values)
+        words = _parse(values, sys.argv if argv is None else argv)
+        if values["help"].value:
+            return _print_help(doc, values)
+        if takes_words:
+            return main(values, words[1:])
+        if words[1:]:
+            raise UserError(f"{' '.join(words[1:])}: not a flag; give settings as --name=value (--help lists them)")
+        return main(values)
     except flags.Error as error:
         return fail(f"{str(error).removeprefix('ERROR:: ')}; --help lists the flags and their values")
-    except UnicodeDecodeError:  # absl opens a flag file as text
-        return fail("--flagfile: not a text file; write a flag on each line, such as --epochs=15")
     except (UserError, OSError) as error:
         return fail(error)
     except signals.Interrupted as error:
         print("stopped", file=sys.stderr, flush=True)
         return 128 + error.number
+
+
+def _parse(values, argv):
+    try:
+        words = values(argv)
+    except UnicodeDecodeError:  # absl opens a flag file as text
+        raise UserError("--flagfile: not a text file; write a flag on each line, such as --epochs=15") from None
+    for name, value in values.flag_values_dict().items():
+        if "\0" in str(value):
+            raise UserError(f"--{name}={value}: holds a NUL character; leave it out")
+    return words
 
 
 def _print_help(doc, values):

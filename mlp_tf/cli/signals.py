@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,8 +33,7 @@ def at_once():
     stderr = os.dup(2)  # also while it leads nowhere
 
     def end(number, frame):
-        os.write(stderr, b"stopped\n")
-        os._exit(128 + number)
+        _end(stderr, "stopped", number)
 
     try:
         with _handled_by(end):
@@ -42,13 +42,21 @@ def at_once():
         os.close(stderr)
 
 
+def _end(stderr, words, number):
+    """Ends the process; not by an exception, which a library that is being imported might swallow."""
+    with contextlib.suppress(OSError):
+        os.write(stderr, f"{words}\n".encode(errors="surrogateescape"))
+    os._exit(128 + number)
+
+
 def _raise(number, frame):
     raise Interrupted(number)
 
 
 @contextlib.contextmanager
 def _handled_by(handler):
-    before = {each: signal.signal(each, handler) for each in _SIGNALS}
+    here = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handler
+    before = {each: signal.signal(each, handler) for each in (_SIGNALS if here else ())}
     try:
         yield
     finally:
@@ -85,8 +93,7 @@ class StopRequest:
             signal.signal(each, signal.SIG_DFL)
         self._number = number
         if not self.saves:
-            os.write(self._stderr, f"stopped with nothing new to save; {self.advice}\n".encode())
-            os._exit(128 + number)  # not an exception: a library that is being imported might swallow it
+            _end(self._stderr, f"stopped with nothing new to save; {self.advice}", number)
 
 
 @contextlib.contextmanager

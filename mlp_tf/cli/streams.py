@@ -12,12 +12,14 @@ class Stream:
 
     def __init__(self, stream):
         self._stream, self.error = stream, None
-        if hasattr(stream, "reconfigure"):  # a name that is no UTF-8, or a terminal that shows ASCII alone
-            stream.reconfigure(errors="backslashreplace")
 
     def write(self, text):
         """Writes text, unless that has failed before."""
-        self._attempt(self._stream.write, text)
+        try:
+            self._attempt(self._stream.write, text)
+        except UnicodeEncodeError as error:  # a name that is no UTF-8, or a terminal that shows ASCII alone
+            escaped = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            self._attempt(self._stream.write, escaped)
         return len(text)
 
     def flush(self):

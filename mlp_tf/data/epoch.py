@@ -43,7 +43,7 @@ def distort(images, config, epoch, split=None, look=lambda: None):
         independent, in x and in y; points between follow smoothly (Simard, Steinkraus and Platt 2003 smooth every
         point's by a Gaussian).
       epoch: from 0.
-      split: the `Split` whose rows these are, and that may hold a shard of all; by default they are all.
+      split: the `Split` whose first rows these are, and that may hold a shard of all; by default they are all.
       look: called after each block of images, equally often in every worker; what it raises ends this.
 
     Returns:
@@ -64,7 +64,8 @@ def distort(images, config, epoch, split=None, look=lambda: None):
         draws = tf.random.stateless_normal([rows, 2 * warp.KNOTS**2], _key(config.seed, _ELASTIC, epoch))
         displacements = config.elastic * draws[shard.index :: shard.workers]
     distorted = aligned(tuple(shape))
-    blocks = max(1, math.ceil(rows / shard.workers) * height * width // _BLOCK_PIXELS)
+    # Of the rows of a worker, which have one more or less, so that all look equally often.
+    blocks = max(1, min(n + 1, math.ceil(rows / shard.workers)) * height * width // _BLOCK_PIXELS)
     block = math.ceil(n / blocks)
     for i in range(blocks):
         first = min(i * block, n - block)  # since XLA would compile a shorter last block anew

@@ -12,7 +12,8 @@ from mlp_tf.data.warp import deskew
 from mlp_tf.distribute.cluster import single_device
 
 SINGLE_DEVICE = single_device()
-_BLOCK, _BLOCK_VALUES = 5000, 2**24  # images, and their pixels and channels, set upright or evaluated at once
+_BLOCK = 5000  # images evaluated at once
+_BLOCK_VALUES = 2**24  # pixels, in all channels, set upright at once
 
 
 class Feed:
@@ -113,13 +114,13 @@ def _check_images(config, shape):
 
 
 def rows_at_once(images):
-    """How many images of this shape are worked on at once: few enough for the memory, and for a signal soon after."""
+    """How many images of this shape are moved at once: few enough for the memory, and for a signal soon after."""
     return max(1, min(_BLOCK, _BLOCK_VALUES // math.prod(images.shape[1:])))
 
 
-def _upright(images):
+def _upright(images, deskew=deskew):
     block = rows_at_once(images)
-    return tf.concat([deskew(images[start : start + block]) for start in range(0, len(images), block)], axis=0)
+    return tf.concat([deskew(images[start : start + block]) for start in range(0, max(1, len(images)), block)], axis=0)
 
 
 def worker_shard(cluster):
@@ -127,17 +128,17 @@ def worker_shard(cluster):
     return Shard(cluster.task.index, cluster.workers)
 
 
-def batches(split, config, cluster=SINGLE_DEVICE, size=None):
+def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
     """Yields (images, labels) of this worker's rows, as the network sees them: none is distorted, and none left out.
 
     Every worker yields equally many batches, also one whose shard has no rows for the last.
     """
-    shard, size = split.sharded(worker_shard(cluster)), size or rows_at_once(split.images)
+    shard = split.sharded(worker_shard(cluster))
     for start in range(0, math.ceil(split.global_rows / cluster.workers), size):
         images, labels = (tf.constant(array[start : start + size]) for array in (shard.images, shard.labels))
-        yield _upright_batch(images) if config.deskew else images, labels
+        yield _upright(images, _compiled_deskew) if config.deskew else images, labels
 
 
 @tf.function(autograph=False)
-def _upright_batch(images):
+def _compiled_deskew(images):
     return deskew(images)

@@ -12,8 +12,8 @@ import time
 
 from mlp_tf import UserError
 from mlp_tf.distribute import messages, tf_config
+from mlp_tf.distribute.connections import Connections
 from mlp_tf.distribute.messages import Challenge, Channel, Echo, Go, Hello, Refused
-from mlp_tf.distribute.visitors import Visitors
 
 TIMEOUT_SECONDS = 300  # that the workers have to meet
 REFUSAL_SECONDS = 10  # that a chief that was refused has to tell the others
@@ -58,33 +58,33 @@ def refusal(task):
 
 def _tell(task, reason):
     begin, untold = time.monotonic(), set(task.others)
-    with _listen(task) as server, contextlib.closing(Visitors(server, lambda text: None)) as visitors:
+    with _listen(task) as server, contextlib.closing(Connections(server, lambda text: None)) as connections:
         while untold and time.monotonic() - begin < REFUSAL_SECONDS:
-            visitors.attend()
-            untold -= {worker.hello.index for worker in visitors.workers}
-            visitors.dismiss(Refused(reason[: messages.REASON_LENGTH]))
+            connections.poll()
+            untold -= {worker.hello.index for worker in connections.workers}
+            connections.answer(Refused(reason[: messages.REASON_LENGTH]))
 
 
 def _host(task, report):
     wait = _Wait(task, report)
-    with _listen(task) as server, contextlib.closing(Visitors(server, report)) as visitors:
+    with _listen(task) as server, contextlib.closing(Connections(server, report)) as connections:
         try:
             while wait.missing:
                 wait.tick()
-                visitors.attend()
-                present = _present(visitors, task)
+                connections.poll()
+                present = _present(connections, task)
                 wait.missing = [worker for worker in task.others if worker not in present]
         except UserError as error:
-            visitors.dismiss(Refused(str(error)[: messages.REASON_LENGTH]))
+            connections.answer(Refused(str(error)[: messages.REASON_LENGTH]))
             raise
         server.close()  # first, as who is told to go connects to TensorFlow at this port
-        visitors.dismiss(Go(len(task.addresses)))
+        connections.answer(Go(len(task.addresses)))
 
 
-def _present(visitors, task):
+def _present(connections, task):
     """The numbers of the workers that are there, which were given what the chief was given."""
     present = []
-    for index, addresses in [worker.hello for worker in visitors.workers]:
+    for index, addresses in [worker.hello for worker in connections.workers]:
         if addresses != task.addresses:
             raise UserError(
                 f"TF_CONFIG names {', '.join(addresses)} in worker {index}, {', '.join(task.addresses)} in worker 0; "

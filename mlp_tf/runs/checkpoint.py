@@ -19,8 +19,10 @@ from mlp_tf.runs import files
 from mlp_tf.runs.describe import Environment
 
 KEEP = 3
-_NAME = re.compile(r"step-(\d{10})(?:\.(\d{3,}))?")  # version 0.2.0 counted only where a step was saved twice
-_FILE = re.compile(r"state\.(index|data-\d{5}-of-\d{5})")  # the names that TensorFlow gives the files of the variables
+_NAME = re.compile(r"step-([0-9]{10})(?:\.([0-9]{3,}))?")  # version 0.2.0 counted only where a step was saved twice
+_FILE = re.compile(
+    r"state\.(index|data-[0-9]{5}-of-[0-9]{5})"
+)  # the names that TensorFlow gives the files of the variables
 
 
 class Damaged(Exception):
@@ -175,6 +177,9 @@ def verify(path):
         described = strict_json.conform(content.get("files"), dict[str, _Bytes], "manifest.json.files")
         _check_consistent(path, manifest)
         check_names(described)
+        present = {name for name in os.listdir(path) if name.startswith("state.")}
+        if present != described.keys() or "state.index" not in present:
+            raise Damaged("its files are not those that manifest.json names")
         for name, each in described.items():
             if files.describe(path / name) != each:
                 raise Damaged(f"{name} is not what was written")
@@ -227,7 +232,7 @@ def restore(path, saved, own):
     try:
         with files.plain_path(path) as plain:
             own.tracked.read(str(plain / "state")).assert_consumed()
-    except (tf.errors.OpError, AssertionError, ValueError):
+    except (tf.errors.OpError, AssertionError, ValueError, RuntimeError):
         raise UserError(f"{path}: its files do not hold what its manifest says; restore a copy") from None
 
 

@@ -65,7 +65,9 @@ def check_progress(config, folder, manifest):
 def environment_warnings(now, manifest):
     """Warns where a resumed run cannot be promised to go on bit for bit."""
     # What a version before this one did not record is taken for what it is now.
-    then = {"replicas": 1, "workers": 1, "variables": now["variables"], **manifest.environment}
+    then = {**now, "replicas": 1, "workers": 1, **manifest.environment}
+    if str(then["threads"]) == str(now["threads"]):  # version 0.3.0 kept a string
+        then["threads"] = now["threads"]
     if {then.get("mlp_tf"), now["mlp_tf"]} <= _SAME_BITS:
         then["mlp_tf"] = now["mlp_tf"]
     before, after = ({**each, **each["variables"]} for each in (then, now))

@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import platform
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import mlp_tf
 from mlp_tf import machine, strict_json
@@ -24,7 +24,19 @@ _VARIABLES = (
     "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32", "NVIDIA_TF32_OVERRIDE",
 )  # fmt: skip
 
-Environment = dict[str, int | str | dict[str, str]]
+
+class Environment(TypedDict, total=False):
+    """What a process trains with; a version before this one may have recorded less."""
+
+    mlp_tf: str
+    python: str
+    tensorflow: str
+    numpy: str
+    processor: str
+    threads: int | str  # a string by version 0.3.0, where TF_NUM_INTRAOP_THREADS was set
+    variables: dict[str, str]  # those of `_VARIABLES` that are set
+    replicas: int
+    workers: int
 
 
 class Data(NamedTuple):
@@ -74,11 +86,15 @@ class Description(NamedTuple):
         return self.data.train // self.config.batch_size
 
     def identity(self):
-        """What makes this run and no other, {name: value}: the settings that cannot change, and the data.
+        """What makes this run and no other, {name: value}: the data, and the settings that cannot change.
 
-        Where the data lie is not among it, as their SHA-256 is.
+        A setting that is its default is left out, so that one that a later version adds makes no other run of it.
+        Where the data lie is left out too, as their SHA-256 is here.
         """
-        settings = {name: value for name, value in self.config.to_json().items() if name not in (*FREE, "dataset")}
+        default = Config().to_json()
+        settings = {name: value for name, value in self.config.to_json().items() if value != default[name]}
+        for name in (*FREE, "dataset"):
+            settings.pop(name, None)
         if self.config.schedule == "linear":  # each learning rate depends on the total
             settings["epochs"] = self.config.epochs
         data = {**self.data._asdict(), "image_shape": list(self.data.image_shape)}
@@ -102,7 +118,7 @@ class Description(NamedTuple):
     @classmethod
     def from_json(cls, content):
         """The description that `to_json` gave; what is not of its form raises ValueError."""
-        file = strict_json.conform(content, _File, "it")
+        file = strict_json.conform(content, _File)
         data = {**file.data, "shards": file.data.get("shares", 1)}
         found = cls(
             Config.from_json(file.settings), strict_json.conform(data, Data, "data"), file.warning, file.environment
@@ -114,10 +130,9 @@ class Description(NamedTuple):
 
 def _possible(description):
     data, config = description.data, description.config
-    numbers = (*data.image_shape, data.test, data.shards)
-    return (
-        len(data.image_shape) in (1, 2, 3) and min(numbers) > 0 and data.classes > 1 and data.train >= config.batch_size
-    )
+    shape = data.image_shape
+    sizes = len(shape) in (1, 2, 3) and min(shape) > 0 and math.prod(shape) < 2**30 and 1 < data.classes < 2**30
+    return sizes and data.test > 0 and data.shards > 0 and data.train >= config.batch_size
 
 
 class Results(NamedTuple):

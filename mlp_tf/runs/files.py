@@ -54,7 +54,7 @@ def read_json(path, form):
     version = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
     if type(version) is int and version > FORMAT:
         raise NewerFormat(f"{path}: format {version}, but this version reads {FORMAT}; update mlp_tf")
-    return strict_json.conform(content, form, "it")
+    return strict_json.conform(content, form)
 
 
 def describe(path):

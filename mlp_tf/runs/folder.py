@@ -20,6 +20,7 @@ import pathlib
 from typing import NamedTuple
 
 from mlp_tf import UserError, strict_json
+from mlp_tf.config import Config
 from mlp_tf.runs import checkpoint, files
 from mlp_tf.runs.describe import Description, Results
 
@@ -41,7 +42,7 @@ class Lock(NamedTuple):
     def _holds(self):
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
-        except FileNotFoundError:
+        except OSError:  # it, or a folder above it, is gone or something else
             return False
 
 
@@ -91,9 +92,10 @@ def _make_and_open(path):
     try:
         path.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDONLY)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", error)
-        raise UserError(f"--workdir={path}: {reason}; give a folder that can be written, or whose parent can") from None
+    except OSError as error:
+        raise UserError(
+            f"--workdir={path}: {error.strerror}; give a folder that can be written, or whose parent can"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -156,8 +158,9 @@ class RunFolder:
             "config.json", Description.from_json, "restore it from a copy, or give another --workdir"
         )
         self.results = self._read(
-            "results.json", self._parse_results, "delete it and run the same command again, which writes it anew"
+            "results.json", _parse_results, "delete it and run the same command again, which writes it anew"
         )
+        self._check_results()
 
     def _read(self, name, parse, advice):
         path = self.path / name
@@ -173,14 +176,15 @@ class RunFolder:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{path}: not a file of a run ({reason}); {advice}") from None
 
-    def _parse_results(self, content):
-        written = content.pop("sha256", None)  # version 0.3.0 did not write it
-        results = strict_json.conform(content, Results, "it")
-        if written not in (None, files.digest(content)):
-            raise ValueError("it is not what was written")
-        if self.description is None or results.run not in ("", files.digest(self.description.identity())):
-            raise ValueError("it is not of the run that config.json describes")
-        return results
+    def _check_results(self):
+        if self.results is None or not self.results.run:  # version 0.3.0 did not write it
+            return
+        if self.description is None or self.results.run != files.digest(self.description.identity()):
+            self.newest_checkpoint()  # which names the setting, if config.json was changed
+            raise UserError(
+                f"{self.path / 'results.json'}: not of the run that config.json describes; delete it and run the same "
+                "command again, which writes it anew"
+            )
 
     def finished(self, config):
         """Whether the run is done, for exactly this total of epochs."""
@@ -211,14 +215,30 @@ class RunFolder:
 
     def _check_own(self, found):
         """Refuses a checkpoint that is not of the run that config.json describes, naming what differs."""
-        own = {**self.description.identity(), "steps of an epoch": self.description.steps}
-        saved = {**(found.manifest.run or own), "steps of an epoch": found.manifest.progress["steps"]}
-        differing = [f"{name} {own.get(name)}, but {saved.get(name)}" for name in own if own[name] != saved.get(name)]
+        default, identity, manifest = Config().to_json(), self.description.identity(), found.manifest
+        of_run = identity if manifest.run is None else manifest.run  # version 0.3.0 did not write it
+        own = {**default, **identity, "steps of an epoch": self.description.steps}
+        saved = {**default, **of_run, "steps of an epoch": manifest.progress["steps"]}
+        differing = [
+            f"{name} {own.get(name)}, but {saved.get(name)}"
+            for name in {**own, **saved}
+            if own.get(name) != saved.get(name)
+        ]
         if differing:
             raise UserError(
                 f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they are not of "
                 "one run; restore the one that was changed"
             )
+        try:
+            self._check_rows(manifest.history)
+        except ValueError as error:
+            raise UserError(f"--workdir={self.path}: {found.path.name}: {error}; restore a copy") from None
+
+    def _check_rows(self, rows):
+        """Refuses rows that have no validation where the run has one, or the other way round."""
+        for row in rows:
+            if {row["val_cost"] is None, row["val_accuracy"] is None} != {not self.description.data.validation}:
+                raise ValueError(f"its row of epoch {row['epoch']} contradicts config.json in val_cost, val_accuracy")
 
     def check_place(self):
         """Raises UserError if this folder does not stand where it was locked any more."""
@@ -276,7 +296,9 @@ class RunFolder:
         try:
             lines = files.read_text(self.path / "metrics.jsonl").splitlines(keepends=True)
             whole = [strict_json.parse(line) for line in lines if line.endswith("\n")]
-            return strict_json.conform(whole, list[checkpoint.Row], "line")
+            rows = strict_json.conform(whole, list[checkpoint.Row], "line")
+            self._check_rows(rows)
+            return rows
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{self.path / 'metrics.jsonl'}: cannot be read ({error}); resume the run to mend it"
@@ -300,9 +322,6 @@ class NoFolder:
         """The chief alone has one."""
         return None, []
 
-    def check_place(self):
-        """Nothing."""
-
     def save(self, tracked, manifest):
         """Nothing."""
 
@@ -320,6 +339,14 @@ class NoFolder:
 
     def append_metrics(self, row):
         """Nothing."""
+
+
+def _parse_results(content):
+    written = content.pop("sha256", None)  # version 0.3.0 did not write it, nor `run`
+    results = strict_json.conform(content, Results)
+    if written != files.digest(content) and (written or results.run):
+        raise ValueError("it is not what was written")
+    return results
 
 
 def _line(row):

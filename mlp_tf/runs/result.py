@@ -117,8 +117,13 @@ def servable(result):
     return module
 
 
+def rows_predicted_at_once(images):
+    """How many images of this shape."""
+    return min(BATCH, rows_at_once(images))
+
+
 def probabilities(result, images):
     """Probability of each class, float32 `[N, classes]`, for uint8 images shaped as the run's own."""
-    serve, batch = servable(result).serve, min(BATCH, rows_at_once(images))
+    serve, batch = servable(result).serve, rows_predicted_at_once(images)
     parts = [images[start : start + batch] for start in range(0, len(images), batch)]
     return np.concatenate([serve(tf.constant(part))["probabilities"] for part in parts])

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mlp_tf import data, loop
 from mlp_tf.data.feed import SINGLE_DEVICE, worker_shard
 from mlp_tf.distribute.cluster import Cluster
+from mlp_tf.regular import open_regular
 from mlp_tf.runs import checkpoint, compatible, tensorboard
 from mlp_tf.runs.describe import Description, describe
 from mlp_tf.runs.folder import NoFolder, RunFolder
@@ -118,11 +119,15 @@ def _files_of_chief(found, cluster):
     with tempfile.TemporaryDirectory() if found is None else contextlib.nullcontext(found.path) as path:
         for name, size in sizes.items() if cluster.workers > 1 else ():
             file = pathlib.Path(path) / name
-            content = file.read_bytes() if found else bytes(size)
-            content = cluster.broadcast(np.frombuffer(content, np.uint8))
+            content = cluster.broadcast(np.frombuffer(_read(file) if found else bytes(size), np.uint8))
             if not found:
                 file.write_bytes(content)
         yield pathlib.Path(path)
+
+
+def _read(path):
+    with open_regular(path, follow=False) as file:
+        return file.read()
 
 
 def _write_beginning(run, found):

@@ -55,6 +55,23 @@ def test_an_unknown_flag_and_a_stray_word_are_refused(capsys):
     assert "name=3 fast: not a flag" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"--name=\xff\n", "--flagfile: not a text file"), (b"--name=a\0b\n", "--name=a\\x00b: holds a NUL character")],
+)
+def test_a_flag_file_that_is_no_text_is_one_line(capsys, tmp_path, content, message):
+    (tmp_path / "a.flags").write_bytes(content)
+    assert run(lambda values: 0, f"--flagfile={tmp_path / 'a.flags'}") == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {message}")
+    assert len(err.splitlines()) == 1
+
+
+def test_what_a_terminal_would_obey_is_escaped(capsys):
+    app.warn("a\x1b[31mb\udcff")
+    assert capsys.readouterr().err == "WARNING: a\\x1b[31mb\\udcff\n"
+
+
 def test_words_go_to_a_main_that_takes_them():
     assert run(lambda values, words: len(words), "a", "b", takes_words=True) == 2
 

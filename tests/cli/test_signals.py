@@ -1,13 +1,18 @@
 """SIGINT and SIGTERM, answered whatever a command is doing; tests/runs/test_faults.py has what they leave behind."""
 
-import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
-from helpers import needs_mnist, prepared_mnist, start
+from helpers import ROOT, needs_mnist, prepared_mnist, start
+from PIL import Image
 
-from mlp_tf.cli import signals
+from mlp_tf.cli import app, signals
 
 
 def test_handlers_are_given_back():
@@ -43,22 +48,40 @@ def test_a_signal_while_tensorflow_is_imported_is_answered_too(small, number):
 
 # How long each takes to be in the middle of its work: TensorFlow is imported after about 1.5 s.
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0.7, 2.2])
+@pytest.mark.parametrize(("delay", "number"), [(0.7, signal.SIGTERM), (2.2, signal.SIGINT)])
 @pytest.mark.parametrize("command", ["evaluate", "export", "predict", "plot", "show_data"])
 def test_a_signal_ends_every_command_in_one_line(run_folder, tmp_path, command, delay, number):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    for i in range(20):
+        Image.fromarray(np.eye(200, dtype=np.uint8) * 200).save(tmp_path / f"{i}.png")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
     words = {
-        "export": [f"--workdir={run_folder}", f"--export_dir={tmp_path / 'model'}"],
-        "predict": [f"--workdir={run_folder}", "/dev/null"],
+        "export": [f"--workdir={folder}", f"--export_dir={tmp_path / 'model'}"],
+        "predict": [f"--workdir={folder}", *tmp_path.glob("*.png")],
         "show_data": ["--dataset=mnist_sample", f"--out={tmp_path}"],
     }
-    process = start(f"mlp_tf.{command}", *words.get(command, [f"--workdir={run_folder}"]))
+    process = start(f"mlp_tf.{command}", *words.get(command, [f"--workdir={folder}"]))
     time.sleep(delay)
     process.send_signal(number)
     _, err = process.communicate(timeout=3)
-    if process.returncode in (0, 1):  # it was done before
+    assert "Traceback" not in err
+    if process.returncode == 0:  # it was done before
         return
     assert process.returncode == 128 + number
     assert err.splitlines()[-1:] == ["stopped"]
-    assert "Traceback" not in err
-    assert [name for name in os.listdir(tmp_path) if name != "samples.png"] == []
+    after = sorted(path.name for path in tmp_path.rglob("*") if path.name not in ("samples.png", "curves.png"))
+    assert after == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_handler_needs_neither_utf_8_nor_a_stderr_that_can_be_written(number):
+    words = "import os, signal; from mlp_tf.cli import signals; os.dup2(os.open('/dev/full', os.O_WRONLY), 2); "
+    words += "stop = signals.graceful_stop('\\udcff'); stop.__enter__(); "
+    words += f"os.kill(os.getpid(), {int(number)}); signal.pause()"
+    done = subprocess.run([sys.executable, "-c", words], timeout=20, cwd=ROOT)
+    assert done.returncode == 128 + number
+
+
+def test_a_command_may_be_called_outside_the_main_thread():
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(app.run, lambda values: 7, "Doc.", lambda values: None, ["command"]).result() == 7

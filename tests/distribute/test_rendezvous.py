@@ -15,7 +15,7 @@ import pytest
 from helpers import start
 
 from mlp_tf import UserError
-from mlp_tf.distribute import messages, rendezvous, visitors
+from mlp_tf.distribute import connections, messages, rendezvous
 from mlp_tf.distribute.messages import Challenge, Channel, Echo, Go, Hello
 from mlp_tf.distribute.rendezvous import meet, refusal
 from mlp_tf.distribute.tf_config import Task
@@ -293,7 +293,7 @@ def test_a_hundred_silent_connections_do_not_keep_a_worker_out(free_addresses, t
 
 
 def test_of_too_many_strangers_the_oldest_makes_room(monkeypatch, free_addresses, threads):
-    monkeypatch.setattr(visitors, "STRANGERS", 3)
+    monkeypatch.setattr(connections, "STRANGERS", 3)
     mine = free_addresses(2)
     host = threads.submit(meet, Task(0, mine), print)
     with contextlib.ExitStack() as stack:

@@ -187,6 +187,8 @@ def test_a_manifest_names_no_other_files_than_a_save_writes(stopped, change_mani
         (["files"], [], "files is a list, but must be an object"),
         (["files", "state.index"], {"bytes": 5}, "files.state.index lacks sha256"),
         (["run"], 3, "run is 3, but must be an object or null"),
+        (["files"], {}, "its files are not those that manifest.json names"),
+        (["environment", "variables"], 5, "environment.variables is 5, but must be"),
     ],
 )
 def test_a_crafted_manifest_is_damage_and_told_where(stopped, change_manifest, keys, value, message):
@@ -206,6 +208,19 @@ def test_a_manifest_that_is_no_manifest_is_damage(live, config, stopped, content
     (newest(stopped) / "manifest.json").write_text(content)
     with pytest.raises(checkpoint.Damaged):
         checkpoint.verify(newest(stopped))
+
+
+def test_a_file_that_no_manifest_names_is_damage(stopped):
+    (newest(stopped) / "state.data-00001-of-00002").symlink_to("/etc/passwd")
+    with pytest.raises(checkpoint.Damaged, match=r"its files are not those that manifest\.json names"):
+        checkpoint.verify(newest(stopped))
+
+
+def test_a_history_without_validation_is_not_the_runs_own(train, run, small, stopped, change_manifest):
+    change_manifest(newest(stopped), lambda manifest: manifest["history"][0].update(val_cost=None))
+    for outcome in (train(*small()), run(evaluate, f"--workdir={stopped}")):
+        assert outcome.code == 1
+        assert "its row of epoch 1 contradicts config.json in val_cost, val_accuracy" in outcome.error
 
 
 @pytest.mark.parametrize("name", ["step-0000000030.004", "manifest.json", "state.data-00000-of-00001"])

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import OTHER_CONFIG, contents, make_arrays, newest
+from helpers import OTHER_CONFIG, contents, make_arrays, newest, slow
 
 from mlp_tf.runs.compatible import differences
 
@@ -67,7 +67,7 @@ def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_
     assert live(config, tmp_path / "run", step=12) == []
 
 
-@pytest.mark.parametrize("name", ["XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS"])
+@pytest.mark.parametrize("name", ["XLA_FLAGS", slow("TF_ENABLE_ONEDNN_OPTS"), slow("OMP_NUM_THREADS")])
 def test_a_variable_that_changes_bits_is_recorded_and_warned_of(live, config, tmp_path, monkeypatch, name):
     monkeypatch.delenv(name, raising=False)
     live(config, tmp_path / "run", step=5)
@@ -83,6 +83,12 @@ def test_threads_that_are_as_many_are_not_warned_of(live, config, tmp_path, monk
     live(config, tmp_path / "run", step=5)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))))
     assert live(config, tmp_path / "run", step=9) == []
+
+
+def test_threads_that_an_older_version_kept_as_words_are_the_same(live, config, stopped, change_manifest):
+    threads = str(len(os.sched_getaffinity(0)))
+    change_manifest(newest(stopped), lambda manifest: manifest["environment"].update(threads=threads))
+    assert live(config, stopped) == []
 
 
 def test_what_an_older_version_did_not_record_is_not_warned_of(live, config, stopped, change_manifest, monkeypatch):

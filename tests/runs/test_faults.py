@@ -63,7 +63,6 @@ def photographs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("place", "setting", "saves"),
     [
-        (("mlp_tf.data.feed", "distort", 1), "--distort=1", True),
         (("mlp_tf.data.feed", "distort", 2), "--elastic=1", True),
         (("mlp_tf.data.feed", "_upright", 1), "--deskew", False),
     ],
@@ -81,8 +80,10 @@ def test_a_signal_is_answered_within_2_s_while_large_images_move(small, photogra
     assert bool(list((tmp_path / "run").glob("checkpoints/step*"))) == saves
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [*((phase, signal.SIGTERM) for phase in PHASES), *((p, signal.SIGINT) for p in ("training", "saving"))],
+)
 def test_a_signal_ends_every_phase_within_2_s_and_the_run_resumes(train, small, whole, tmp_path, phase, number):
     process = start_announcing(*PHASES[phase], small())
     sent = time.monotonic()
@@ -146,7 +147,7 @@ def limit_files_to(size):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.6, 0.99])
 def test_a_file_size_limit_leaves_the_checkpoint_before_it_usable(train, small, two_epochs, whole, share):
     size = max(path.stat().st_size for path in newest(two_epochs).iterdir())
     good = contents(newest(two_epochs))

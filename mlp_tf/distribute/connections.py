@@ -11,7 +11,7 @@ from mlp_tf.distribute.messages import Challenge, Channel, Echo, Hello
 STRANGERS = 256  # at once; the oldest makes room
 
 
-class Visitors:
+class Connections:
     """The connections to a server; none of them can keep it busy or waiting.
 
     Args:
@@ -21,21 +21,21 @@ class Visitors:
 
     def __init__(self, server, report):
         server.setblocking(False)
-        self.workers, self._strangers = [], []  # `_Visitor` each; the oldest first
+        self.workers, self._strangers = [], []  # `_Connection` each; the oldest first
         self._server, self._report, self._reported = server, report, False
         self._selector = selectors.DefaultSelector()
         self._selector.register(server, selectors.EVENT_READ)
 
-    def attend(self):
+    def poll(self):
         """Takes in who comes or leaves, and what they say; waits for 0.2 s at most, as signals are to be answered."""
         for key, _ in self._selector.select(0.2):
             if key.fileobj is not self._server:
-                self._hear(key.data)
+                self._receive(key.data)
         self._accept()
         for stranger in [each for each in self._strangers if time.monotonic() - each.begin > messages.PROOF_SECONDS]:
             self._drop(stranger)
 
-    def dismiss(self, message):
+    def answer(self, message):
         """Sends the workers that are there their last message."""
         for worker in self.workers.copy():
             with contextlib.suppress(OSError):  # lost in this very moment: TensorFlow will tell
@@ -45,8 +45,8 @@ class Visitors:
 
     def close(self):
         """Closes every connection."""
-        for visitor in self.workers + self._strangers:
-            visitor.connection.close()
+        for peer in self.workers + self._strangers:
+            peer.connection.close()
         self._selector.close()
 
     def _accept(self):
@@ -59,9 +59,9 @@ class Visitors:
             return
         if len(self._strangers) >= STRANGERS:
             self._make_room()
-        visitor = _Visitor(connection, host)
-        self._strangers.append(visitor)
-        self._selector.register(connection, selectors.EVENT_READ, visitor)
+        peer = _Connection(connection, host)
+        self._strangers.append(peer)
+        self._selector.register(connection, selectors.EVENT_READ, peer)
 
     def _make_room(self):
         if self._strangers:
@@ -69,26 +69,26 @@ class Visitors:
         else:
             time.sleep(0.2)
 
-    def _hear(self, visitor):
+    def _receive(self, peer):
         try:
-            proven = visitor.hear()
+            proven = peer.receive_proof()
         except OSError:
-            self._drop(visitor)
+            self._drop(peer)
             return
         if proven:
-            self._strangers.remove(visitor)
-            self.workers.append(visitor)
+            self._strangers.remove(peer)
+            self.workers.append(peer)
 
-    def _drop(self, visitor):
-        self._selector.unregister(visitor.connection)
-        visitor.connection.close()
-        (self.workers if visitor in self.workers else self._strangers).remove(visitor)
-        if not visitor.hello and not self._reported:
+    def _drop(self, peer):
+        self._selector.unregister(peer.connection)
+        peer.connection.close()
+        (self.workers if peer in self.workers else self._strangers).remove(peer)
+        if not peer.hello and not self._reported:
             self._reported = True
-            self._report(f"ignored a connection from {visitor.host} that is not one of the workers")
+            self._report(f"ignored a connection from {peer.host} that is not one of the workers")
 
 
-class _Visitor(Channel):
+class _Connection(Channel):
     """A connection to the chief, and what it has said."""
 
     def __init__(self, connection, host):
@@ -96,7 +96,7 @@ class _Visitor(Channel):
         self.host, self.begin = host, time.monotonic()
         self.hello, self._word = None, secrets.token_hex(16)
 
-    def hear(self):
+    def receive_proof(self):
         """Takes in what came, and answers; returns whether it proves a worker.
 
         Raises:
