@@ -39,7 +39,8 @@ def test_predict_prints_json(run, run_folder, arrays, tmp_path):
 def test_a_name_that_is_no_text_is_spelled_out(run_folder, good, tmp_path):
     name = os.fsdecode(b"\xff.png")
     (tmp_path / name).write_bytes(good)
-    outcome = command("mlp_tf.predict", f"--workdir={run_folder}", "--show", name, cwd=tmp_path)
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    outcome = command("mlp_tf.predict", f"--workdir={run_folder}", "--show", name, cwd=tmp_path, env=strict)
     assert outcome.code == 0
     assert outcome.out.startswith("\\udcff.png: ")
 
