@@ -67,7 +67,7 @@ def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_
     assert live(config, tmp_path / "run", step=12) == []
 
 
-@pytest.mark.parametrize("name", ["XLA_FLAGS", slow("TF_ENABLE_ONEDNN_OPTS"), slow("OMP_NUM_THREADS")])
+@pytest.mark.parametrize("name", ["XLA_FLAGS", slow("OMP_NUM_THREADS")])
 def test_a_variable_that_changes_bits_is_recorded_and_warned_of(live, config, tmp_path, monkeypatch, name):
     monkeypatch.delenv(name, raising=False)
     live(config, tmp_path / "run", step=5)
