@@ -40,8 +40,10 @@ before it, so each file can be read knowing just those above it here.
       runs/               a run on disk, and its life
         files.py          written at once or not at all
         describe.py       what config.json and results.json say
+        manifest.py       what a checkpoint says besides its variables
         checkpoint.py     save, newest, verify, restore
-        folder.py         one process per folder; config.json, metrics.jsonl, results.json
+        lock.py           one process for a folder, one folder for the process
+        folder.py         config.json, metrics.jsonl, results.json, checkpoints
         compatible.py     may this run go on with these settings, this data, this machine?
         tensorboard.py    event files
         start.py          start or resume

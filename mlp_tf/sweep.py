@@ -20,7 +20,8 @@ from mlp_tf import config as settings
 from mlp_tf.cli import app, flags, quiet, signals
 from mlp_tf.distribute.tf_config import Task
 from mlp_tf.runs import compatible
-from mlp_tf.runs.folder import NoFolder, lock_folder, open_run, read_run
+from mlp_tf.runs.folder import NoFolder, open_run, read_run
+from mlp_tf.runs.lock import lock_folder
 
 _COLUMNS = [
     "hidden", "activation", "epochs", "parameters", "units", "seeds", "train_accuracy", "train_std",

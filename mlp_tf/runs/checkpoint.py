@@ -12,61 +12,18 @@ import os
 import pathlib
 import re
 import shutil
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import NamedTuple
 
-from mlp_tf import UserError, strict_json
+from mlp_tf import UserError
 from mlp_tf.runs import files
-from mlp_tf.runs.describe import Environment
+from mlp_tf.runs.manifest import Manifest, read_manifest, to_json
 
 KEEP = 3
 _NAME = re.compile(r"step-([0-9]{10})(?:\.([0-9]{3,}))?")  # version 0.2.0 counted only where a step was saved twice
-_FILE = re.compile(
-    r"state\.(index|data-[0-9]{5}-of-[0-9]{5})"
-)  # the names that TensorFlow gives the files of the variables
 
 
 class Damaged(Exception):
     """A checkpoint that is not whole."""
-
-
-class Row(TypedDict):
-    """A line of metrics.jsonl."""
-
-    epoch: int  # from 1
-    cost: float
-    val_cost: float | None
-    val_accuracy: float | None
-    learning_rate: float
-    seconds: float
-    train_accuracy: NotRequired[float | None]
-
-
-class Position(TypedDict):
-    """The fields of `loop.Progress`."""
-
-    epoch: int
-    step: int
-    steps: int
-    total: float
-    seconds: float
-
-
-class Manifest(NamedTuple):
-    """The state of a run but for its variables, of JSON's types."""
-
-    step: int
-    progress: Position
-    history: list[Row]
-    variables: dict[str, list[int]]  # {name: shape}
-    environment: Environment  # of the process that saved it
-    run: dict | None = None  # `Description.identity`; version 0.3.0 did not write it
-
-
-class _Bytes(TypedDict):
-    """What a manifest says of a file of the variables."""
-
-    bytes: int
-    sha256: str
 
 
 class Checkpoint(NamedTuple):
@@ -139,8 +96,7 @@ def _write(folder, tracked, manifest):
     with files.plain_path(folder) as plain:
         tracked.write(str(plain / "state"))
     described = {file.name: files.describe(file) for file in sorted(folder.iterdir())}
-    content = {"format": files.FORMAT, **manifest._asdict(), "files": described}
-    (folder / "manifest.json").write_text(files.to_json({**content, "sha256": files.digest(content)}))
+    (folder / "manifest.json").write_text(to_json(manifest, described))
     for path in (*folder.iterdir(), folder):
         files.flush(path)
 
@@ -170,13 +126,9 @@ def verify(path):
     try:
         if path.is_symlink():
             raise Damaged("it is a symbolic link")
-        content = files.read_json(path / "manifest.json", dict)
-        if content.pop("sha256", "") != files.digest(content):
-            raise Damaged("manifest.json is not what was written")
-        manifest = strict_json.conform(content, Manifest, "manifest.json")
-        described = strict_json.conform(content.get("files"), dict[str, _Bytes], "manifest.json.files")
-        _check_consistent(path, manifest)
-        check_names(described)
+        manifest, described = read_manifest(path / "manifest.json")
+        if int(_NAME.fullmatch(path.name)[1]) != manifest.step:
+            raise Damaged(f"its manifest is of step {manifest.step}")
         present = {name for name in os.listdir(path) if name.startswith("state.")}
         if present != described.keys() or "state.index" not in present:
             raise Damaged("its files are not those that manifest.json names")
@@ -191,23 +143,6 @@ def verify(path):
     except (OSError, ValueError) as error:
         where = f"{pathlib.Path(error.filename).name}: " if getattr(error, "filename", None) else ""
         raise Damaged(f"{where}{getattr(error, 'strerror', None) or error}") from None
-
-
-def _check_consistent(path, manifest):
-    progress, epochs = manifest.progress, [row["epoch"] for row in manifest.history]
-    if int(_NAME.fullmatch(path.name)[1]) != manifest.step:
-        raise Damaged(f"its manifest is of step {manifest.step}")
-    within = progress["steps"] > 0 and progress["step"] <= progress["steps"]
-    counted = manifest.step == progress["epoch"] * progress["steps"] + progress["step"]
-    if not (within and counted and epochs == [*range(1, len(epochs) + 1)] and len(epochs) == progress["epoch"]):
-        raise Damaged("its manifest contradicts itself in step, progress and history")
-
-
-def check_names(names):
-    """Raises UserError unless these are names of files that TensorFlow writes variables to, and nothing else."""
-    for name in names:
-        if not _FILE.fullmatch(name):
-            raise UserError(f"{name!r} is not the name of a file of the variables")
 
 
 def restore(path, saved, own):

@@ -1,101 +1,25 @@
-"""A run's folder: one process at a time, and the files that people read.
+"""A run's folder: the files that people read, and its checkpoints.
 
     config.json      settings, data, network, versions
     metrics.jsonl    one object an epoch; the newest checkpoint knows them too
     results.json     exists once the run is finished
     checkpoints/     see `checkpoint`
 
-Before each write the path is compared with the folder that was locked: it may have been moved, and another one put in
-its place.
-
 Nothing here imports TensorFlow until a checkpoint is written, so that a command can refuse a folder before it loads
 anything.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
-from typing import NamedTuple
 
 from mlp_tf import UserError, strict_json
 from mlp_tf.config import Config
 from mlp_tf.runs import checkpoint, files
 from mlp_tf.runs.describe import Description, Results
-
-
-class Lock(NamedTuple):
-    """A folder that this process has locked."""
-
-    path: pathlib.Path
-    descriptor: int
-
-    def check(self):
-        """Raises UserError if the path does not lead to the locked folder any more."""
-        if not self._holds():
-            raise UserError(
-                f"--workdir={self.path}: the folder was moved, removed or replaced while this process used it, and "
-                "nothing more was written; move it back and run the same command again"
-            )
-
-    def _holds(self):
-        try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
-        except OSError:  # it, or a folder above it, is gone or something else
-            return False
-
-
-@contextlib.contextmanager
-def lock_folder(path, made=False):
-    """Makes a folder, if need be, and keeps other processes out of it.
-
-    The lock is on the folder itself: it needs no file, and ends with its process however that ends.
-    A folder that was made here, or just before (`made`), and nothing was put into, is removed again.
-
-    Yields:
-      `Lock`.
-
-    Raises:
-      UserError: it cannot be made, or another process is using it.
-    """
-    path = pathlib.Path(path)
-    made = made or not path.exists()
-    lock = _locked(path)
-    try:
-        yield lock
-    finally:
-        if made and lock._holds():
-            with contextlib.suppress(OSError):  # not empty
-                path.rmdir()
-        os.close(lock.descriptor)
-
-
-def _locked(path):
-    while True:
-        lock = Lock(path, _make_and_open(path))
-        try:
-            fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock.descriptor)
-            raise UserError(
-                f"--workdir={path}: another process is using this folder; wait for its end, or give another one"
-            ) from None
-        if lock._holds():
-            return lock
-        os.close(lock.descriptor)  # it was removed or replaced since it was opened
-
-
-def _make_and_open(path):
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--workdir={path}: is not a folder; give one, or a name that is not there yet")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(
-            f"--workdir={path}: {error.strerror}; give a folder that can be written, or whose parent can"
-        ) from None
+from mlp_tf.runs.lock import lock_folder
+from mlp_tf.runs.manifest import Row
 
 
 @contextlib.contextmanager
@@ -296,7 +220,7 @@ class RunFolder:
         try:
             lines = files.read_text(self.path / "metrics.jsonl").splitlines(keepends=True)
             whole = [strict_json.parse(line) for line in lines if line.endswith("\n")]
-            rows = strict_json.conform(whole, list[checkpoint.Row], "line")
+            rows = strict_json.conform(whole, list[Row], "line")
             self._check_rows(rows)
             return rows
         except (OSError, ValueError) as error:

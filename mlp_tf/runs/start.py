@@ -15,6 +15,7 @@ from mlp_tf.regular import open_regular
 from mlp_tf.runs import checkpoint, compatible, tensorboard
 from mlp_tf.runs.describe import Description, describe
 from mlp_tf.runs.folder import NoFolder, RunFolder
+from mlp_tf.runs.manifest import Manifest, check_names
 
 
 class Run(NamedTuple):
@@ -115,7 +116,7 @@ def _restored(run, found):
 def _files_of_chief(found, cluster):
     """Yields a folder with the files of the chief's checkpoint: its own, or a temporary one to the other workers."""
     sizes = cluster.broadcast_json(found and found.sizes)
-    checkpoint.check_names(sizes)
+    check_names(sizes)
     with tempfile.TemporaryDirectory() if found is None else contextlib.nullcontext(found.path) as path:
         for name, size in sizes.items() if cluster.workers > 1 else ():
             file = pathlib.Path(path) / name
@@ -146,7 +147,7 @@ def _write_beginning(run, found):
 def save(run):
     """Writes a checkpoint, from which `start` resumes the run bit for bit."""
     variables = run.variables()
-    manifest = checkpoint.Manifest(
+    manifest = Manifest(
         step=int(run.state.step.numpy()),
         progress=run.progress._asdict(),
         history=run.history,

@@ -49,10 +49,7 @@ def train(run, stop_requested):
                     log(row)
                 _stop_if_requested(run, stop_requested)
                 if time.monotonic() >= save_at:
-                    begin = time.monotonic()
-                    save(run)
-                    saved = time.monotonic()
-                    save_at = saved + SAVE_EVERY * (saved - begin)
+                    save_at = _save_and_plan_the_next(run)
                 yield progress, row
                 if row and _out_of_patience(run):
                     break
@@ -63,6 +60,13 @@ def train(run, stop_requested):
         raise
     run.folder.write_results(results)
     _stop_if_requested(run, stop_requested)  # with several workers, none ends well before the results are written
+
+
+def _save_and_plan_the_next(run):
+    begin = time.monotonic()
+    save(run)
+    saved = time.monotonic()
+    return saved + SAVE_EVERY * (saved - begin)
 
 
 def _event_log(run):
