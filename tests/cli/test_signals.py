@@ -48,8 +48,15 @@ def test_a_signal_while_tensorflow_is_imported_is_answered_too(small, number):
 
 # How long each takes to be in the middle of its work: TensorFlow is imported after about 1.5 s.
 @pytest.mark.slow
-@pytest.mark.parametrize(("delay", "number"), [(0.7, signal.SIGTERM), (2.2, signal.SIGINT)])
-@pytest.mark.parametrize("command", ["evaluate", "export", "predict", "plot", "show_data"])
+@pytest.mark.parametrize(
+    ("command", "delay", "number"),
+    [
+        ("evaluate", 0.7, signal.SIGTERM),
+        ("predict", 0.7, signal.SIGINT),
+        *((command, 2.2, signal.SIGINT) for command in ("evaluate", "export", "predict", "plot", "show_data")),
+        ("export", 3.0, signal.SIGTERM),
+    ],
+)
 def test_a_signal_ends_every_command_in_one_line(run_folder, tmp_path, command, delay, number):
     folder = shutil.copytree(run_folder, tmp_path / "run")
     for i in range(20):

@@ -23,7 +23,6 @@ def shell(words, workdir, npz):
     ("words", "code", "err"),
     [
         slow("2>&-", 0, ""),
-        slow("2>/dev/full", 0, ""),
         slow(">&-", 1, "error: stdout: Bad file descriptor; what this command prints was lost, all else is done\n"),
         (
             ">/dev/full",

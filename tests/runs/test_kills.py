@@ -1,6 +1,6 @@
 """Runs that are killed again and again, also inside a save, end as if they never had been.
 
-`python tests/runs/test_kills.py 100` kills a hundred times, as BUILD_NOTES.md reports; CI kills 20 times.
+`python tests/runs/test_kills.py 100` kills a hundred times, as BUILD_NOTES.md reports; CI kills 14 times.
 """
 
 import concurrent.futures
@@ -93,9 +93,9 @@ def reference(npz, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lane", [1, 2])
-def test_of_10_kills_4_are_inside_a_save_and_all_runs_end_bit_equal(train, npz, tmp_path, reference, lane):
-    inside, folders = kill_many_times(npz, tmp_path, 10)
-    assert inside >= 4  # of both lanes together, more than a third
+def test_of_7_kills_2_are_inside_a_save_and_all_runs_end_bit_equal(train, npz, tmp_path, reference, lane):
+    inside, folders = kill_many_times(npz, tmp_path, 7)
+    assert inside >= 2
     for folder in folders:
         check_end(npz, folder, reference, train)
 
