@@ -5,7 +5,8 @@ before it, so each file can be read knowing just those above it here.
 
     rank 0
       strict_json.py      JSON from outside, checked against types
-      regular.py          regular files: no FIFO, no device
+      printable.py        text that can be shown
+      regular.py          regular files: read if they are, written at once or not at all
       machine.py          memory, processor, threads
     rank 1
       model.py            the network as pure functions of (x, weights, biases), and its cost
@@ -14,7 +15,7 @@ before it, so each file can be read knowing just those above it here.
       distribute/         devices and workers
         tf_config.py      this worker's task, by TF_CONFIG
         messages.py       what the workers say when they meet
-        connections.py       who is connected to the chief
+        connections.py    who is connected to the chief
         rendezvous.py     the workers' meeting before TensorFlow connects them
         cluster.py        the strategy, and the collectives
     rank 2
@@ -38,7 +39,7 @@ before it, so each file can be read knowing just those above it here.
         quiet.py          TensorFlow imported without its chatter; the progress bar
     rank 3
       runs/               a run on disk, and its life
-        files.py          written at once or not at all
+        files.py          the files of a run: JSON, digests, leftovers
         describe.py       what config.json and results.json say
         manifest.py       what a checkpoint says besides its variables
         checkpoint.py     save, newest, verify, restore

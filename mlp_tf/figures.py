@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mlp_tf import UserError
+from mlp_tf.printable import printable
+from mlp_tf.regular import replaced
 
 DOTS_PER_INCH = 100
 # Okabe and Ito (2008), and line styles, so that no curve depends on colour alone.
@@ -24,18 +26,13 @@ def save(figure, path):
     Raises:
       UserError: it cannot be written.
     """
-    unfinished = path.with_name(f".mlp_tf-{path.name}")
     try:
-        unfinished.unlink(missing_ok=True)  # a killed process left it, or it is a link to anything
-        with open(unfinished, "xb") as file:
+        with replaced(path) as file:
             _draw(figure, file)
-        unfinished.rename(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written: {error.strerror}; make room or access, or use another folder"
         ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
@@ -46,9 +43,8 @@ def _draw(figure, file):
 
 
 def _shown(text):
-    """Text as a figure shows it: names of files may hold what matplotlib takes for a formula, or cannot draw."""
-    printable = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-    return printable.replace("$", r"\$")
+    """Text as a figure shows it: what stands between two `$` matplotlib would take for a formula."""
+    return printable(text, but="\n").replace("$", r"\$")
 
 
 def _wrapped(title):

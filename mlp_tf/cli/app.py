@@ -9,6 +9,7 @@ from absl import flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import signals, streams
+from mlp_tf.printable import printable
 
 
 def run(main, doc, define_flags, argv=None, takes_words=False):
@@ -94,6 +95,4 @@ def warn(*texts):
 
 
 def _one_line(text):
-    """Words with single spaces between them; what a terminal would obey or cannot show is escaped."""
-    words = " ".join(str(text).split())
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words)
+    return printable(" ".join(str(text).split()))

@@ -17,11 +17,9 @@ class Interrupted(BaseException):
         self.number = number
 
 
-@contextlib.contextmanager
 def raised():
-    """SIGINT and SIGTERM raise `Interrupted`, where no `graceful_stop` takes them."""
-    with _handled_by(_raise):
-        yield
+    """A context in which SIGINT and SIGTERM raise `Interrupted`, where no `graceful_stop` takes them."""
+    return _handled_by(_raise)
 
 
 @contextlib.contextmanager

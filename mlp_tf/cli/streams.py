@@ -33,8 +33,8 @@ class Stream:
         except OSError as error:
             self.error = error
             # Python writes what it has kept back when the process ends, and would complain then.
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), self._stream.fileno())
+            with open(os.devnull, "wb") as devnull:
+                os.dup2(devnull.fileno(), self._stream.fileno())
 
     def __getattr__(self, name):
         return getattr(self._stream, name)

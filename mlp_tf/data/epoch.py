@@ -59,10 +59,7 @@ def distort(images, config, epoch, split=None, look=lambda: None):
     shard, rows = (split.shard, split.global_rows) if split else (ALL_ROWS, n)
     draws = tf.random.stateless_uniform([5, rows], _key(config.seed, _AFFINE, epoch), -1.0, 1.0)
     maps = warp.affine_maps(config.distort * draws[:, shard.index :: shard.workers], height, width)
-    displacements = tf.zeros([n, 0])
-    if config.elastic:
-        draws = tf.random.stateless_normal([rows, 2 * warp.KNOTS**2], _key(config.seed, _ELASTIC, epoch))
-        displacements = config.elastic * draws[shard.index :: shard.workers]
+    displacements = _displacements(config, epoch, rows)[shard.index :: shard.workers]
     distorted = aligned(tuple(shape))
     # Of the rows of a worker, which have one more or less, so that all look equally often.
     blocks = max(1, min(n + 1, math.ceil(rows / shard.workers)) * height * width // _BLOCK_PIXELS)
@@ -73,6 +70,13 @@ def distort(images, config, epoch, split=None, look=lambda: None):
         distorted[part] = warp.resample(images[part], maps[part], displacements[part])
         look()
     return tensor(distorted)
+
+
+def _displacements(config, epoch, rows):
+    """Of the knots of each row, as `warp.resample` takes them."""
+    if not config.elastic:
+        return tf.zeros([rows, 0])
+    return config.elastic * tf.random.stateless_normal([rows, 2 * warp.KNOTS**2], _key(config.seed, _ELASTIC, epoch))
 
 
 def _key(seed, purpose, epoch):

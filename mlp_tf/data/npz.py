@@ -48,7 +48,7 @@ def npz(path, workers=1):
     """
     with _archive(path) as archive:
         arrays = {name: _find(path, archive, name) for name in _NAMES}
-        for x, y in (_NAMES[:2], _NAMES[2:]):
+        for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
             _check_pair(path, arrays, x, y)
         _check_memory(path, arrays, workers)
         train_labels, test_labels = (_read_labels(archive, arrays[y]) for y in ("y_train", "y_test"))

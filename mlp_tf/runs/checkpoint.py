@@ -15,6 +15,7 @@ import shutil
 from typing import NamedTuple
 
 from mlp_tf import UserError
+from mlp_tf.regular import UNFINISHED, flush
 from mlp_tf.runs import files
 from mlp_tf.runs.manifest import Manifest, read_manifest, to_json
 
@@ -64,7 +65,7 @@ def save(folder, tracked, manifest):
     import tensorflow as tf
 
     count = 1 + max((count for _, count, _ in _found(folder)), default=0)
-    final, unfinished = folder / f"step-{manifest.step:010d}.{count:03d}", folder / f"{files.UNFINISHED}saving"
+    final, unfinished = folder / f"step-{manifest.step:010d}.{count:03d}", folder / f"{UNFINISHED}saving"
     size = sum(4 * math.prod(shape) for shape in manifest.variables.values())
     try:
         folder.mkdir(exist_ok=True)
@@ -72,7 +73,7 @@ def save(folder, tracked, manifest):
         with _removed_on_failure(unfinished):
             _write(unfinished, tracked, manifest)
             unfinished.rename(final)
-        files.flush(folder)
+        flush(folder)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(
             f"{final} cannot be saved: {error}; it needs {size:,} bytes; make room or access, and run the same "
@@ -98,7 +99,7 @@ def _write(folder, tracked, manifest):
     described = {file.name: files.describe(file) for file in sorted(folder.iterdir())}
     (folder / "manifest.json").write_text(to_json(manifest, described))
     for path in (*folder.iterdir(), folder):
-        files.flush(path)
+        flush(path)
 
 
 def newest(folder):

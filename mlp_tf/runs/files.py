@@ -13,10 +13,9 @@ import shutil
 import tempfile
 
 from mlp_tf import UserError, strict_json
-from mlp_tf.regular import open_regular
+from mlp_tf.regular import UNFINISHED, open_regular, replaced
 
 FORMAT = 1  # of the JSON files; a reader refuses what a newer version of this package wrote
-UNFINISHED = ".mlp_tf-"  # how the names begin of what a killed process may leave half-written
 LARGEST_TEXT = 2**28  # bytes of a JSON file
 
 
@@ -42,19 +41,19 @@ def read_text(path):
         return file.read().decode()
 
 
-def read_json(path, form):
-    """What a JSON file of this package holds, checked to be of a form (see `strict_json.conform`).
+def read_json(path):
+    """The object in a JSON file of this package.
 
     Raises:
       OSError: no such file, no access, or not a regular file.
-      ValueError: not of that form.
+      ValueError: not a JSON object.
       NewerFormat: a newer version of this package wrote it.
     """
-    content = strict_json.parse(read_text(path))
-    version = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+    content = strict_json.conform(strict_json.parse(read_text(path)), dict)
+    version = content.get("format", FORMAT)
     if type(version) is int and version > FORMAT:
         raise NewerFormat(f"{path}: format {version}, but this version reads {FORMAT}; update mlp_tf")
-    return strict_json.conform(content, form)
+    return content
 
 
 def describe(path):
@@ -69,14 +68,8 @@ def write(path, text):
     Raises:
       UserError: it cannot be written.
     """
-    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
-    with _needing(path, text):
-        remove(unfinished)  # it may be a link to anything
-        with open(unfinished, "xb") as file:
-            file.write(_encoded(text))
-        flush(unfinished)
-        unfinished.rename(path)
-        flush(path.parent)
+    with _needing(path, text), replaced(path) as file:
+        file.write(_encoded(text))
 
 
 def append(path, text):
@@ -100,15 +93,6 @@ def _needing(path, text):
         yield
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}; it needs {len(text):,} bytes") from None
-
-
-def flush(path):
-    """Waits until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def digest(content):

@@ -16,6 +16,7 @@ import pathlib
 
 from mlp_tf import UserError, strict_json
 from mlp_tf.config import Config
+from mlp_tf.regular import UNFINISHED
 from mlp_tf.runs import checkpoint, files
 from mlp_tf.runs.describe import Description, Results
 from mlp_tf.runs.lock import lock_folder
@@ -69,7 +70,7 @@ class RunFolder:
         self._checkpoints = self.path / "checkpoints"
         self._saved = None  # manifest of the last save
         if not (self.path / "config.json").exists() and any(
-            not name.startswith(files.UNFINISHED) for name in os.listdir(self.path)
+            not name.startswith(UNFINISHED) for name in os.listdir(self.path)
         ):
             raise UserError(
                 f"--workdir={path}: holds files but no config.json, so no run; give an empty or a new folder"
@@ -89,7 +90,7 @@ class RunFolder:
     def _read(self, name, parse, advice):
         path = self.path / name
         try:
-            return parse(files.read_json(path, dict))
+            return parse(files.read_json(path))
         except FileNotFoundError:
             return None
         except PermissionError as error:

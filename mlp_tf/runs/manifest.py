@@ -69,7 +69,7 @@ def read_manifest(path):
       ValueError: not what was written, not of its form, or at odds with itself.
       NewerFormat: a newer version of this package wrote it.
     """
-    content = files.read_json(path, dict)
+    content = files.read_json(path)
     if content.pop("sha256", "") != files.digest(content):
         raise ValueError("manifest.json is not what was written")
     manifest = strict_json.conform(content, Manifest, "manifest.json")

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mlp_tf import UserError
+from mlp_tf.regular import UNFINISHED
 from mlp_tf.runs import files
 
 NAMES = [f"a{each}b" for each in string.printable if each not in "/"]
@@ -50,7 +51,7 @@ def victim(tmp_path):
 
 
 def test_a_link_named_as_our_leftover_is_replaced_not_followed(tmp_path, victim):
-    (tmp_path / f"{files.UNFINISHED}x.json").symlink_to(victim / "file")
+    (tmp_path / f"{UNFINISHED}x.json").symlink_to(victim / "file")
     files.write(tmp_path / "x.json", "new")
     assert (tmp_path / "x.json").read_text() == "new"
     assert not (tmp_path / "x.json").is_symlink()
@@ -60,7 +61,7 @@ def test_a_link_named_as_our_leftover_is_replaced_not_followed(tmp_path, victim)
 def test_links_named_as_our_leftovers_are_removed_alone(tmp_path, victim, name):
     folder = tmp_path / "run"
     (folder / "old").mkdir(parents=True)
-    (folder / f"{files.UNFINISHED}{name}").symlink_to(victim)
+    (folder / f"{UNFINISHED}{name}").symlink_to(victim)
     files.remove(folder / "old")
     files.remove_unfinished(folder)
     assert os.listdir(folder) == []
@@ -92,7 +93,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
 def test_json_that_is_no_object_of_its_form_is_a_value_error(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(ValueError):  # noqa: PT011  (each in its own words)
-        files.read_json(tmp_path / "x.json", dict)
+        files.read_json(tmp_path / "x.json")
 
 
 def test_a_text_that_is_no_utf_8_can_be_written(tmp_path):
