@@ -24,6 +24,12 @@ IGNORED = "ignored a connection from 127.0.0.1 that is not one of the workers"
 SETTINGS = b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff\xff"  # how a server of gRPC begins, in HTTP/2
 
 
+def a_worker_gets_in(mine, host):
+    """Worker 1 meets the chief, whatever came before, and with it all are there."""
+    meet(Task(1, mine), print)
+    host.result(timeout=10)
+
+
 @pytest.fixture(autouse=True)
 def _a_test_that_fails_ends(monkeypatch):
     monkeypatch.setattr(rendezvous, "TIMEOUT_SECONDS", 20)
@@ -120,8 +126,7 @@ def test_a_worker_that_has_left_is_not_counted_and_may_come_again(free_addresses
     time.sleep(0.5)
     assert not host.done()
     assert not second.done()
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
     second.result(timeout=10)
     assert reports == []
 
@@ -171,8 +176,7 @@ def test_a_stranger_is_left_out_said_once_and_a_worker_gets_in(free_addresses, t
             stranger.sendall(greeting)
             assert is_closed(stranger, 3)
     assert not host.done()
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
     assert reports == [IGNORED]
 
 
@@ -181,8 +185,7 @@ def test_a_stranger_that_connects_and_leaves_is_said_once(free_addresses, thread
     host = threads.submit(meet, Task(0, mine), reports.append)
     for _ in range(3):
         connect(mine[0]).close()
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
     assert reports == [IGNORED]
 
 
@@ -200,8 +203,7 @@ def test_a_hello_without_its_echo_is_not_counted(free_addresses, threads, addres
             stranger.sendall(more)
         time.sleep(0.3)
         assert not host.done()
-        meet(Task(1, mine), print)
-        host.result(timeout=10)
+        a_worker_gets_in(mine, host)
 
 
 def test_a_hello_and_silence_loses_its_place_in_time(monkeypatch, free_addresses, threads):
@@ -211,8 +213,7 @@ def test_a_hello_and_silence_loses_its_place_in_time(monkeypatch, free_addresses
     with connect(mine[0]) as stranger:
         stranger.sendall(line(Hello(1, mine)))
         assert is_closed(stranger, 2)
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
 
 
 def test_a_worker_that_is_counted_may_not_go_on_talking(free_addresses, threads):
@@ -233,8 +234,7 @@ def test_a_worker_that_is_counted_may_not_go_on_talking(free_addresses, threads)
     second = threads.submit(meet, Task(2, mine), print)
     time.sleep(0.3)
     assert not host.done()
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
     second.result(timeout=10)
 
 
@@ -265,8 +265,7 @@ def test_one_byte_now_and_then_is_closed_once_its_time_is_over(monkeypatch, free
             stranger.sendall(b"[")
             time.sleep(0.1)
     assert 1 < time.monotonic() - begin < 2.5
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
     assert reports == [IGNORED]
 
 
@@ -275,8 +274,7 @@ def test_bytes_without_an_end_are_cut_off(free_addresses, threads):
     host = threads.submit(meet, Task(0, mine), reports.append)
     with connect(mine[0]) as stranger, pytest.raises(ConnectionError):
         stranger.sendall(b"[" * 66_000_000)  # far more than the system keeps for both sides
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
     assert reports == [IGNORED]
 
 
@@ -287,8 +285,7 @@ def test_a_hundred_silent_connections_do_not_keep_a_worker_out(free_addresses, t
         for _ in range(100):
             stack.enter_context(connect(mine[0]))
         begin = time.monotonic()
-        meet(Task(1, mine), print)
-        host.result(timeout=10)
+        a_worker_gets_in(mine, host)
         assert time.monotonic() - begin < 2
 
 
@@ -299,8 +296,7 @@ def test_of_too_many_strangers_the_oldest_makes_room(monkeypatch, free_addresses
     with contextlib.ExitStack() as stack:
         strangers = [stack.enter_context(connect(mine[0])) for _ in range(4)]
         assert [is_closed(stranger, 0.5) for stranger in strangers] == [True, False, False, False]
-        meet(Task(1, mine), print)
-        host.result(timeout=10)
+        a_worker_gets_in(mine, host)
 
 
 def start_meeting(index, addresses, before="", **options):
@@ -461,8 +457,7 @@ def test_a_chief_listens_at_its_own_address_alone(free_addresses, threads):
     host = threads.submit(meet, Task(0, mine), print)
     with connect(mine[0]), pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", int(mine[0].rpartition(":")[2])), timeout=3)
-    meet(Task(1, mine), print)
-    host.result(timeout=10)
+    a_worker_gets_in(mine, host)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import shutil
 
 import pytest
-from helpers import steps
+from helpers import contents, steps
 
 from mlp_tf import loop
 from mlp_tf.config import Config
@@ -69,3 +69,17 @@ def stopped_once(live, config, tmp_path_factory):
 def stopped(stopped_once, tmp_path):
     """A run of 60 steps that was stopped, and saved, after 10, 21 and 30; where `small()` trains."""
     return shutil.copytree(stopped_once, tmp_path / "run")
+
+
+@pytest.fixture
+def refused(train):
+    """Trains with flags that end in exit 1, and leave a folder as it was; returns the one line."""
+
+    def train_in_vain(folder, *flags):
+        before = contents(folder)
+        outcome = train(*flags)
+        assert outcome.code == 1
+        assert contents(folder) == before
+        return outcome.error
+
+    return train_in_vain

@@ -16,12 +16,9 @@ def test_differences_name_both_values_but_not_the_total_and_the_places():
     assert differences(changed, OTHER_CONFIG) == [("hidden", "9,9", "7"), ("seed", "1", "8")]
 
 
-def test_other_settings_are_named_with_both_values_and_change_nothing(train, small, finished):
-    before = contents(finished)
-    outcome = train(*small(hidden="9,9", seed=4))
-    assert outcome.code == 1
-    assert "--hidden=9,9, but 8,4 in the run; --seed=4, but 0 in the run" in outcome.error
-    assert contents(finished) == before
+def test_other_settings_are_named_with_both_values_and_change_nothing(refused, small, finished):
+    error = refused(finished, *small(hidden="9,9", seed=4))
+    assert "--hidden=9,9, but 8,4 in the run; --seed=4, but 0 in the run" in error
 
 
 def test_other_data_is_refused_and_changes_nothing(train, small, tmp_path):
