@@ -9,6 +9,7 @@ from absl import flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import signals, streams
+from mlp_tf.cli.parse import parse
 from mlp_tf.printable import printable
 
 
@@ -45,34 +46,21 @@ def end(code):
 def _run(main, doc, define_flags, argv, takes_words):
     values = flags.FlagValues()
     define_flags(values)
-    flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     try:
-        words = _parse(values, sys.argv if argv is None else argv)
+        words = parse(values, sys.argv if argv is None else argv)
         if values["help"].value:
             return _print_help(doc, values)
         if takes_words:
-            return main(values, words[1:])
-        if words[1:]:
-            raise UserError(f"{' '.join(words[1:])}: not a flag; give settings as --name=value (--help lists them)")
+            return main(values, words)
+        if words:
+            raise UserError(f"{' '.join(words)}: not a flag; give settings as --name=value (--help lists them)")
         return main(values)
-    except flags.Error as error:
-        return fail(f"{str(error).removeprefix('ERROR:: ')}; --help lists the flags and their values")
     except (UserError, OSError) as error:
         return fail(error)
     except signals.Interrupted as error:
         print("stopped", file=sys.stderr, flush=True)
         return 128 + error.number
-
-
-def _parse(values, argv):
-    try:
-        words = values(argv)
-    except UnicodeDecodeError:  # absl opens a flag file as text
-        raise UserError("--flagfile: not a text file; write a flag on each line, such as --epochs=15") from None
-    for name, value in values.flag_values_dict().items():
-        if "\0" in str(value):
-            raise UserError(f"--{name}={value}: holds a NUL character; leave it out")
-    return words
 
 
 def _print_help(doc, values):
@@ -92,6 +80,12 @@ def warn(*texts):
     """Says what nobody may miss, a line each on stderr; leaves out texts that are empty or None."""
     for text in filter(None, texts):
         print(f"WARNING: {_one_line(text)}", file=sys.stderr, flush=True)
+
+
+def note(*texts):
+    """Says what the user may want to know, a line each on stderr."""
+    for text in texts:
+        print(f"note: {_one_line(text)}", file=sys.stderr, flush=True)
 
 
 def _one_line(text):
