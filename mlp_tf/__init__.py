@@ -21,19 +21,27 @@ before it, so each file can be read knowing just those above it here.
     rank 2
       loop.py             the loop: State, train_step, compile_steps, fit, evaluate
       data/               from a name to what each replica sees in an epoch
-        splits.py         Split, Splits, Shard
+        scaling.py        standardised examples
+        splits.py         Rows, Source, Split, Splits, Shard
         memory.py         arrays and tensors that share their memory
+        labels.py         which class a label is
+        pictures.py       a user's picture file, prepared as MNIST was
         sample.py         5,000 real MNIST images that need no network
         npz.py            the user's own arrays
+        csv.py            the user's own table
+        image_folder.py   the user's own images, a folder for each class
         tfds.py           sets of tensorflow-datasets
+        find.py           which source a name is
+        survey.py         the user's own rows, looked at
+        held_out.py       the user's own rows, split by class
         load.py           load(name): checked, fingerprinted Splits
         warp.py           geometry: deskew, affine and elastic maps
         epoch.py          order and distortion of an epoch, from (seed, epoch)
         feed.py           Feed: what each replica sees in an epoch, placed on its device
-        pictures.py       a user's picture file, prepared as MNIST was
       cli/                what every command shares
         streams.py        stdout and stderr that never end a command
         signals.py        SIGINT and SIGTERM as a request to stop
+        parse.py          the words of a command line
         app.py            run a command: flags, one line for a mistake, exit code
         flags.py          the absl flags of Config
         quiet.py          TensorFlow imported without its chatter; the progress bar
@@ -58,11 +66,12 @@ before it, so each file can be read knowing just those above it here.
       export.py           a SavedModel
       plot.py             curves and weights
       show_data.py        a dataset as training sees it
+      __main__.py         the list of the commands
 
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 
 class UserError(ValueError):

@@ -40,6 +40,10 @@ def _switch(text):
     return _setting(False, "true or false", None, lambda v: isinstance(v, bool), text)
 
 
+def _auto_or_integer(words):
+    return None if words == "auto" else int(words)
+
+
 def _widths(words):
     return tuple(int(word) for word in words.split(","))
 
@@ -87,8 +91,13 @@ class Config:
         "grid move (standard deviation), all other pixels following smoothly; 0 is off.",
     )
     deskew: bool = _switch("Set slanted images upright before the network sees them, in training and ever after.")
-    validation_size: int = _integer(
-        5000, 0, None, "Training images held out for validation: the last ones (mnist_sample: 500 at most)."
+    validation_size: int | None = _setting(
+        None,
+        "auto, or an integer of 0 or more, below 2**31",
+        _auto_or_integer,
+        lambda v: v is None or 0 <= v <= 2**31 - 1,
+        "Training rows held out for validation: of your own data by class, else the last ones. auto is 5,000, at most "
+        "a tenth of them (mnist_sample: 500 at most).",
     )
     patience: int = _integer(
         0, 0, None, "Stop after this many epochs without a lower val_cost, with the best epoch as the result; 0 is off."
@@ -96,11 +105,15 @@ class Config:
     seed: int = _integer(0, 0, 2**31 - 1, "Seed of the first weights, the order of images and the distortion.")
     dataset: str = _text(
         "auto",
-        "auto, mnist_sample, the name of an image-classification set of tensorflow-datasets, or a FILE.npz",
+        "auto, mnist_sample, the name of an image-classification set of tensorflow-datasets, a FILE.npz, a FILE.csv, "
+        "or a FOLDER of images",
         "What to train on; auto is mnist where it is prepared or can be downloaded, else mnist_sample.",
     )
     data_dir: str = _text(
-        "", "a folder", "Where tensorflow-datasets keeps its data; empty: TFDS_DATA_DIR or ~/tensorflow_datasets."
+        "",
+        "a folder",
+        "Where tensorflow-datasets keeps its data; empty: TFDS_DATA_DIR or ~/tensorflow_datasets. Of a run whose file "
+        "or folder of data was moved: where it is now.",
     )
     workdir: str = _text(
         "", "a folder", "The run's folder; one that holds a run is continued. Empty: a new one under runs/."
@@ -131,7 +144,7 @@ class Config:
             if not accepted:
                 raise UserError(f"--{field.name}={words_of(value)}: must be {field.metadata['allowed']}")
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a list is the same network
-        if self.patience and not self.validation_size:
+        if self.patience and self.validation_size == 0:
             raise UserError(
                 f"--patience={self.patience} with --validation_size=0: patience watches the validation cost; "
                 "give --validation_size=N above 0, or --patience=0"
@@ -181,13 +194,20 @@ def read(name, words):
     [field] = [field for field in dataclasses.fields(Config) if field.name == name]
     try:
         value = field.metadata["read"](words)
+        if field.metadata["accepts"](value):
+            return value
     except ValueError:
-        value = None
-    if value is None or not field.metadata["accepts"](value):
-        raise UserError(f"--{name}={words}: must be {field.metadata['allowed']}")
-    return value
+        pass
+    raise UserError(f"--{name}={words}: must be {field.metadata['allowed']}")
 
 
 def words_of(value):
     """A value as it stands on a command line."""
+    if value is None:
+        return "auto"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def is_path(dataset):
+    """Whether a --dataset can only be a path: by its ending, or as it begins like one."""
+    return dataset.lower().endswith((".npz", ".csv")) or dataset.startswith(("/", ".", "~"))

@@ -2,26 +2,36 @@
 
     python -m mlp_tf.evaluate --workdir=RUN
     python -m mlp_tf.evaluate --workdir=RUN --split=validation --plots
+    python -m mlp_tf.evaluate --workdir=RUN --json
 
 --plots writes confusion.png and mistakes.png, the most confidently wrong images, into the run's folder.
+--json prints one object: run (its folder's name), dataset, split, examples, cost (nats per example), accuracy,
+train_accuracy, test_accuracy, classes (for each: name, examples, correct), confusion (rows true, columns predicted),
+pictures (paths).
 """
 
+import json
 import sys
 
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
+from mlp_tf.printable import printable
 
 MISTAKES = 50
+_LONGEST_NAME, _LONGEST_HEAD = 24, 9  # characters of a class's name that are shown in a line, and over a column
 
 
 def define_flags(values):
     """Defines the flags of this command."""
     absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
-    absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which images.", flag_values=values)
-    absl_flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
+    absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
+    absl_flags.DEFINE_string(
+        "data_dir", "", "Where the data lie now, if they were moved: a folder, or the file.", flag_values=values
+    )
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
+    absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
 
 
 def main(values):
@@ -30,20 +40,23 @@ def main(values):
     quiet.import_tensorflow()
     from mlp_tf.runs import result
 
-    run = result.load(workdir)
+    run, name = result.load(workdir), values["split"].value
     app.warn(*run.warnings)
-    splits = result.splits(run, values["data_dir"].value)
-    split = getattr(splits, values["split"].value)
+    splits = result.splits(run, flags.path(values, "data_dir"))
+    split = getattr(splits, name)
     if not len(split.labels):
-        raise UserError(f"--split={values['split'].value}: the run held no images out; give --split=test or train")
+        raise UserError(f"--split={name}: the run held no rows out; give --split=test or train")
     predicted = result.probabilities(run, split.images)
     counts = confusion(split.labels, predicted.argmax(axis=1), splits.classes)
-    print(f"Run: {run.title}")
-    _print_totals(run, splits, values["split"].value)
-    _print_classes(counts)
-    if values["plots"].value:
-        for path in _draw(run, values["split"].value, split, predicted, counts):
-            print(f"Picture: {path}")
+    report = _report(run, splits, name, counts)
+    if not values["json"].value:
+        _print(run, report)
+    pictures = list(_draw(run, name, split, predicted, counts)) if values["plots"].value else []
+    if values["json"].value:
+        print(json.dumps({**report, "pictures": list(map(str, pictures))}))
+        return 0
+    for path in pictures:
+        print(f"Picture: {path}")
     return 0
 
 
@@ -54,36 +67,57 @@ def confusion(labels, predicted, classes):
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _print_totals(run, splits, name):
+def _report(run, splits, name, counts):
+    """What is printed, of JSON's types."""
     from mlp_tf.runs import result
 
-    cost, accuracy = result.evaluate(run, getattr(splits, name))
-    print(f"Split: {name}, {len(getattr(splits, name).labels):,} images")
-    print(f"Cost: {cost:.4f}")
-    print(f"Accuracy: {accuracy:.4f}")
-    train = accuracy if name == "train" else result.evaluate(run, splits.train)[1]
-    test = accuracy if name == "test" else result.evaluate(run, splits.test)[1]
+    evaluated = {name: result.evaluate(run, getattr(splits, name)) for name in dict.fromkeys((name, "train", "test"))}
+    names, totals = run.description.data.names(), counts.sum(axis=1).tolist()
+    classes = zip(names, totals, counts.diagonal().tolist(), strict=True)
+    return {
+        "run": run.path.resolve().name,
+        "dataset": splits.name,
+        "split": name,
+        "examples": int(counts.sum()),
+        "cost": evaluated[name][0],
+        "accuracy": evaluated[name][1],
+        "train_accuracy": evaluated["train"][1],
+        "test_accuracy": evaluated["test"][1],
+        "classes": [{"name": name, "examples": total, "correct": right} for name, total, right in classes],
+        "confusion": counts.tolist(),
+    }
+
+
+def _print(run, report):
+    """The report in words."""
+    train, test = report["train_accuracy"], report["test_accuracy"]
+    print(f"Run: {run.title}")
+    print(f"Split: {report['split']}, {report['examples']:,} examples")
+    print(f"Cost: {report['cost']:.4f}")
+    print(f"Accuracy: {report['accuracy']:.4f}")
     print(f"Gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
+    _print_classes([printable(each["name"]) for each in report["classes"]], report["classes"], report["confusion"])
 
 
-def _print_classes(counts):
-    width = max(len(str(counts.max())), 3) + 2
-    classes = range(len(counts))
+def _print_classes(names, classes, counts):
+    left = max(5, *(min(len(name), _LONGEST_NAME) + 2 for name in names))
+    widest = max(len(str(max(map(max, counts)))), min(_LONGEST_HEAD, max(map(len, names))), 3) + 2
     print("Accuracy of each class:")
-    for c in classes:
-        total = counts[c].sum()
-        accuracy = f"{counts[c, c] / total:.4f}" if total else "-"
-        print(f"{c:>{width}}  {accuracy:>6}  {counts[c, c]:,} of {total:,}")
+    for name, each in zip(names, classes, strict=True):
+        accuracy = f"{each['correct'] / each['examples']:.4f}" if each["examples"] else "-"
+        print(f"{name[:_LONGEST_NAME]:>{left}}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
     print("Confusion matrix (rows true, columns predicted):")
-    print(" " * width + "".join(f"{c:>{width}}" for c in classes))
-    for c in classes:
-        print(f"{c:>{width}}" + "".join(f"{count:>{width}}" for count in counts[c]), flush=True)
+    print(" " * left + "".join(f"{name[:_LONGEST_HEAD]:>{widest}}" for name in names))
+    for name, row in zip(names, counts, strict=True):
+        print(f"{name[:_LONGEST_NAME]:>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
 
 
 def _draw(run, name, split, predicted, counts):
     from mlp_tf import figures
 
-    yield figures.save(figures.confusion(counts, f"{run.title}: {name} images"), run.path / "confusion.png")
+    names = run.description.data.names()
+    picture = figures.confusion(counts, names, f"{run.title}: {name} images")
+    yield figures.save(picture, run.path / "confusion.png")
     guesses = predicted.argmax(axis=1)
     wrong = (guesses != split.labels).nonzero()[0]
     worst = wrong[predicted[wrong].max(axis=1).argsort(kind="stable")[::-1]][:MISTAKES]
@@ -91,9 +125,9 @@ def _draw(run, name, split, predicted, counts):
         print("mistakes.png: not written, as every image was right", file=sys.stderr)
         return
     if split.images.ndim < 3:
-        print("mistakes.png: not written, as the images have one dimension", file=sys.stderr)
+        print("mistakes.png: not written, as the examples are no images", file=sys.stderr)
         return
-    captions = [f"{split.labels[i]}, not {guesses[i]}\n{100 * predicted[i].max():.1f} %" for i in worst]
+    captions = [f"{names[split.labels[i]]}, not {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %" for i in worst]
     title = f"{len(wrong):,} of {len(split.labels):,} {name} images are wrong; the {len(worst)} most confident\n"
     picture = figures.image_grid(
         split.images[worst], captions, title + "true class, not predicted class, its probability"

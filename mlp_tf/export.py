@@ -1,10 +1,10 @@
-"""Exports a trained run as a SavedModel: raw uint8 images in, classes and probabilities out.
+"""Exports a trained run as a SavedModel: raw examples in, classes and probabilities out.
 
     python -m mlp_tf.export --workdir=RUN --export_dir=DIR
 
-The signature is serving_default(images: uint8 [N, H, W]) -> classes int32 [N], probabilities float32
-[N, classes]. Before it reports success, a fresh process loads the model and its predictions for the whole
-test split are compared: equal classes, and probabilities within 1e-6.
+The signature is serving_default(images: uint8 [N, H, W], or float32 [N, D], as the run's data are) -> classes int32
+[N], probabilities float32 [N, classes]. Before it reports success, a fresh process loads the model and its predictions
+for the whole test split are compared: equal classes, and probabilities within 1e-6.
 """
 
 import os
@@ -35,7 +35,9 @@ def define_flags(values):
     """Defines the flags of this command."""
     absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
     absl_flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; must not exist yet.", flag_values=values)
-    absl_flags.DEFINE_string("data_dir", "", "Where the data, or the .npz file, lies now.", flag_values=values)
+    absl_flags.DEFINE_string(
+        "data_dir", "", "Where the data lie now, if they were moved: a folder, or the file.", flag_values=values
+    )
 
 
 def main(values):
@@ -50,7 +52,7 @@ def main(values):
 
     run = result.load(workdir)
     app.warn(*run.warnings)
-    test = result.splits(run, values["data_dir"].value).test
+    test = result.splits(run, flags.path(values, "data_dir")).test
     try:
         export_dir.parent.mkdir(parents=True, exist_ok=True)
         holder = tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent)
@@ -61,7 +63,7 @@ def main(values):
         tf.saved_model.save(module, str(plain / "model"), signatures={"serving_default": module.serve})
         difference = compare(plain / "model", test.images, result.probabilities(run, test.images))
         (pathlib.Path(folder) / "model").rename(export_dir)
-    print(f"Compared: {len(test.labels):,} test images, equal classes, probabilities within {difference:.1e}")
+    print(f"Compared: {len(test.labels):,} test examples, equal classes, probabilities within {difference:.1e}")
     print(f"SavedModel: {export_dir}")
     return 0
 

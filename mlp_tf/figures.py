@@ -55,10 +55,13 @@ def image_grid(images, captions, title, columns=10):
     """Grey or colour images in a grid, each under its caption.
 
     Args:
-      images: uint8 `[N, H, W]` or `[N, H, W, C]`; where C is not 3 or 4, the mean over the channels is shown.
+      images: uint8, or others that are shown from their least to their largest value, `[N, H, W]` or `[N, H, W, C]`;
+        where C is not 3 or 4, the mean over the channels is shown.
       captions: N short texts.
     """
     images = np.asarray(images)
+    if images.dtype != np.uint8:
+        images = 255 * (images - images.min()) / max(np.ptp(images), 1e-9)
     if images.ndim == 4 and images.shape[3] not in (3, 4):
         images = images.mean(axis=3)
     columns = min(columns, len(images))
@@ -70,16 +73,17 @@ def image_grid(images, captions, title, columns=10):
     for axis in axes:
         axis.axis("off")
     for axis, image, caption in zip(axes, images, captions, strict=False):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.imshow(image / 255, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(_shown(caption), fontsize=9)
     return figure
 
 
-def confusion(counts, title):
+def confusion(counts, names, title):
     """A confusion matrix, rows true and columns predicted, coloured by the share of each row.
 
     Args:
       counts: integers `[classes, classes]`.
+      names: of the classes; of long ones the beginning is shown.
     """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(8, 7), layout="constrained")
@@ -87,7 +91,11 @@ def confusion(counts, title):
     picture = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(picture, label="share of the true class")
     classes = range(len(counts))
-    axis.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes, title=_wrapped(title))
+    axis.set(xlabel="predicted class", ylabel="true class", title=_wrapped(title))
+    shown, longest = [_shown(name[:16]) for name in names], max(map(len, names))
+    every = math.ceil(len(names) / 50)  # more would run into each other
+    axis.set_xticks(classes[::every], shown[::every], rotation=90 if longest > 3 or len(names) > 20 else 0)
+    axis.set_yticks(classes[::every], shown[::every])
     if len(counts) <= 20:  # beyond that the numbers would run into each other
         for row in classes:
             for column in classes:

@@ -14,15 +14,16 @@ from mlp_tf import UserError
 
 
 def normalize(images):
-    """Raw pixels to the network's input: flat float32 in [0, 1].
+    """Raw examples to the network's input: flat, float32; pixels become 0 to 1, other numbers stay as they are.
 
     Args:
-      images: uint8 `[B, H, W]`, `[B, H, W, C]` or `[B, D]`; all but B static.
+      images: uint8 or float32 `[B, H, W]`, `[B, H, W, C]` or `[B, D]`; all but B static.
 
     Returns:
       float32 `[B, D]`, D = H * W * C.
     """
-    return tf.reshape(tf.cast(images, tf.float32), [-1, math.prod(images.shape[1:])]) / 255.0
+    x = tf.reshape(tf.cast(images, tf.float32), [-1, math.prod(images.shape[1:])])
+    return x / 255.0 if images.dtype == tf.uint8 else x
 
 
 def two_layer_perceptron(x, weights, biases):

@@ -27,17 +27,16 @@ def main(values):
     """Draws the runs that the flags name; returns the exit code."""
     workdirs = flags.required(values, "workdir")
     runs = [read_run(path) for path in dict.fromkeys(pathlib.Path(path) for path in workdirs)]
-    if len(runs) > 1 and not values["out"].value:
+    out = flags.path(values, "out")
+    if len(runs) > 1 and not out:
         raise UserError("several runs in one picture: say where it goes with --out=FOLDER")
-    out = pathlib.Path(values["out"].value or workdirs[0])
-    if not out.is_dir():
-        raise UserError(f"--out={out}: no such folder; make it first")
     rows = {str(run.path): run.read_metrics() for run in runs}
     for path, its_rows in rows.items():
         if not its_rows:
             raise UserError(f"--workdir={path}: no epoch has ended yet, so there is nothing to draw; try again later")
     from mlp_tf import figures
 
+    out = flags.make_folder("out", out or workdirs[0])
     names = dict(zip(rows, _names(runs), strict=True))
     curves = figures.curves({names[path]: its_rows for path, its_rows in rows.items()})
     print(f"Picture: {figures.save(curves, out / 'curves.png')}", flush=True)
@@ -55,7 +54,7 @@ def _names(runs):
 def _draw_weights(run, out):
     shape = run.description.data.image_shape
     if len(shape) < 2:
-        print("weights.png: not drawn, as the images have one dimension", file=sys.stderr)
+        print("weights.png: not drawn, as the examples are no images", file=sys.stderr)
         return
     quiet.import_tensorflow()
     from mlp_tf import figures

@@ -3,7 +3,8 @@
     python -m mlp_tf.predict --workdir=RUN digit.png photo.jpg
     python -m mlp_tf.predict --workdir=RUN --show --json *.png
 
---show writes what the network sees, beside its prediction, to predictions.png in the current folder.
+--show writes what the network sees, beside its prediction, to predictions.png in the current folder. --json prints an
+object for each file: file, class (its number), name, probability, and top, the same of the three most probable classes.
 A file that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
 """
 
@@ -15,6 +16,7 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
+from mlp_tf.printable import printable
 from mlp_tf.runs.folder import read_run
 
 
@@ -30,10 +32,11 @@ def main(values, paths):
     workdir = flags.required(values, "workdir")
     if not paths:
         raise UserError("no picture given; name one or more files after the flags")
-    shape = read_run(workdir).description.data.image_shape
-    if len(shape) != 2:
+    trained_on = read_run(workdir).description.data
+    if len(trained_on.image_shape) != 2 or trained_on.dtype != "uint8":
         raise UserError(
-            f"--workdir={workdir}: was trained on images of shape {list(shape)}; pictures need grey images, [H, W]"
+            f"--workdir={workdir}: was trained on {trained_on.dtype} of shape {list(trained_on.image_shape)}; pictures "
+            "need a run that was trained on grey images, uint8 [H, W]"
         )
     quiet.import_tensorflow()
     import numpy as np
@@ -41,17 +44,17 @@ def main(values, paths):
     from mlp_tf.data.warp import deskew
     from mlp_tf.runs import result
 
-    read, images, code = _read(paths, shape)
+    read, images, code = _read(paths, trained_on.image_shape)
     if not read:
         return code
     run = result.load(workdir)
     app.warn(*run.warnings)
-    probabilities = result.probabilities(run, np.stack(images))
+    names, probabilities = run.description.data.names(), result.probabilities(run, np.stack(images))
     for path, row in zip(read, probabilities, strict=True):
-        print(_line(path, row, values["json"].value), flush=True)
+        print(_line(path, row, names, values["json"].value), flush=True)
     if values["show"].value:
         seen = deskew(np.stack(images)).numpy() if run.config.deskew else images
-        print(f"Picture: {_draw(read, seen, probabilities)}", file=sys.stderr)
+        print(f"Picture: {_draw(read, seen, names, probabilities)}", file=sys.stderr)
     return code
 
 
@@ -69,22 +72,24 @@ def _read(paths, shape):
     return read, images, code
 
 
-def _draw(paths, images, probabilities):
+def _draw(paths, images, names, probabilities):
     from mlp_tf import figures
 
-    names = [pathlib.Path(path).name for path in paths]
-    names = [name if len(name) <= 20 else f"{name[:9]}...{name[-8:]}" for name in names]
-    captions = [f"{n}\n{row.argmax()} ({100 * row.max():.1f} %)" for n, row in zip(names, probabilities, strict=True)]
+    files = [pathlib.Path(path).name for path in paths]
+    files = [name if len(name) <= 20 else f"{name[:9]}...{name[-8:]}" for name in files]
+    answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
+    captions = [f"{file}\n{answer}" for file, answer in zip(files, answers, strict=True)]
     grid = figures.image_grid(images, captions, "What the network sees, and what it says", columns=5)
     return figures.save(grid, pathlib.Path("predictions.png"))
 
 
-def _line(path, probabilities, as_json):
+def _line(path, probabilities, names, as_json):
     best = probabilities.argsort(kind="stable")[::-1][:3]
+    top = [{"class": int(c), "name": names[c], "probability": float(probabilities[c])} for c in best]
     if as_json:
-        top = [{"class": int(c), "probability": float(probabilities[c])} for c in best]
         return json.dumps({"file": path, **top[0], "top": top})
-    return f"{path}: {best[0]}   " + "  ".join(f"{c}: {probabilities[c]:.4f}" for c in best)
+    shown = [(printable(each["name"]), each["probability"]) for each in top]
+    return f"{path}: {shown[0][0]}   " + "  ".join(f"{name}: {probability:.4f}" for name, probability in shown)
 
 
 if __name__ == "__main__":

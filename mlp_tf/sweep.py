@@ -4,12 +4,17 @@
 
 Each run has a folder of its own under DIR; started again, the sweep goes on where it was. The other flags
 are those of `train`; --strategy=multi_worker is refused, as the runs need no connection.
+
+--json prints one object at the end, instead of words: networks (for each the columns of sweep.csv; of one that failed
+the reason, as note), table and picture (their paths).
 """
 
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
+import json
 import pathlib
 import statistics
 
@@ -37,6 +42,7 @@ def define_flags(values):
     absl_flags.DEFINE_multi_string("hidden", None, "Units of each hidden layer; repeat it.", flag_values=values)
     absl_flags.DEFINE_integer("seeds", 3, "How many seeds, 0 to N - 1.", lower_bound=1, flag_values=values)
     absl_flags.DEFINE_string("workdir", None, "Folder for the runs, sweep.csv and sweep.png.", flag_values=values)
+    absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
 
 
 def main(values):
@@ -56,7 +62,7 @@ def main(values):
     }
     with signals.graceful_stop("to go on: the same command again") as stop, lock_folder(workdir) as lock:
         quiet.import_tensorflow()
-        return _sweep(configs, lock, stop)
+        return _sweep(configs, lock, stop, values["json"].value)
 
 
 def _config_of(values, workdir, hidden, seed):
@@ -64,14 +70,16 @@ def _config_of(values, workdir, hidden, seed):
     return flags.to_config(values, hidden=hidden, seed=seed, workdir=str(folder))
 
 
-def _sweep(configs, lock, stop):
+def _sweep(configs, lock, stop, as_json):
     from mlp_tf.distribute.cluster import connect
     from mlp_tf.runs import training
 
     first = configs[next(iter(configs))][0]
     cluster, splits = connect(first, Task(), stop.listen, app.warn), _load(first)
-    app.warn(splits.warning)
-    print(f"{'hidden':>16} activation epochs parameters  train accuracy    test accuracy     seconds", flush=True)
+    app.warn(splits.warning, *splits.suspicions)
+    app.note(*splits.notes)
+    say = (lambda line: None) if as_json else functools.partial(print, flush=True)
+    say(f"{'hidden':>16} activation epochs parameters  train accuracy    test accuracy     seconds")
     rows = []
     for hidden, of_network in configs.items():
         try:
@@ -82,11 +90,11 @@ def _sweep(configs, lock, stop):
             note = " ".join(str(error).split())
             row = {"hidden": _name(hidden), "activation": of_network[0].activation, "note": note}
         rows.append(row)
-        print(_line(row), flush=True)
+        say(_line(row))
         lock.check()
         _write_csv(rows, lock.path / "sweep.csv")
     lock.check()
-    return _report(rows, lock.path)
+    return _report(rows, lock.path, as_json)
 
 
 def _load(first):
@@ -153,14 +161,16 @@ def _write_csv(rows, path):
     files.write(path, text.getvalue())
 
 
-def _report(rows, workdir):
+def _report(rows, workdir, as_json):
     """Says where the table and the picture are; returns the exit code."""
     from mlp_tf import figures
 
-    done = [row for row in rows if not row.get("note")]
-    print(f"Table: {workdir / 'sweep.csv'}")
-    if done:
-        print(f"Picture: {figures.save(figures.sweep(done), workdir / 'sweep.png')}", flush=True)
+    done, table = [row for row in rows if not row.get("note")], workdir / "sweep.csv"
+    picture = figures.save(figures.sweep(done), workdir / "sweep.png") if done else None
+    if as_json:
+        print(json.dumps({"networks": rows, "table": str(table), "picture": picture and str(picture)}), flush=True)
+    else:
+        print(f"Table: {table}" + (f"\nPicture: {picture}" if picture else ""), flush=True)
     return 0 if len(done) == len(rows) else 1
 
 

@@ -16,7 +16,7 @@ from mlp_tf import evaluate, export, plot, predict, show_data, sweep, train
 COMMANDS = [evaluate, export, plot, predict, show_data, sweep, train]
 SAID = {  # on the sample
     evaluate: "Confusion matrix",
-    export: "Compared: 500 test images",
+    export: "Compared: 500 test examples",
     plot: "curves.png",
     predict: "a.png: ",
     show_data: "0: 400, 1: 400",

@@ -5,10 +5,10 @@ import pytest
 from helpers import logits, make_arrays, read_results
 from PIL import Image
 
-from mlp_tf import evaluate
+from mlp_tf import data, evaluate
 
 
-def test_evaluate_equals_numpy_in_float64(run, run_folder, arrays):
+def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
     outcome = run(evaluate, f"--workdir={run_folder}")
     assert (outcome.code, outcome.err) == (0, "")
     guesses, labels = logits(run_folder, arrays["x_test"]).argmax(axis=1), arrays["y_test"]
@@ -18,20 +18,21 @@ def test_evaluate_equals_numpy_in_float64(run, run_folder, arrays):
     table = [[int(word) for word in line.split()] for line in lines[-3:]]
     for c in range(3):
         assert table[c] == [c, *(int(((labels == c) & (guesses == p)).sum()) for p in range(3))]
-    train = (logits(run_folder, arrays["x_train"][:200]).argmax(axis=1) == arrays["y_train"][:200]).mean()
+    train_split = data.load(npz, validation_size=40).train
+    train = (logits(run_folder, train_split.images).argmax(axis=1) == train_split.labels).mean()
     test = (guesses == labels).mean()
     assert f"Gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})" in lines
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 200), ("validation", 40)])
 def test_evaluate_takes_other_splits(run, run_folder, split, count):
-    assert f"Split: {split}, {count} images" in run(evaluate, f"--workdir={run_folder}", f"--split={split}").out
+    assert f"Split: {split}, {count} examples" in run(evaluate, f"--workdir={run_folder}", f"--split={split}").out
 
 
 def test_a_split_that_was_not_held_out_is_refused(run, train, small, tmp_path):
     train(*small(validation_size=0, epochs=1))
     outcome = run(evaluate, f"--workdir={tmp_path / 'run'}", "--split=validation")
-    assert "held no images out" in outcome.error
+    assert "held no rows out" in outcome.error
 
 
 def test_evaluate_draws_confusion_and_mistakes(run, train, small, tmp_path):

@@ -22,7 +22,7 @@ def test_an_export_is_compared_in_a_fresh_process_and_never_overwrites(run, run_
     flags = [f"--workdir={run_folder}", f"--export_dir={tmp_path / 'new/model'}"]
     outcome = run(export, *flags)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "Compared: 61 test images, equal classes" in outcome.out
+    assert "Compared: 61 test examples, equal classes" in outcome.out
     assert os.listdir(tmp_path / "new") == ["model"]
     served, exact = answers(tmp_path / "new/model", arrays["x_test"]), logits(run_folder, arrays["x_test"])
     np.testing.assert_array_equal(served["classes"], exact.argmax(axis=1))

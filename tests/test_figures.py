@@ -21,6 +21,7 @@ def test_weights_share_one_scale_that_is_symmetric_about_0():
 
 
 def test_a_confusion_matrix_is_coloured_by_the_share_of_its_row():
-    axis = figures.confusion(np.array([[8, 2], [0, 0]]), "title").axes[0]
+    axis = figures.confusion(np.array([[8, 2], [0, 0]]), ["cat", "$5$"], "title").axes[0]
     np.testing.assert_array_equal(axis.get_images()[0].get_array(), [[0.8, 0.2], [0, 0]])
     assert [text.get_text() for text in axis.texts] == ["8", "2", "0", "0"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["cat", r"\$5\$"]

@@ -170,6 +170,14 @@ def test_a_mutated_npz(npz, tmp_path, rng):
             data.load(str(path), validation_size=40)
 
 
+def test_a_mutated_table(tmp_path, rng):
+    lines = ["label,pixel0,pixel1,pixel2,pixel3", *(f"{'abc'[i % 3]},{i},{2 * i},0.5,{255 - i}" for i in range(60))]
+    for _ in cases(rng):
+        (tmp_path / "a.csv").write_bytes(mutate_bytes(rng, "\n".join(lines).encode()))
+        with contextlib.suppress(UserError):
+            data.load(str(tmp_path / "a.csv"))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF"])
 def test_a_mutated_picture_never_ends_predict(run, run_folder, arrays, tmp_path, rng, kind):
     picture = Image.fromarray(arrays["x_test"][0]).resize((60, 50), 0)

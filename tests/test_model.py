@@ -128,6 +128,15 @@ def test_normalize_flattens_and_maps_0_to_255_onto_0_to_1(shape):
     assert normalize(np.full((1, 2, 2), 255, np.uint8)).numpy().max() == 1.0
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 2), (3, 4, 2, 1), (3, 8)])
+@pytest.mark.parametrize("kind", [np.array, tf.constant])
+def test_normalize_flattens_float32_and_leaves_its_values(shape, kind):
+    examples = np.random.default_rng(0).normal(0, 300, shape).astype(np.float32)
+    x = normalize(kind(examples))
+    assert x.dtype == tf.float32
+    assert x.numpy().tolist() == [[float(value) for value in example.ravel()] for example in examples]
+
+
 def test_glorot_is_uniform_within_its_limit():
     weights, biases = init_params((300, 200, 10), init="glorot")
     limit = np.sqrt(6 / 500)

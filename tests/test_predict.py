@@ -31,7 +31,8 @@ def test_predict_prints_json(run, run_folder, arrays, tmp_path):
     Image.fromarray(arrays["x_test"][0]).resize((80, 80), 0).save(tmp_path / "a.png")
     answer = json.loads(run(predict, f"--workdir={run_folder}", "--json", tmp_path / "a.png").out)
     assert answer["file"] == str(tmp_path / "a.png")
-    assert [answer["class"], answer["probability"]] == list(answer["top"][0].values())
+    assert {name: answer[name] for name in ("class", "name", "probability")} == answer["top"][0]
+    assert answer["name"] == str(answer["class"])
     assert sum(top["probability"] for top in answer["top"]) == pytest.approx(1, abs=1e-6)
 
 

@@ -56,7 +56,7 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
     results = read_results(folder)
     assert list(results) == [
         "test_cost", "test_accuracy", "epochs", "train_examples", "train_seconds", "examples_per_second", "dataset",
-        "run", "sha256",
+        "best_epoch", "best_val_cost", "stopped_early", "run", "sha256",
     ]  # fmt: skip
     assert (results["epochs"], results["train_examples"]) == (3, 600)
     assert results["test_accuracy"] * 61 == pytest.approx(round(results["test_accuracy"] * 61), abs=1e-9)
@@ -104,6 +104,9 @@ def test_runs_that_start_in_one_second_have_a_folder_each(small, tmp_path):
 
 def test_a_refused_start_leaves_no_empty_folder_of_its_own(train, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    assert train(*small(workdir=None, batch_size=100_000)).code == 1
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "runs").mkdir()
     assert train(*small(workdir=None, batch_size=100_000)).code == 1
     assert os.listdir(tmp_path / "runs") == []
 
@@ -162,14 +165,14 @@ def test_divergence_exits_3_says_where_and_keeps_the_last_good_checkpoint(train,
         ({"learning_rate": -1}, "--learning_rate=-1: must be a number above 0"),
         ({"learning_rate": "nan"}, "--learning_rate=nan: must be a number above 0"),
         ({"patience": 2, "validation_size": 0}, "--patience=2 with --validation_size=0: patience watches"),
-        ({"dataset": "nosuch"}, "--dataset=nosuch: Dataset nosuch not found. Give auto, mnist_sample, a FILE.npz"),
+        ({"dataset": "nosuch"}, "--dataset=nosuch: no such dataset; give auto, mnist_sample or the name"),
         ({"dataset": "imdb_reviews"}, "--dataset=imdb_reviews: has no supervised (image, label) pairs"),
         ({"dataset": "nosuch.npz"}, "nosuch.npz: No such file or directory; give an .npz file"),
         ({"workdir": "/proc/run"}, "--workdir=/proc/run: No such file or directory; give a folder that can be written"),
         ({"workdir": "/dev/null"}, "--workdir=/dev/null: is not a folder; give one"),
         ({"flagfile": "nosuch.flags"}, "nosuch.flags"),
         ({"hidden": "100000,100000"}, "10,006,900,003 parameters need 186 GiB"),
-        ({"colour": "red"}, "Unknown command line flag 'colour'"),
+        ({"colour": "red"}, "--colour: no such flag"),
     ],
 )
 def test_a_mistake_gets_one_line_and_exit_1_and_leaves_no_folder(train, small, tmp_path, changes, message):

@@ -2,11 +2,15 @@
 
 import dataclasses
 import os
+import pathlib
 
 from absl import flags
 
 from mlp_tf import UserError, config
-from mlp_tf.config import Config
+from mlp_tf.config import Config, is_path
+
+_PATHS = ("dataset", "data_dir", "workdir")
+_OF_STRATEGY = ("strategy", "logical_cpus", "replicate_data")
 
 
 def define(flag_values, only=None):
@@ -21,24 +25,34 @@ def define(flag_values, only=None):
             flags.DEFINE_string(field.name, config.words_of(field.default), text, flag_values)
 
 
-def to_config(flag_values, **settings):
+def to_config(flag_values, own=None, **settings):
     """The settings that the flags give, with `settings` in place of the flags of those names.
 
-    A setting that the command has no flag for has its default.
+    Args:
+      own: the `Config` of the run that is to go on, which counts where a flag is not given; by default, the defaults.
 
     Raises:
       UserError: a value out of its range, or two values that exclude each other.
     """
-    names = [field.name for field in dataclasses.fields(Config) if field.name in flag_values]
-    given = {name: _value_of(flag_values, name) for name in names if name not in settings}
-    if given.get("dataset", "").endswith(".npz"):
-        given["dataset"] = os.path.abspath(given["dataset"])  # so that it is found from any folder
-    return Config(**given, **settings)
+    given = {f.name for f in dataclasses.fields(Config) if f.name in flag_values and flag_values[f.name].present}
+    if given & set(_OF_STRATEGY):  # which belong together
+        given |= {name for name in _OF_STRATEGY if name in flag_values}
+    values = {name: _value_of(flag_values, name) for name in given - settings.keys()}
+    if is_path(values.get("dataset", "")):
+        values["dataset"] = os.path.abspath(values["dataset"])  # so that it is found from any folder
+    return dataclasses.replace(own or Config(), **values, **settings)
 
 
 def _value_of(flag_values, name):
     words = flag_values[name].value
-    return words if isinstance(words, bool) else config.read(name, words)
+    if isinstance(words, bool):
+        return words
+    return config.read(name, os.path.expanduser(words) if name in _PATHS else words)
+
+
+def path(flag_values, name):
+    """The value of a flag that names a file or folder, `~` expanded; empty where it is not given."""
+    return os.path.expanduser(flag_values[name].value or "")
 
 
 def from_config(settings):
@@ -48,12 +62,25 @@ def from_config(settings):
 
 
 def required(flag_values, name):
-    """The value of a flag that must be given.
+    """The folder that a flag names, or the folders of one that is repeated, `~` expanded.
 
     Raises:
-      UserError: it was not.
+      UserError: it was not given.
     """
     value = flag_values[name].value
     if not value:
         raise UserError(f"--{name} is missing; give --{name}=FOLDER (--help says more)")
-    return value
+    return [os.path.expanduser(each) for each in value] if isinstance(value, list) else os.path.expanduser(value)
+
+
+def make_folder(name, path):
+    """The folder that a flag names, made if it is not there.
+
+    Raises:
+      UserError: it cannot be made.
+    """
+    try:
+        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--{name}={path}: {error.strerror}; give a folder that can be made") from None
+    return pathlib.Path(path)

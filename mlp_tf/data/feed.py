@@ -7,6 +7,7 @@ import tensorflow as tf
 from mlp_tf import UserError
 from mlp_tf.data.epoch import distort, epoch_order
 from mlp_tf.data.memory import tensor
+from mlp_tf.data.scaling import standardize
 from mlp_tf.data.splits import Shard
 from mlp_tf.data.warp import deskew
 from mlp_tf.distribute.cluster import single_device
@@ -19,19 +20,19 @@ _BLOCK_VALUES = 2**24  # pixels, in all channels, set upright at once
 class Feed:
     """The training images as the loop takes them; the only thing that knows both data and devices.
 
-    An epoch is (images, labels, order) on each replica's device: uint8 `[N, ...]`, int32 `[N]`, and the rows of its
-    part of each batch, int32 `[steps, B / replicas]`.
+    An epoch is (images, labels, order) on each replica's device: uint8 or float32 `[N, ...]`, int32 `[N]`, and the
+    rows of its part of each batch, int32 `[steps, B / replicas]`.
     """
 
     def __init__(self, split, config, cluster=SINGLE_DEVICE):
         """Takes the training `Split`, and of the settings batch_size, seed, deskew, distort and elastic.
 
         Raises:
-          UserError: a batch_size that the replicas do not divide, or of more images than there are; flat images
-            that are to be moved on their grid.
+          UserError: a batch_size that the replicas do not divide, or of more images than there are; what is not uint8
+            `[N, H, W(, C)]`, and is to be moved on its grid.
         """
         _check_batch_size(config.batch_size, split.global_rows, cluster.replicas)
-        _check_images(config, split.images.shape[1:])
+        _check_images(config, split.images)
         self._split, self._config, self._cluster = split, config, cluster
         self.look = lambda: None  # called often while an epoch is made; what it raises ends that
         self.steps = split.global_rows // config.batch_size
@@ -76,7 +77,7 @@ class Feed:
 
         def step_of_replica(images, labels, order, i):
             rows = tf.gather(order, i)  # [B / replicas]; a slice of `order` would have a dynamic shape
-            return step(tf.gather(images, rows), tf.gather(labels, rows))
+            return step(standardize(tf.gather(images, rows), self._split.scaling), tf.gather(labels, rows))
 
         costs = self._cluster.strategy.run(step_of_replica, (*epoch, i))
         return self._cluster.strategy.reduce("SUM", costs, axis=None)
@@ -104,12 +105,12 @@ def _check_batch_size(batch_size, rows, replicas):
         raise UserError(f"--batch_size={batch_size}: must be at most the {rows} training images")
 
 
-def _check_images(config, shape):
+def _check_images(config, images):
     for name in ("distort", "elastic", "deskew"):
-        if getattr(config, name) and len(shape) < 2:
+        if getattr(config, name) and (images.ndim < 3 or images.dtype != "uint8"):
             raise UserError(
-                f"--{name}={getattr(config, name)}: needs images of height x width, and these have shape {shape}; "
-                "leave it out"
+                f"--{name}={getattr(config, name)}: needs images of height x width, of uint8, and these have shape "
+                f"{images.shape[1:]}, of {images.dtype}; leave it out"
             )
 
 
@@ -136,7 +137,8 @@ def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
     shard = split.sharded(worker_shard(cluster))
     for start in range(0, math.ceil(split.global_rows / cluster.workers), size):
         images, labels = (tf.constant(array[start : start + size]) for array in (shard.images, shard.labels))
-        yield _upright(images, _compiled_deskew) if config.deskew else images, labels
+        images = _upright(images, _compiled_deskew) if config.deskew else images
+        yield standardize(images, shard.scaling), labels
 
 
 @tf.function(autograph=False)

@@ -8,12 +8,12 @@ import tensorflow as tf
 _ALIGNMENT = 64  # bytes: what TensorFlow asks of memory that it did not allocate
 
 
-def aligned(shape):
-    """An uninitialised uint8 array whose memory `tensor` can use as it is."""
-    size = math.prod(shape)
+def aligned(shape, dtype=np.uint8):
+    """An uninitialised array whose memory `tensor` can use as it is."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + _ALIGNMENT - 1, np.uint8)
     first = -memory.ctypes.data % _ALIGNMENT
-    return memory[first : first + size].reshape(shape)
+    return memory[first : first + size].view(dtype).reshape(shape)
 
 
 def tensor(array):

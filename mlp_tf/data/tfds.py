@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError
-from mlp_tf.data.splits import Rows
+from mlp_tf.data.splits import Rows, Source
 
 PROBE_SECONDS = 5
 _BLOCK = 1000  # rows read at once
@@ -23,7 +23,7 @@ class Unavailable(UserError):
 
 
 def prepared(name, data_dir=""):
-    """(train rows, test rows, classes) of a set by name, downloaded and prepared first if need be.
+    """The `Source` of a set by name, downloaded and prepared first if need be.
 
     Raises:
       Unavailable: not prepared, and no network.
@@ -37,7 +37,19 @@ def prepared(name, data_dir=""):
             f"--dataset={name}: has the splits {', '.join(builder.info.splits)}; it must have train and test; save it "
             "as an .npz file with both"
         )
-    return *(_prepared_rows(builder, split) for split in ("train", "test")), builder.info.features["label"].num_classes
+    train, test = (_prepared_rows(builder, split) for split in ("train", "test"))
+    return Source(name, train, test, _class_names(builder.info.features["label"]))
+
+
+def known_names():
+    """The names of the sets that tensorflow-datasets has, prepared here or not."""
+    import tensorflow_datasets as tfds
+
+    return tfds.list_builders(with_community_datasets=False)
+
+
+def _class_names(label):
+    return tuple(label.names or map(str, range(label.num_classes)))
 
 
 def _builder(name, data_dir):
@@ -46,10 +58,11 @@ def _builder(name, data_dir):
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
         usable = builder.info.supervised_keys == ("image", "label")
-    except Exception as error:  # names, versions and configs are free text, and fail in as many ways
+    except Exception as error:  # versions and configurations are free text, and fail in as many ways
         raise UserError(
-            f"--dataset={name}: {_first_line(error)} Give auto, mnist_sample, a FILE.npz, or an image-classification "
-            "set of tensorflow-datasets, such as mnist, fashion_mnist or kmnist"
+            f"--dataset={name}: tensorflow-datasets cannot make it ({type(error).__name__}); give the name of an "
+            "image-classification set, such as mnist, fashion_mnist or kmnist, without a version or configuration that "
+            "it does not have"
         ) from None
     if usable and None in builder.info.features["image"].shape:
         raise UserError(

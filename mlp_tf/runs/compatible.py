@@ -1,34 +1,44 @@
 """May a run begin, or go on, with these settings, this data, these workers, this machine? All such messages."""
 
 import dataclasses
+import json
+import shlex
 
 from mlp_tf import UserError, machine
-from mlp_tf.config import Config, words_of
+from mlp_tf.config import Config, is_path, words_of
 from mlp_tf.runs.describe import FREE
 
-_SAME_BITS = {"0.2.0", "0.3.0", "0.4.0"}  # versions of this package between which a run goes on bit for bit
+_SAME_BITS = {"0.2.0", "0.3.0", "0.4.0", "0.5.0"}  # versions of this package between which a run goes on bit for bit
 _OF_EACH_MACHINE = ("name", "dataset", "data_dir", "workdir")  # which workers may call in their own way
 
 
-def differences(config, other):
-    """(name, value, other value) of each setting that makes the two different runs, as words."""
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in FREE]
-    pairs = [(name, getattr(config, name), getattr(other, name)) for name in names]
-    return [(name, words_of(a), words_of(b)) for name, a, b in pairs if a != b]
-
-
 def check_settings(config, folder):
-    """Refuses to continue the run in a folder with other settings than its own, naming each."""
+    """Refuses to continue the run in a folder with other settings than its own, naming each.
+
+    Whether a path leads to the run's own data, `check_data` tells.
+    """
     if folder.description is None:
         return
     own = folder.description.config
-    differing = [f"--{name}={given}, but {mine} in the run" for name, given, mine in differences(config, own)]
+    names = [field.name for field in dataclasses.fields(Config) if not _agrees(field.name, config, folder.description)]
+    pairs = [(name, words_of(getattr(config, name)), words_of(getattr(own, name))) for name in names]
+    differing = [f"--{name}={given}, but {mine} in the run" for name, given, mine in pairs]
     if config.epochs != own.epochs and own.schedule == "linear":
         differing.append(
             f"--epochs={config.epochs}, but {own.epochs} in the run (under --schedule=linear each learning rate "
             "depends on the total)"
         )
     _refuse(folder, differing)
+
+
+def _agrees(name, config, description):
+    """Whether a setting may continue the run."""
+    value, own = getattr(config, name), getattr(description.config, name)
+    if name == "dataset":
+        return description.is_of(value) or is_path(value) or is_path(description.data.name)
+    if name == "patience" and own:
+        return value >= own
+    return name in FREE or value == own or (name == "validation_size" and value is None)
 
 
 def check_data(data, folder):
@@ -41,15 +51,23 @@ def check_data(data, folder):
             f"--workdir={folder.path}: {own.shards} workers share the images of this run, and {data.shards} "
             "were started; start as many, with or without --replicate_data as before"
         )
-    pairs = zip(data._fields, data, own, strict=True)
-    _refuse(folder, [f"data: {name} {now}, but {then} in the run" for name, now, then in pairs if now != then])
+    if not own.class_names:  # version 0.4.0 did not write them
+        data = data._replace(class_names=())
+    fields = [(field, getattr(data, field), getattr(own, field)) for field in data._fields if field != "name"]
+    _refuse(folder, [f"data: {field} {now}, but {then} in the run" for field, now, then in fields if now != then])
 
 
 def _refuse(folder, differing):
     if differing:
         raise UserError(
-            f"--workdir={folder.path} holds another run: {'; '.join(differing)}; give its own, or another folder"
+            f"--workdir={folder.path} holds another run: {'; '.join(differing)}; give another folder, or go on with "
+            f"that run: {continuing(folder.path)}"
         )
+
+
+def continuing(workdir):
+    """The command that goes on with a run."""
+    return shlex.join(["python", "-m", "mlp_tf.train", f"--workdir={workdir}"])
 
 
 def check_progress(config, folder, manifest):
@@ -82,8 +100,7 @@ def environment_warnings(now, manifest):
 
 def check_workers(description, cluster):
     """Refuses a worker whose settings or data differ from the chief's, naming each; all workers call it."""
-    data = description.data._asdict()
-    own = {**description.config.to_json(), **data, "image_shape": list(data["image_shape"])}
+    own = json.loads(json.dumps({**description.config.to_json(), **description.data._asdict()}))
     of_chief = cluster.broadcast_json(own)
     differing = [
         f"{key} {own.get(key)}, but {value} in worker 0"

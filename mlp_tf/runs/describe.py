@@ -3,6 +3,7 @@
 TensorFlow is imported only to tell its version, so that a command can refuse a folder before it loads anything.
 """
 
+import dataclasses
 import importlib
 import itertools
 import math
@@ -13,6 +14,7 @@ from typing import NamedTuple, TypedDict
 import mlp_tf
 from mlp_tf import machine, strict_json
 from mlp_tf.config import Config
+from mlp_tf.runs import files
 
 # Settings that may change within a run: the total of epochs, where things lie, what is written besides, and what
 # trains (whether the workers hold shards is compared with the data).
@@ -40,9 +42,9 @@ class Environment(TypedDict, total=False):
 
 
 class Data(NamedTuple):
-    """The dataset of a run, and how its rows are shared out."""
+    """The dataset of a run, and how its rows are shared out; version 0.4.0 did not record all of it."""
 
-    name: str
+    name: str  # of a set, or an absolute path
     train: int
     validation: int
     test: int
@@ -50,6 +52,20 @@ class Data(NamedTuple):
     classes: int
     sha256: str
     shards: int  # 1 where every worker holds all training rows
+    dtype: str = "uint8"  # or float32
+    stratified: bool = False  # whether the validation rows were chosen by class; else they are the last ones
+    class_names: tuple[str, ...] = ()
+
+    def names(self):
+        """What the classes are called."""
+        return self.class_names or tuple(map(str, range(self.classes)))
+
+
+class Scaling(TypedDict):
+    """Mean and deviation of each feature of float32 examples, which the network sees as (x - mean) / deviation."""
+
+    mean: list[float]  # of the values of an example, in C's order
+    deviation: list[float]
 
 
 class _File(NamedTuple):
@@ -60,6 +76,7 @@ class _File(NamedTuple):
     environment: Environment
     warning: str = ""
     model: dict | None = None
+    scaling: Scaling | None = None
 
 
 class Description(NamedTuple):
@@ -69,6 +86,7 @@ class Description(NamedTuple):
     data: Data
     warning: str  # why this is not the data hoped for, if so
     environment: Environment  # versions, processor, threads, variables that are set, replicas, workers
+    scaling: Scaling | None = None  # None: of uint8 examples, which are divided by 255
 
     @property
     def sizes(self):
@@ -89,27 +107,35 @@ class Description(NamedTuple):
         """What makes this run and no other, {name: value}: the data, and the settings that cannot change.
 
         A setting that is its default is left out, so that one that a later version adds makes no other run of it.
-        Where the data lie is left out too, as their SHA-256 is here.
+        Where the data lie is left out too, as their SHA-256 is here, and so are the names of the classes.
         """
-        default = Config().to_json()
+        default = {**Config().to_json(), "validation_size": 5000}  # as it was before version 0.5.0
         settings = {name: value for name, value in self.config.to_json().items() if value != default[name]}
         for name in (*FREE, "dataset"):
             settings.pop(name, None)
         if self.config.schedule == "linear":  # each learning rate depends on the total
             settings["epochs"] = self.config.epochs
         data = {**self.data._asdict(), "image_shape": list(self.data.image_shape)}
-        return settings | {f"data {name}": value for name, value in data.items() if name != "name"}
+        data |= {"scaling": files.digest(self.scaling)} if self.scaling else {}
+        unset = {**Data._field_defaults, "name": data["name"], "class_names": data["class_names"]}
+        return settings | {f"data {name}": value for name, value in data.items() if unset.get(name) != value}
+
+    def is_of(self, dataset):
+        """Whether a --dataset is what this run was begun with; another path may lead to the same data yet."""
+        return dataset in (self.config.dataset, self.data.name)
 
     def to_json(self):
         """The description as config.json has it."""
         data = self.data._asdict()
-        shards = data.pop("shards")
+        data["shares"] = data.pop("shards")  # the name of version 0.2.0
+        lists = {"image_shape": list(self.data.image_shape), "class_names": list(self.data.class_names)}
         return {
             "settings": self.config.to_json(),
-            "data": {**data, "image_shape": list(self.data.image_shape), "shares": shards},  # the name of version 0.2.0
+            "data": {**data, **lists},
             "warning": self.warning,
             "model": self._model(),
             "environment": self.environment,
+            "scaling": self.scaling,
         }
 
     def _model(self):
@@ -120,9 +146,8 @@ class Description(NamedTuple):
         """The description that `to_json` gave; what is not of its form raises ValueError."""
         file = strict_json.conform(content, _File)
         data = {**file.data, "shards": file.data.get("shares", 1)}
-        found = cls(
-            Config.from_json(file.settings), strict_json.conform(data, Data, "data"), file.warning, file.environment
-        )
+        config, data = Config.from_json(file.settings), strict_json.conform(data, Data, "data")
+        found = cls(config, data, file.warning, file.environment, file.scaling)
         if not _possible(found) or file.model not in (None, found._model()):
             raise ValueError("its data, settings and model do not fit one another")
         return found
@@ -132,7 +157,17 @@ def _possible(description):
     data, config = description.data, description.config
     shape = data.image_shape
     sizes = len(shape) in (1, 2, 3) and min(shape) > 0 and math.prod(shape) < 2**30 and 1 < data.classes < 2**30
-    return sizes and data.test > 0 and data.shards > 0 and data.train >= config.batch_size
+    names = len(data.class_names) in (0, data.classes)
+    rows = data.test > 0 and data.shards > 0 and data.train >= config.batch_size
+    return sizes and names and rows and _scales(description)
+
+
+def _scales(description):
+    """Whether a run of float32 examples, and no other, says how each value of an example is scaled."""
+    scaling, values = description.scaling, math.prod(description.data.image_shape)
+    if scaling is None or description.data.dtype != "float32":
+        return scaling is None and description.data.dtype == "uint8"
+    return values == len(scaling["mean"]) == len(scaling["deviation"]) and min(scaling["deviation"]) > 0
 
 
 class Results(NamedTuple):
@@ -145,11 +180,16 @@ class Results(NamedTuple):
     train_seconds: float
     examples_per_second: float
     dataset: str
+    best_epoch: int | None = None  # that of the lowest val_cost; under --patience, what the test figures are of
+    best_val_cost: float | None = None
+    stopped_early: bool = False  # by --patience
     run: str = ""  # SHA-256 of `Description.identity`; version 0.3.0 did not write it
 
 
 def describe(config, splits, cluster):
     """The `Description` of a run that begins now, in this process."""
+    if config.validation_size is None:
+        config = dataclasses.replace(config, validation_size=splits.validation.global_rows)
     data = Data(
         name=splits.name,
         train=splits.train.global_rows,
@@ -159,8 +199,14 @@ def describe(config, splits, cluster):
         classes=splits.classes,
         sha256=splits.sha256,
         shards=splits.train.shard.workers,
+        dtype=str(splits.train.images.dtype),
+        stratified=splits.stratified,
+        class_names=splits.class_names,
     )
-    return Description(config, data, splits.warning, _environment(cluster))
+    scaling = splits.train.scaling and {
+        name: each.ravel().tolist() for name, each in splits.train.scaling._asdict().items()
+    }
+    return Description(config, data, splits.warning, _environment(cluster), scaling)
 
 
 def _environment(cluster):

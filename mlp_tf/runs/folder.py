@@ -112,12 +112,18 @@ class RunFolder:
             )
 
     def finished(self, config):
-        """Whether the run is done, for exactly this total of epochs."""
-        return self.results is not None and self.description.config.epochs == config.epochs
+        """Whether the run is done, for exactly this total of epochs, this patience, and the data where they were."""
+        if self.results is None:
+            return False
+        own = self.description.config
+        return (own.epochs, own.patience) == (config.epochs, config.patience) and self.description.is_of(config.dataset)
 
     def dataset(self, config):
-        """What to load: --dataset, but what `auto` stood for when the run began stays."""
-        return self.description.data.name if self.description and config.dataset == "auto" else config.dataset
+        """(what to load: --dataset, or where the run's own data lie now; whether to stratify them)."""
+        if self.description is None:
+            return config.dataset, True
+        own = self.description.data
+        return own.name if self.description.is_of(config.dataset) else config.dataset, own.stratified
 
     def newest_checkpoint(self):
         """(the newest checkpoint that is whole, or None where the run has not saved yet; warnings of damaged ones).
@@ -147,7 +153,7 @@ class RunFolder:
         differing = [
             f"{name} {own.get(name)}, but {saved.get(name)}"
             for name in {**own, **saved}
-            if own.get(name) != saved.get(name)
+            if own.get(name) != saved.get(name) and name != "patience"  # which may be raised
         ]
         if differing:
             raise UserError(
@@ -240,8 +246,8 @@ class NoFolder:
         return False
 
     def dataset(self, config):
-        """The chief alone can tell what `auto` stood for."""
-        return config.dataset
+        """The chief alone can tell more."""
+        return config.dataset, True
 
     def newest_checkpoint(self):
         """The chief alone has one."""

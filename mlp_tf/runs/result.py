@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mlp_tf import UserError, data, loop
 from mlp_tf.data.feed import rows_at_once
+from mlp_tf.data.scaling import Scaling, standardize
 from mlp_tf.data.warp import deskew
 from mlp_tf.model import init_params, normalize
 from mlp_tf.runs import checkpoint
@@ -77,11 +78,9 @@ def splits(result, data_dir=""):
     Raises:
       UserError: it cannot be had, or is not the same any more.
     """
-    config, own = result.config, result.description.data
-    name = own.name
-    if name.endswith(".npz") and data_dir:
-        name = str(pathlib.Path(data_dir) / pathlib.Path(name).name)
-    loaded = data.load(name, data_dir or config.data_dir, config.validation_size)
+    own, data_dir = result.description.data, data_dir or result.config.data_dir
+    name = data.located(own.name, data_dir)
+    loaded = data.load(name, data_dir, own.validation, stratified=own.stratified)
     if loaded.sha256 != own.sha256:
         raise UserError(
             f"--workdir={result.path}: {loaded.name} is not the data that the run was trained on (its SHA-256 "
@@ -100,21 +99,30 @@ def servable(result):
     """A `tf.Module` whose `serve(images)` is what the run predicts, here and wherever it is exported to.
 
     Returns:
-      serve: uint8 `[N, *image_shape]` -> {"classes": int32 `[N]`, "probabilities": float32 `[N, classes]`}.
+      serve: `[N, *image_shape]`, of the type of the run's data, -> {"classes": int32 `[N]`, "probabilities": float32
+        `[N, classes]`}.
     """
     module, model = tf.Module(), loop.model_function(result.config)
     module.weights = {name: tf.Variable(value) for name, value in result.weights.items()}
     module.biases = {name: tf.Variable(value) for name, value in result.biases.items()}
-    shape = [None, *result.description.data.image_shape]
+    raw, scaling = result.description.data, _scaling(result.description)
+    images = tf.TensorSpec([None, *raw.image_shape], raw.dtype, name="images")
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.uint8, name="images")])
+    @tf.function(autograph=False, input_signature=[images])
     def serve(images):
-        x = normalize(deskew(images) if result.config.deskew else images)
+        x = normalize(standardize(deskew(images) if result.config.deskew else images, scaling))
         probabilities = tf.nn.softmax(model(x, module.weights, module.biases))
         return {"classes": tf.argmax(probabilities, axis=1, output_type=tf.int32), "probabilities": probabilities}
 
     module.serve = serve
     return module
+
+
+def _scaling(description):
+    """How the network sees float32 examples, or None."""
+    if description.scaling is None:
+        return None
+    return Scaling(*(np.reshape(description.scaling[name], description.data.image_shape) for name in Scaling._fields))
 
 
 def rows_predicted_at_once(images):
@@ -123,7 +131,7 @@ def rows_predicted_at_once(images):
 
 
 def probabilities(result, images):
-    """Probability of each class, float32 `[N, classes]`, for uint8 images shaped as the run's own."""
+    """Probability of each class, float32 `[N, classes]`, for images as the run's own are."""
     serve, batch = servable(result).serve, rows_predicted_at_once(images)
     parts = [images[start : start + batch] for start in range(0, len(images), batch)]
     return np.concatenate([serve(tf.constant(part))["probabilities"] for part in parts])

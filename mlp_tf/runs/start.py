@@ -49,9 +49,12 @@ class Run(NamedTuple):
 
 def load(config, folder, cluster=SINGLE_DEVICE):
     """Loads what a run trains on: a worker's shard, or all of it; --dataset=auto as the chief takes it."""
-    named_by_chief = cluster.broadcast_json(folder.dataset(config))
-    name = named_by_chief if config.dataset == "auto" else config.dataset
-    return data.load(name, config.data_dir, config.validation_size, worker_shard(cluster), config.replicate_data)
+    named_by_chief, stratified = cluster.broadcast_json(folder.dataset(config))
+    shard = worker_shard(cluster)._replace(whole_train=config.replicate_data)
+    name = named_by_chief if config.dataset == "auto" or cluster.task.chief else config.dataset
+    if folder.description:
+        name = data.located(name, config.data_dir)
+    return data.load(name, config.data_dir, config.validation_size, shard, stratified)
 
 
 def start(config, folder, splits, cluster=SINGLE_DEVICE):
@@ -133,12 +136,12 @@ def _read(path):
 
 def _write_beginning(run, found):
     """Makes the folder say where the run begins."""
-    folder = run.folder
+    folder, before = run.folder, run.folder.description
     folder.remove_unfinished(found)
-    if folder.description is None:
+    if before is None:
         folder.write_description(run.description)
-    elif folder.description.config.epochs != run.config.epochs:
-        folder.write_description(run.description._replace(warning=folder.description.warning))
+    elif (before.config, before.data.name) != (run.config, run.description.data.name):
+        folder.write_description(run.description._replace(warning=before.warning))
     if found is None:
         save(run)
     folder.write_metrics(run.history)

@@ -145,6 +145,8 @@ def _results(run, stop_requested):
     parameters = run.best if run.config.patience else run.parameters()
     test_cost, test_accuracy = _evaluate(run, parameters, "test", stop_requested)
     seconds = sum(row["seconds"] for row in run.history)
+    validated = [row for row in run.history if row["val_cost"] is not None]
+    best = min(validated, key=lambda row: row["val_cost"], default=None)
     examples = len(run.history) * run.progress.steps * run.config.batch_size
     return Results(
         test_cost=test_cost,
@@ -154,4 +156,7 @@ def _results(run, stop_requested):
         train_seconds=seconds,
         examples_per_second=examples / max(seconds, 1e-9),  # a clock may stand still
         dataset=run.splits.name,
+        best_epoch=best and best["epoch"],
+        best_val_cost=best and best["val_cost"],
+        stopped_early=_out_of_patience(run) and len(run.history) < run.config.epochs,
     )

@@ -22,6 +22,7 @@ import distort
 import epochs
 import growth
 import long_run
+import own_data
 import saves
 import workers
 
@@ -36,6 +37,7 @@ PARTS = {
     "distort": distort,
     "long": long_run,
     "saves": saves,
+    "own_data": own_data,
 }
 WITH_MATMULS = ("epochs", "growth")
 
@@ -53,6 +55,7 @@ def counts(rounds):
         "distort": 2 * rounds,
         "long": 200,  # epochs
         "saves": 15,  # epochs
+        "own_data": 5,  # seeds
     }
 
 

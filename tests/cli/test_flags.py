@@ -23,7 +23,7 @@ def test_the_defaults_are_the_documented_recipe():
     assert Config() == Config(
         hidden=(256, 256), epochs=15, batch_size=100, learning_rate=0.001, optimizer="adam", activation="relu",
         init="glorot", schedule="constant", label_smoothing=0.0, distort=0.0, elastic=0.0, deskew=False,
-        validation_size=5000, patience=0, seed=0, dataset="auto", data_dir="", workdir="", tensorboard=False,
+        validation_size=None, patience=0, seed=0, dataset="auto", data_dir="", workdir="", tensorboard=False,
         strategy="default", logical_cpus=0, replicate_data=False,
     )  # fmt: skip
 
@@ -66,7 +66,8 @@ def test_a_flag_of_one_strategy_is_refused_with_another(flag, strategy):
         ("--label_smoothing=1", "a number from 0 to below 1"),
         ("--distort=-1", "a number from 0 to 10"),
         ("--elastic=11", "a number from 0 to 10"),
-        ("--validation_size=-1", "an integer of 0 or more"),
+        ("--validation_size=-1", "auto, or an integer of 0 or more"),
+        ("--validation_size=none", "auto, or an integer of 0 or more"),
         ("--patience=-1", "an integer of 0 or more"),
         ("--seed=-1", "an integer from 0 to 2147483647"),
     ],

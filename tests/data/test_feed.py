@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
 from mlp_tf.data import Feed, Split, batches, epoch
 from mlp_tf.data.epoch import distort, epoch_order
 from mlp_tf.data.feed import rows_at_once
+from mlp_tf.data.scaling import Scaling
 from mlp_tf.data.warp import deskew
 
 
@@ -52,8 +54,54 @@ def test_a_batch_of_more_images_than_there_are_is_refused(split):
 @pytest.mark.parametrize("moved", [{"distort": 1.0}, {"elastic": 1.0}, {"deskew": True}])
 def test_flat_images_cannot_be_moved_on_their_grid(split, moved):
     flat = Split(split.images.reshape(240, -1), split.labels)
-    with pytest.raises(UserError, match=r"needs images of height x width, and these have shape \(64,\)"):
+    with pytest.raises(UserError, match=r"needs images of height x width, of uint8, and these have shape \(64,\)"):
         Feed(flat, Config(**moved))
+
+
+@pytest.fixture(scope="module")
+def real():
+    """240 examples of three features that are far from 0, and their scaling."""
+    examples = np.random.default_rng(0).normal([100, -5, 0], [20, 1, 0.01], (240, 3)).astype(np.float32)
+    exact = examples.astype(np.float64)
+    return Split(examples, np.arange(240, dtype=np.int32) % 3, scaling=Scaling(exact.mean(axis=0), exact.std(axis=0)))
+
+
+def standardised(split):
+    """The examples as the network sees them, in float64."""
+    exact = split.images.astype(np.float64)
+    return (exact - exact.mean(axis=0)) / exact.std(axis=0)
+
+
+def test_a_step_sees_the_standardised_rows_of_its_batch(real):
+    feed, seen = Feed(real, Config(batch_size=50, seed=2)), []
+
+    def step(examples, labels):
+        seen.append((examples.numpy(), labels.numpy()))
+        return tf.constant(1.0)
+
+    epoch = feed.epoch(3)
+    np.testing.assert_array_equal(epoch[0], real.images)
+    for i in range(4):
+        feed.apply(step, epoch, tf.constant(i))
+    for (examples, labels), rows in zip(seen, epoch_order(240, 50, seed=2, epoch=3), strict=True):
+        assert examples.dtype == np.float32
+        np.testing.assert_allclose(examples, standardised(real)[rows], rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(labels, real.labels[rows])
+
+
+def test_batches_are_standardised(real):
+    seen = list(batches(real, Config(), size=100))
+    examples = np.concatenate([examples for examples, _ in seen])
+    assert (examples.dtype, [len(labels) for _, labels in seen]) == (np.float32, [100, 100, 40])
+    np.testing.assert_allclose(examples, standardised(real), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("moved", [{"distort": 1.0}, {"elastic": 1.0}, {"deskew": True}])
+def test_images_of_float32_cannot_be_moved_on_their_grid(split, moved):
+    [(name, value)] = moved.items()
+    message = rf"--{name}={value}: needs .* of uint8, and these have shape \(8, 8\), of float32; leave it out"
+    with pytest.raises(UserError, match=message):
+        Feed(split._replace(images=split.images.astype(np.float32)), Config(**moved))
 
 
 def test_making_an_epoch_looks_after_each_block_and_may_be_ended(split, monkeypatch):

@@ -59,12 +59,12 @@ def relabelled(row, value):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x_train": lambda x: x / 255}, "x_train is float64; images must be uint8"),
-        ({"y_train": relabelled(7, -1)}, r"y_train\[7\] is -1; labels must be 0 to"),
-        ({"y_test": relabelled(5, 3)}, r"y_test\[5\] is 3; labels must be 0 to 2"),
-        ({"y_train": np.zeros_like}, "y_train holds one class only"),
-        ({"x_train": lambda x: x[:0], "y_train": lambda y: y[:0]}, r"x_train has shape \(0, 8, 8\)"),
-        ({"x_test": lambda x: x[:, :7]}, r"images of \(8, 8\) in x_train, \(7, 8\) in x_test"),
+        ({"x_train": lambda x: x / 255}, r"float32 of \(8, 8\) in x_train, uint8 of \(8, 8\) in x_test"),
+        ({"y_test": relabelled(5, 3)}, r"y_test\[5\] is 3, but the classes of y_train are 0, 1, 2"),
+        ({"y_train": np.zeros_like}, "y_train holds the class 0 only"),
+        ({"x_train": lambda x: x[:0], "y_train": lambda y: y[:0]}, "y_train holds no labels"),
+        ({"x_train": lambda x: x[:, :0], "x_test": lambda x: x[:, :0]}, r"x_train has shape \(240, 0, 8\)"),
+        ({"x_test": lambda x: x[:, :7]}, r"uint8 of \(8, 8\) in x_train, uint8 of \(7, 8\) in x_test"),
         ({"x_train": lambda x: x[:, 0, 0]}, r"x_train has shape \(240,\); must be"),
     ],
 )
@@ -76,8 +76,10 @@ def test_wrong_arrays_are_refused_by_name_and_value(tmp_path, changes, message):
 
 
 def test_a_validation_split_that_leaves_nothing_to_train_on_is_refused(npz):
-    with pytest.raises(UserError, match=r"--validation_size=240 leaves no training images of the 240.*at most 239"):
-        data.load(npz, validation_size=240)
+    with pytest.raises(
+        UserError, match=r"--validation_size=238 leaves no training rows of the 240.*at most 237, so that each"
+    ):
+        data.load(npz, validation_size=238)
 
 
 def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(npz, arrays):
@@ -88,8 +90,8 @@ def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(npz, ar
         ("x_test", "y_test", slice(None)),
     ):
         digest.update(arrays[x][rows].tobytes() + arrays[y][rows].tobytes())
-    assert data.load(npz, validation_size=40).sha256 == digest.hexdigest()
-    assert data.load(npz, validation_size=40, shard=data.Shard(2, 3), whole_train=False).sha256 == digest.hexdigest()
+    for shard in (data.Shard(), data.Shard(2, 3)):
+        assert data.load(npz, validation_size=40, shard=shard, stratified=False).sha256 == digest.hexdigest()
 
 
 @pytest.mark.parametrize("workers", [2, 3, 7])
@@ -99,7 +101,7 @@ def test_the_shards_of_all_workers_are_all_rows_once(tmp_path, workers):
     whole = data.load(path, validation_size=700)
     for index in range(workers):
         shard = data.Shard(index, workers)
-        splits = data.load(path, validation_size=700, shard=shard, whole_train=False)
+        splits = data.load(path, validation_size=700, shard=shard)
         for name in ("train", "validation", "test"):
             all_rows, own = getattr(whole, name), getattr(splits, name)
             np.testing.assert_array_equal(own.images, all_rows.images[index::workers])
@@ -107,7 +109,8 @@ def test_the_shards_of_all_workers_are_all_rows_once(tmp_path, workers):
             assert own.global_rows == len(all_rows.labels)
             np.testing.assert_array_equal(all_rows.sharded(shard).images, own.images)
             assert own.sharded(shard) is own
-        replicated = data.load(path, validation_size=700, shard=shard)
+        assert splits.sha256 == whole.sha256
+        replicated = data.load(path, validation_size=700, shard=data.Shard(index, workers, whole_train=True))
         assert len(replicated.train.labels) == 1800
 
 
@@ -116,10 +119,10 @@ def test_a_name_is_looked_up_among_prepared_sets_where_data_dir_says(arrays, mon
 
     def prepared(name, data_dir):
         asked.append((name, data_dir))
-        kinds = ("train", "test")
-        return *(data.splits.rows_in_memory(arrays[f"x_{kind}"], arrays[f"y_{kind}"]) for kind in kinds), 3
+        rows = [data.splits.rows_in_memory(arrays[f"x_{kind}"], arrays[f"y_{kind}"]) for kind in ("train", "test")]
+        return data.splits.Source(name, *rows, ("a", "b", "c"))
 
-    monkeypatch.setattr(sys.modules["mlp_tf.data.load"], "prepared", prepared)
+    monkeypatch.setattr(sys.modules["mlp_tf.data.find"], "prepared", prepared)
     for name, found in (("kmnist", "kmnist"), ("auto", "mnist")):
         splits = data.load(name, "here", validation_size=40)
         assert (splits.name, splits.warning, len(splits.train.labels)) == (found, "", 200)

@@ -14,9 +14,11 @@ from mlp_tf import UserError, data
 def test_an_npz_is_split_as_it_stands(npz, arrays):
     splits = data.load(npz, validation_size=40)
     assert (splits.classes, splits.image_shape) == (3, (8, 8))
-    np.testing.assert_array_equal(splits.train.images, arrays["x_train"][:200])
-    np.testing.assert_array_equal(splits.validation.labels, arrays["y_train"][200:])
     np.testing.assert_array_equal(splits.test.images, arrays["x_test"])
+    assert [len(split.labels) for split in (splits.train, splits.validation)] == [200, 40]
+    before = data.load(npz, validation_size=40, stratified=False)  # as version 0.4.0 did
+    np.testing.assert_array_equal(before.train.images, arrays["x_train"][:200])
+    np.testing.assert_array_equal(before.validation.labels, arrays["y_train"][200:])
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -32,11 +34,12 @@ def test_an_npz_is_read_however_numpy_wrote_it(tmp_path, save, arrange):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("y_train", lambda y: y.astype(np.float32), "y_train is float32 .* labels must be integers"),
-        ("y_test", lambda y: y[:, None], r"y_test is int32 of shape \(61, 1\)"),
-        ("y_train", lambda y: y[:-1], "240 images in x_train but 239 labels in y_train"),
-        ("x_train", lambda x: x[:0], "0 images in x_train but 240 labels in y_train"),
-        ("y_train", lambda y: np.where(np.arange(240) == 7, 4_000_000, y), "goes up to 4000000 but has no label 3"),
+        ("y_train", lambda y: y.astype(np.float32), "y_train is float32 .* whole numbers.*: .*, such as y.astype"),
+        ("y_test", lambda y: y[:, None], r"y_test is int32 of shape \(61, 1\); .*: take y\.ravel\(\)"),
+        ("y_test", lambda y: np.eye(3)[y], r"y_test is float64 of shape \(61, 3\); .*: take y\.argmax\(axis=1\)"),
+        ("y_train", lambda y: y[:-1], "240 rows in x_train but 239 labels in y_train"),
+        ("x_train", lambda x: x[:0], "0 rows in x_train but 240 labels in y_train"),
+        ("y_test", lambda y: y.astype(str), "y_train is int32, but .*y_test <U11; make them one"),
         ("x_train", lambda x: x.astype(object), r"not an \.npz file of plain arrays \(ValueError\)"),
     ],
 )
@@ -47,9 +50,10 @@ def test_wrong_arrays_are_refused_by_name_and_value(tmp_path, name, change, mess
         data.load(str(tmp_path / "wrong.npz"), validation_size=0)
 
 
-def test_an_npz_without_one_of_the_four_arrays_is_refused(tmp_path, arrays):
-    np.savez(tmp_path / "three.npz", **{name: array for name, array in arrays.items() if name != "y_test"})
-    message = "y_test is not a file in the archive; it must hold the arrays x_train, y_train"
+@pytest.mark.parametrize("missing", ["x_train", "y_train", "x_test", "y_test"])
+def test_an_npz_without_one_of_the_four_arrays_is_refused(tmp_path, arrays, missing):
+    np.savez(tmp_path / "three.npz", **{name: array for name, array in arrays.items() if name != missing})
+    message = f"{missing} is not a file in the archive; it must hold the arrays x_train and y_train"
     with pytest.raises(UserError, match=message):
         data.load(str(tmp_path / "three.npz"), validation_size=0)
 
@@ -146,10 +150,11 @@ def test_an_impossible_header_is_refused(write, arrays, words):
     ("name", "dtype", "message"),
     [
         ("y_train", "<U1000000", "y_train is <U1000000 of shape"),
-        ("y_train", [("a", "<i8", 100_000)], r"y_train is \[.* labels must be integers"),
+        ("y_train", [("a", "<i8", 100_000)], r"y_train is \[.* labels must be whole numbers"),
         ("y_test", "|O", "not an .npz file of plain arrays"),
-        ("x_train", "|S1000000", r"x_train is \|S1000000; images must be uint8"),
-        ("x_test", [("a", "|u1", (8, 8))], r"x_test is \[.* images must be uint8"),
+        ("x_train", "|S1000000", r"x_train is \|S1000000; it must be uint8"),
+        ("x_train", "<c16", r"x_train is complex128; it must be uint8 \(pixels from 0 to 255\) or other real numbers"),
+        ("x_test", [("a", "|u1", (8, 8))], r"x_test is \[.* it must be uint8"),
     ],
 )
 def test_a_strange_type_is_refused_before_data_are_read(claim, arrays, name, dtype, message):
@@ -170,7 +175,7 @@ def test_images_and_labels_of_both_splits_must_fit_into_memory(npz, arrays, monk
     monkeypatch.setattr("mlp_tf.machine.memory", lambda: size - 1)
     with pytest.raises(UserError, match="its arrays need"):
         data.load(npz, validation_size=0)
-    data.load(npz, "", 0, data.Shard(1, 2), whole_train=False)  # half of the images
+    data.load(npz, "", 0, data.Shard(1, 2))  # half of the images
 
 
 @pytest.mark.parametrize("name", ["x_train", "y_test"])

@@ -79,6 +79,15 @@ def test_a_picture_of_which_a_phone_made_a_jpeg_of_two_is_read(tmp_path):
     assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+def test_a_picture_that_a_phone_took_askew_is_upright(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter to the right
+    digit(200, 15).transpose(Image.Transpose.ROTATE_90).save(tmp_path / name, exif=exif)
+    seen = pictures.read(tmp_path / name, 28, 28).astype(int)
+    assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
+
+
 def test_a_symbolic_link_to_a_picture_is_followed(tmp_path):
     seen = prepare(digit(200, 15), tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "a.png")

@@ -33,7 +33,7 @@ def slant(image):
 
 @needs_mnist
 def test_deskewed_digits_lean_no_more_and_stay_where_they_were():
-    _, test, _ = tfds.prepared("mnist", prepared_mnist())
+    test = tfds.prepared("mnist", prepared_mnist()).test
     images = next(test.blocks())[0][:200]
     upright = warp.deskew(images).numpy()
     before, after = ([slant(image) for image in each] for each in (images, upright))

@@ -1,19 +1,10 @@
 """A run goes on with its own settings, data and machine; what differs is named."""
 
-import dataclasses
 import os
 import re
 
 import numpy as np
-from helpers import OTHER_CONFIG, contents, make_arrays, newest
-
-from mlp_tf.runs.compatible import differences
-
-
-def test_differences_name_both_values_but_not_the_total_and_the_places():
-    assert differences(OTHER_CONFIG, dataclasses.replace(OTHER_CONFIG, epochs=9, workdir="q", data_dir="z")) == []
-    changed = dataclasses.replace(OTHER_CONFIG, hidden=(9, 9), seed=1)
-    assert differences(changed, OTHER_CONFIG) == [("hidden", "9,9", "7"), ("seed", "1", "8")]
+from helpers import contents, make_arrays, newest
 
 
 def test_other_settings_are_named_with_both_values_and_change_nothing(refused, small, finished):

@@ -1,0 +1,103 @@
+"""find(name): which source a --dataset is, and where files that were moved are."""
+
+import difflib
+import os
+import pathlib
+import re
+
+from mlp_tf import UserError
+from mlp_tf.config import is_path
+from mlp_tf.data.csv import csv
+from mlp_tf.data.image_folder import image_folder
+from mlp_tf.data.npz import npz
+from mlp_tf.data.sample import mnist_sample
+from mlp_tf.data.tfds import Unavailable, known_names, prepared
+
+KINDS = (
+    "give auto, mnist_sample or the name of an image-classification set of tensorflow-datasets, such as "
+    "fashion_mnist; a FILE.npz of arrays; a FILE.csv with a column label; or a FOLDER of images, in a folder for each "
+    "class"
+)
+_CONVERSIONS = {  # of files that NumPy or pandas read
+    ".npy": "x = numpy.load({name!r}); numpy.savez({npz!r}, x_train=x, y_train=the_labels)",
+    ".txt": 'table = pandas.read_csv({name!r}, sep=r"\\s+"); table.to_csv({csv!r}, index=False)',
+    ".tsv": 'table = pandas.read_csv({name!r}, sep="\\t"); table.to_csv({csv!r}, index=False)',
+    ".parquet": "table = pandas.read_parquet({name!r}); table.to_csv({csv!r}, index=False)",
+    ".xlsx": "table = pandas.read_excel({name!r}); table.to_csv({csv!r}, index=False)",
+}
+
+
+def find(dataset, data_dir="", workers=1):
+    """The `Source` that a --dataset names; of `auto`, the sample where MNIST cannot be had.
+
+    Args:
+      dataset, data_dir: as `load` takes them.
+      workers: that share the training rows.
+
+    Raises:
+      UserError: no such data, or not what they should be.
+    """
+    path = os.path.abspath(os.path.expanduser(dataset))
+    if dataset == "auto":
+        return _mnist_or_sample(data_dir)
+    if dataset == "mnist_sample":
+        return mnist_sample()
+    if dataset.lower().endswith(".npz"):
+        return npz(path, workers)
+    if dataset.lower().endswith(".csv"):
+        return csv(path)
+    # A name of tensorflow-datasets goes before a folder of the same name, which may be where it is prepared.
+    if re.split("[/:]", dataset)[0] in known_names():
+        return prepared(dataset, data_dir)
+    if dataset and os.path.isdir(path):
+        return image_folder(path)
+    raise UserError(f"--dataset={dataset}: {_what_it_is(dataset, path)}")
+
+
+def _mnist_or_sample(data_dir):
+    try:
+        return prepared("mnist", data_dir)
+    except Unavailable as error:
+        warning = (
+            "full MNIST is not here, so this run uses mnist_sample, 5,000 real MNIST images: ITS ACCURACY IS NOT "
+            f"COMPARABLE WITH FULL MNIST. Why, and how to get it: {error}"
+        )
+        return mnist_sample()._replace(warning=warning)
+
+
+def _what_it_is(dataset, path):
+    """What a --dataset is that is none, and what to give."""
+    name, suffix = pathlib.Path(path).name, pathlib.Path(path).suffix.lower()
+    if conversion := _CONVERSIONS.get(suffix):
+        stem = pathlib.Path(dataset).stem
+        lines = conversion.format(name=os.path.expanduser(dataset), npz=f"{stem}.npz", csv=f"{stem}.csv")
+        return f"{suffix} files are not read; convert it in Python: {lines}"
+    if dataset and os.path.exists(path):
+        return f"a file that ends in {suffix or name}; {KINDS}"
+    if is_path(dataset):
+        return f"no such file or folder; {KINDS}"
+    near = difflib.get_close_matches(dataset.lower(), known_names(), 1)
+    return f"no such dataset{f' (is it {near[0]}?)' if near else ''}; {KINDS}"
+
+
+def located(name, data_dir=""):
+    """Where the data of a run lie now: in `data_dir`, or that is their own new path, or where they were.
+
+    Args:
+      name: an absolute path, or the name of a set, which stays.
+      data_dir: may be empty.
+
+    Raises:
+      UserError: nowhere.
+    """
+    if not os.path.isabs(name):
+        return name
+    is_right = os.path.isfile if name.lower().endswith((".npz", ".csv")) else os.path.isdir
+    candidates = [os.path.join(data_dir, os.path.basename(name)), data_dir, name]
+    for path in candidates if data_dir else [name]:
+        if is_right(path):
+            return os.path.abspath(path)
+    raise UserError(
+        f"{name}: the data of this run are not there any more{f', nor in {data_dir}' * bool(data_dir)}; say where they "
+        "are now with --data_dir=FOLDER"
+    )

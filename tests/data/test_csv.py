@@ -1,0 +1,319 @@
+"""The user's own table: examples and labels as the file has them, and faults refused by row, column and value."""
+
+import os
+import resource
+
+import numpy as np
+import pytest
+
+from mlp_tf import UserError
+from mlp_tf.data import csv as csv_module
+from mlp_tf.data.csv import csv
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a .csv file, of text or of bytes."""
+
+    def write_file(content):
+        path = tmp_path / "a.csv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    return write_file
+
+
+@pytest.fixture
+def read(write):
+    """Writes a .csv file and reads it: (examples, labels, names of the classes)."""
+
+    def read_file(content):
+        source = csv(write(content))
+        return *joined(source.train), source.class_names
+
+    return read_file
+
+
+def joined(rows):
+    """All examples and all labels; they are as `rows` says, however often one reads them."""
+    (examples, labels), again = (
+        tuple(np.concatenate(blocks) for blocks in zip(*rows.blocks(), strict=True)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(examples, again[0])
+    np.testing.assert_array_equal(labels, again[1])
+    assert (examples.shape, examples.dtype, labels.dtype) == (rows.shape, rows.dtype, np.int32)
+    return examples, labels
+
+
+def table(values, labels, names, place=0):
+    """Text of a table whose column `label` stands at `place`."""
+    lines = [[*names], *([f"{value}" for value in row] for row in values.tolist())]
+    for line, label in zip(lines, ["label", *labels], strict=True):
+        line.insert(place, str(label))
+    return "".join(",".join(line) + "\n" for line in lines)
+
+
+def digits(rows=30, side=3, seed=0):
+    """(values `[rows, side ** 2]`, labels, names of the columns) of a table of images."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 256, (rows, side**2))
+    values[0, :2] = 0, 255
+    return values, rng.permutation(np.arange(rows) % 3), [f"pixel{i}" for i in range(side**2)]
+
+
+@pytest.mark.parametrize("place", [0, 4, 9])
+def test_columns_of_pixels_are_images(write, place):
+    values, labels, names = digits()
+    path = write(table(values, labels, names, place))
+    source = csv(path)
+    assert (source.name, source.test, source.own, source.class_names) == (path, None, True, ("0", "1", "2"))
+    images, numbers = joined(source.train)
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, values.reshape(-1, 3, 3))
+    np.testing.assert_array_equal(numbers, labels)
+
+
+def first_one(value):
+    """Makes a value the first one of a table of images."""
+    return lambda values, names: (np.where(np.arange(values.size).reshape(values.shape), values, value), names)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        first_one(256),
+        first_one(-1),
+        first_one(0.5),
+        first_one(1 - 1e-12),
+        lambda values, names: (values[:, :8], names[:8]),
+        lambda values, names: (values, [*names[:7], names[8], names[7]]),
+        lambda values, names: (values, [f"pixel{i + 1}" for i in range(9)]),
+        lambda values, names: (values, [*names[:8], "width"]),
+    ],
+    ids=["256", "-1", "0.5", "almost 1", "8 pixels", "other order", "from pixel1", "other name"],
+)
+def test_other_columns_and_other_values_are_features(read, change):
+    values, labels, names = digits()
+    values, names = change(values, names)
+    examples, numbers, _ = read(table(values, labels, names, 2))
+    assert examples.dtype == np.float32
+    np.testing.assert_array_equal(examples, values.astype(np.float32))
+    np.testing.assert_array_equal(numbers, labels)
+
+
+def test_features_are_the_nearest_float32_of_the_text(read):
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(200, 7)) * 10.0 ** rng.integers(-30, 30, (200, 7))
+    labels = np.arange(200) % 2
+    np.testing.assert_array_equal(read(table(values, labels, "abcdefg"))[0], values.astype(np.float32))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7, 29, 30, 31])
+@pytest.mark.parametrize("late", [None, 0.5, 300])
+def test_it_does_not_matter_how_many_rows_are_read_at_once(read, monkeypatch, rows, late):
+    values, labels, names = digits()
+    if late:
+        values = values.astype(object)
+        values[-1, 3] = late
+    text = table(values, [f"0{label}" for label in labels[:-1]] + ["cat"], names)
+    whole = read(text)
+    assert whole[0].dtype == (np.float32 if late else np.uint8)
+    monkeypatch.setattr(csv_module, "_VALUES", rows * 10)
+    for part, other in zip(whole, read(text), strict=True):
+        np.testing.assert_array_equal(part, other)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "numbers"),
+    [
+        (["cat", "dog", "ant"], ("ant", "cat", "dog"), [1, 2, 0]),
+        (["10", "9", "-3"], ("-3", "9", "10"), [2, 1, 0]),
+        (["1.0", "2.0", "1.0"], ("1", "2"), [0, 1, 0]),
+        (["1", "1.0", "1e3"], ("1", "1000"), [0, 0, 1]),
+        (["007", "7", "8"], ("7", "8"), [0, 0, 1]),
+        (["1", "cat", "01"], ("01", "1", "cat"), [1, 2, 0]),
+        (["True", "False", "True"], ("False", "True"), [1, 0, 1]),
+        (["NA", "None", "nan"], ("NA", "None", "nan"), [0, 1, 2]),
+        (["inf", "1", "2"], ("1", "2", "inf"), [2, 0, 1]),
+        (["10000000000000001", "10000000000000000", "9"], ("9", "10000000000000000", "10000000000000001"), [2, 1, 0]),
+        (["9" * 20, "1", "2"], ("1", "2", "9" * 20), [2, 0, 1]),
+        (['"a, ""b"""', "Zoë", "a b "], ('Zoë', 'a b ', 'a, "b"'), [2, 0, 1]),
+        (["x" * 200, "y", "z"], ("x" * 200, "y", "z"), [0, 1, 2]),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_labels_are_whole_numbers_if_all_are_else_words(read, labels, classes, numbers):
+    _, found, names = read(table(np.ones((3, 2)), labels, "ab"))
+    assert (found.tolist(), names) == (numbers, classes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label,a,b\r\nx,1,2\r\ny,3,4\r\n",
+        "label,a,b\rx,1,2\ry,3,4",
+        "\ufefflabel,a,b\nx,1,2\ny,3,4\n",
+        '"label","a","b"\n"x","1","2"\n"y","3","4"\n',
+        "label , a, b\nx, 1 , 2\ny, 3 , 4\n",
+        'a, label, b\n 1, x, 2\n "3", "y", "4"\n',
+        "\n\nlabel,a,b\n\nx,1,2\n  \n\ny,3,4\n\n",
+        "label,a,b\nx,1,2,\ny,3,4,\n",
+        "label,a,b\nx,+1,2e0\ny,3.0,.4e1\n",
+    ],
+)
+def test_a_table_may_be_written_in_many_ways(read, text):
+    examples, labels, names = read(text)
+    assert (examples.tolist(), labels.tolist(), names) == ([[1, 2], [3, 4]], [0, 1], ("x", "y"))
+
+
+@pytest.mark.parametrize(("true", "false"), [("True", "False"), ("TRUE", "FALSE"), ("true", "false")])
+def test_booleans_are_1_and_0(read, true, false):
+    examples, _, _ = read(f"label,a,b\nx,{true},{false}\ny,{false},{true}\nz,{true},7\n")
+    assert examples.tolist() == [[1, 0], [0, 1], [1, 7]]
+
+
+def test_whole_numbers_may_be_beyond_64_bits(read):
+    examples, _, _ = read(f"label,a,b\nx,{2**63},1\ny,{10**30},2\n")
+    np.testing.assert_array_equal(examples, np.float32([[2**63, 1], [1e30, 2]]))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_may_be_longer_than_the_longest_line(read, monkeypatch, end):
+    monkeypatch.setattr(csv_module, "_LONGEST_LINE", 20)
+    examples, _, _ = read(f"label,a{end}" + f"x,1{end}y,2{end}" * 50_000)
+    assert examples.ravel().tolist() == [1, 2] * 50_000
+
+
+ROWS = "x,1,2\ny,3,4\n"
+RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: mend it, or leave the row or the column out"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty; give a table, with the names"),
+        (" \n\r\n", "empty; give a table"),
+        ("label,a,b\n", "no rows under the names of the columns"),
+        ("label,a,b", "no rows under the names of the columns"),
+        ("class,a,b\n" + ROWS, "no column label, but 'class', 'a', 'b'; rename the column that holds the classes to"),
+        ("Label,a,b\n" + ROWS, "no column label, but 'Label'"),
+        (",".join(f"f{i}" for i in range(11)) + "\n", r"no column label, but 'f0', .* 'f8', 'f9', \.\.\.; rename"),
+        ("x" * 1000 + ",y\n", r"no column label, but 'x{60}\.\.\.', 'y'; rename"),
+        ("label;a;b\nx;1;2\n", "no column label, and semicolons in the names; save the table with commas"),
+        ("label\ta\tb\nx\t1\t2\n", "no column label, and tabs in the names; save the table with commas"),
+        ("label\nx\ny\n", "no column but label; give each example's numbers"),
+        ("label,a,a\n" + ROWS, "2 columns are called a; give each a name of its own"),
+        ("label,a, label\n" + ROWS, "2 columns are called label; "),
+        (",label,a\n0,x,1\n1,y,2\n", "column 1 has no name; name it, or leave it out, as pandas does with index=False"),
+        ("label,a,b\n" + ROWS + "z,5,abc\n", "row 3, column b: 'abc' is not a number" + RANGE),
+        ("label,a,b\n" + ROWS + "z,1_0,5\n", "row 3, column a: '1_0' is not a number"),
+        ('label,a,b\nx,"1,5",2\n', "row 1, column a: '1,5' is not a number"),
+        ("label,a,b\nx,nan,2\n", "row 1, column a: 'nan' is not a number"),
+        ("label,a,b\nx,NA,2\n", "row 1, column a: 'NA' is not a number"),
+        ("label,a,b\n" + ROWS + "z,5,inf\n", "row 3, column b: inf is too large" + RANGE),
+        ("label,a,b\n" + ROWS + "z,-1e39,5\n", r"row 3, column a: -1e\+39 is too large"),
+        ("label,a,b\n" + ROWS + "z,1e400,5\n", "row 3, column a: inf is too large"),
+        (f"label,a,b\n{ROWS}z,{'9' * 400},5\n", "row 3, column a: inf is too large"),
+        ("label,a,b\n" + ROWS + f"z,{'q' * 1000},5\n", r"row 3, column a: 'q{60}\.\.\.' is not a number"),
+        ("label,a,b\n" + ROWS + "z,,5\n", "row 3, column a: empty" + RANGE),
+        ("label,a,b\nx,True,1\ny,False,\n", "row 2, column b: empty"),
+        ("label,a,b\nx,True,1\ny,,2\n", "row 2, column a: empty"),
+        ("label,a,b\nx,1\ny,3,4\n", "row 1, column b: empty"),
+        ("label,a,b\n" + ROWS + "z\n", "row 3, column a: empty"),
+        ("label,a,b\n" + ROWS + ",5,6\n", "row 3 has no label; give it one, or leave the row out"),
+        ('label,a,b\n"",1,2\n', "row 1 has no label"),
+        ("label,a,b\n" + ROWS + f"{'z' * 201},5,6\n", r"row 3, column label: 'z{60}\.\.\.' has 201 characters; must"),
+        ("label,a,b\n1,1,2\n1.5,3,4\n", "1.5 in column label; labels must be whole numbers or words: number the"),
+        ("label,a,b\nx,1,2\nx,3,4\n", "column label holds the class x only"),
+        ("label,a,b\n1,1,2\n01,3,4\n", "column label holds the class 1 only"),
+        ("label,a,b\nx,1,2,3\ny,3,4\n", "line 2 has 4 fields, but the first line 3; quote a field that has commas"),
+        ("label,a,b\nx,1,2,3\ny,3,4,5\n", "line 2 has 4 fields, but the first line 3"),
+        ("label,a,b\nx,1,2,\ny,3,4,5\n", "line 2 has 4 fields, but the first line 3"),
+        ('label,a,b\n"x\n",1,2\ny,3,4,5,6\n', "line 4 has 5 fields, but the first line 3"),
+        ('label,a,b\nx,1,2\n"y,3,4\nz,5,6\n', r'line 3 has a quote \("\) that opens and does not close'),
+        ('label,a,b\nx,1,2\n"y,3,4\n' + "z,5,6\n" * 50_000, r'line 3 has a quote \("\) that opens and does not close'),
+        (b"label,a,b\nZo\xeb,1,2\n", "not a text in UTF-8; save the table as CSV in UTF-8"),
+        ("label,a,b\nx,1,2\n".encode("utf-16"), "not a text, as it holds NUL bytes; save"),
+        (b"label,a,b\nx,1,\xe2\x80", "not a text in UTF-8"),
+        (b"\x1f\x8b\x08\x00", "not a text"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "not a text, as it holds NUL bytes; save the table as CSV in UTF-8"),
+        (b"label,a,b\nx,1,\x002\n", "not a text, as it holds NUL bytes"),
+    ],
+    ids=lambda value: str(value)[:50],
+)  # fmt: skip
+def test_a_wrong_table_is_refused_by_row_column_and_value(write, content, message):
+    path = write(content)
+    with pytest.raises(UserError, match=f"^{path}: {message}") as caught:
+        csv(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("w,7", "row 4, column b: empty"),
+        ("w,7,q", "row 4, column b: 'q' is not a number"),
+        (",7,8", "row 4 has no label"),
+        ("w,7,8,9", "line 5 has 4 fields, but the first line 3"),
+        ("w,7,8,", "line 5 has 4 fields, but the first line 3"),
+        ('"w,7,8', 'line 5 has a quote'),
+    ],
+)  # fmt: skip
+def test_a_wrong_row_is_refused_wherever_a_block_begins(write, monkeypatch, rows, last, message):
+    monkeypatch.setattr(csv_module, "_VALUES", rows * 3)
+    with pytest.raises(UserError, match=message):
+        csv(write(f"label,a,b\nx,1,2\ny,3,4\nz,5,6\n{last}\n"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "No such file or directory"),
+        (os.mkfifo, "is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, message):
+    make(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=rf"a\.csv: {message}; give a \.csv file that can be read"):
+        csv(str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(
+    ("begin", "message"),
+    [
+        (b"", "not a text, as it holds NUL bytes"),
+        (b"label,a\nx,", r"a line of more than 16,777,216 bytes; give each row a line of its own"),
+        (b"", r"a line of more than 16,777,216 bytes"),
+    ],
+    ids=["NULs", "a row", "the names"],
+)
+def test_2_gib_without_a_newline_are_refused_before_they_are_read(write, begin, message):
+    path = write(begin + b"1" * (2**24 + 2**19) * ("line" in message))
+    os.truncate(path, 2**31)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=message):
+        csv(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # KiB
+
+
+def test_more_than_the_memory_there_is_is_refused_before_it_is_read(write, monkeypatch):
+    text = table(*digits())
+    path = write(text)
+    monkeypatch.setattr("mlp_tf.machine.memory", lambda: len(text))
+    csv(path)
+    monkeypatch.setattr("mlp_tf.machine.memory", lambda: len(text) - 1)
+    monkeypatch.setattr(csv_module, "_frames", None)
+    with pytest.raises(UserError, match=r"a\.csv: needs 0\.0 GiB or more, and this machine has 0\.0; give fewer rows"):
+        csv(path)
+
+
+def test_examples_that_become_more_than_the_memory_are_refused(write, monkeypatch):
+    text = table(np.ones((30, 9), int), np.arange(30) % 2, "abcdefghi")  # two bytes a value, of which four are made
+    monkeypatch.setattr("mlp_tf.machine.memory", lambda: 30 * 9 * 4 - 1)
+    assert len(text) < 30 * 9 * 4
+    with pytest.raises(UserError, match=r"a\.csv: needs 0\.0 GiB or more"):
+        csv(write(text))

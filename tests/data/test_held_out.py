@@ -1,0 +1,185 @@
+"""Which of the user's own rows validate or test: of each class its part, whatever their order."""
+
+import re
+
+import numpy as np
+import pytest
+
+from mlp_tf import UserError, data
+from mlp_tf.data.held_out import choose, put_last, select, spare
+from mlp_tf.data.splits import rows_in_memory
+
+
+def make_rows(counts, seed=0):
+    """(hashes, labels) of so many rows of each class, in any order."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    return rng.integers(0, 2**64, len(labels), np.uint64), labels
+
+
+@pytest.mark.parametrize(
+    ("counts", "size", "taken"),
+    [
+        ((600, 300, 100), 100, (60, 30, 10)),
+        ((5, 3, 2), 4, (2, 1, 1)),  # 2, 1.2 and 0.8
+        ((10, 10, 10), 4, (2, 1, 1)),  # the first class goes first where remainders are equal
+        ((70, 20, 10), 9, (6, 2, 1)),  # 6.3, 1.8 and 0.9
+        ((1, 1, 8), 5, (0, 0, 5)),  # 0.5, 0.5 and 4, but a class keeps one
+        ((1, 2, 7), 7, (0, 1, 6)),  # all but one of each class
+        ((1, 2, 7), 0, (0, 0, 0)),
+    ],
+)
+def test_each_class_gives_its_part_and_keeps_a_row(counts, size, taken):
+    hashes, labels = make_rows(counts)
+    chosen = choose(hashes, labels, size)
+    assert chosen.dtype == bool
+    assert tuple(labels[chosen].tolist().count(each) for each in range(len(counts))) == taken
+
+
+def test_every_size_up_to_what_can_be_spared_is_met_exactly():
+    for seed in range(5):
+        counts = np.random.default_rng(seed).integers(1, 30, 6).tolist()
+        hashes, labels = make_rows(counts, seed)
+        assert spare(labels) == sum(counts) - 6
+        for size in range(sum(counts) - 5):
+            left = labels[~choose(hashes, labels, size)].tolist()
+            assert len(left) == sum(counts) - size
+            assert set(left) == set(range(6))
+
+
+def test_the_rows_of_lowest_hash_in_each_class_are_chosen():
+    hashes, labels = make_rows((40, 30, 30))
+    chosen = choose(hashes, labels, 20)
+    for label, taken in enumerate((8, 6, 6)):
+        own = [h for h, its in zip(hashes.tolist(), labels.tolist(), strict=True) if its == label]
+        assert sorted(hashes[chosen & (labels == label)].tolist()) == sorted(own)[:taken]
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    hashes, labels = make_rows((40, 33, 27))
+    expected = set(hashes[choose(hashes, labels, 17)].tolist())
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(100)
+        assert set(hashes[order][choose(hashes[order], labels[order], 17)].tolist()) == expected
+
+
+def test_which_rows_of_a_class_are_chosen_is_not_up_to_other_classes():
+    hashes, labels = make_rows((40, 33, 27))
+    others = np.where(labels == 1, hashes, hashes[::-1] ^ np.uint64(12345))
+    own, changed = (each[choose(each, labels, 17) & (labels == 1)].tolist() for each in (hashes, others))
+    assert own == changed
+
+
+def content(rows):
+    """(examples, labels) of `Rows`."""
+    examples, labels = zip(*rows.blocks(), strict=True)
+    return np.concatenate(examples), np.concatenate(labels)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 1.0])
+def test_rows_are_selected_and_put_last_as_boolean_indexing_does(part):
+    rng = np.random.default_rng(0)
+    examples, labels = rng.integers(0, 256, (2500, 3), np.uint8), rng.integers(0, 5, 2500).astype(np.int32)
+    chosen, rows = rng.random(2500) < part, rows_in_memory(examples, labels)
+    selected, reordered = select(rows, chosen), put_last(rows, chosen)
+    assert (selected.shape, reordered.shape) == ((chosen.sum(), 3), (2500, 3))
+    for _ in range(2):  # they can be read again
+        for found, (x, y) in (
+            (selected, (examples[chosen], labels[chosen])),
+            (reordered, (np.concatenate([a[~chosen], a[chosen]]) for a in (examples, labels))),
+        ):
+            np.testing.assert_array_equal(content(found)[0], x)
+            np.testing.assert_array_equal(content(found)[1], y)
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Writes an .npz of different examples without a test split; returns its path."""
+
+    def save_npz(labels, order=slice(None), seed=0):
+        examples = np.random.default_rng(seed).integers(0, 256, (len(labels), 8, 8), np.uint8)
+        np.savez(tmp_path / "a.npz", x_train=examples[order], y_train=np.array(labels)[order])
+        return str(tmp_path / "a.npz")
+
+    return save_npz
+
+
+def keys(split):
+    """What is in a split, whatever the order."""
+    return sorted((image.tobytes(), label) for image, label in zip(split.images, split.labels.tolist(), strict=True))
+
+
+def counts_of(split):
+    """How many rows of each class a split has."""
+    return [split.labels.tolist().count(label) for label in range(split.classes)]
+
+
+LABELS = [0] * 300 + [1] * 200 + [2] * 100  # sorted by class, as files from a loop over folders are
+
+
+def test_a_sixth_of_each_class_is_held_out_where_there_is_no_test_split(save):
+    splits = data.load(save(LABELS))
+    assert counts_of(splits.test) == [50, 33, 17]
+    assert counts_of(splits.validation) == [25, 17, 8]  # a tenth of the 500 others
+    assert counts_of(splits.train) == [225, 150, 75]
+    test_note, validation_note = splits.notes
+    assert "100 of the 600 rows are held out for it" in test_note
+    assert "50 of the 500 training rows are held out for validation; --validation_size=N" in validation_note
+
+
+def test_the_three_splits_are_disjoint_and_together_all_rows(save):
+    path = save(LABELS)
+    splits = data.load(path, validation_size=31)
+    found = [key for split in (splits.train, splits.validation, splits.test) for key in keys(split)]
+    with np.load(path) as arrays:
+        assert sorted(found) == keys(data.Split(arrays["x_train"], arrays["y_train"]))
+    assert (len(set(found)), len(splits.validation.labels)) == (600, 31)
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_the_same_rows_are_held_out_after_the_file_is_shuffled(save, stratified):
+    one = data.load(save(LABELS), stratified=stratified)
+    other = data.load(save(LABELS, np.random.default_rng(1).permutation(600)), stratified=stratified)
+    assert one.stratified
+    assert other.stratified
+    for name in ("train", "validation", "test"):
+        assert keys(getattr(one, name)) == keys(getattr(other, name))
+
+
+@pytest.mark.parametrize(("size", "counts"), [(None, [30, 20, 10]), (6, [3, 2, 1]), (597, [299, 199, 99])])
+def test_an_npz_sorted_by_class_validates_on_every_class(tmp_path, size, counts):
+    images = np.random.default_rng(0).integers(0, 256, (600, 8, 8), np.uint8)
+    test = {"x_test": 255 - images[::100], "y_test": LABELS[::100]}
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS, **test)
+    splits = data.load(str(tmp_path / "a.npz"), validation_size=size)
+    assert splits.stratified
+    assert counts_of(splits.validation) == counts
+    np.testing.assert_array_equal(splits.test.images, test["x_test"])
+
+
+def test_the_last_rows_validate_as_they_stand_where_that_is_asked(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (600, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS, x_test=images[:3], y_test=LABELS[:3])
+    splits = data.load(str(tmp_path / "a.npz"), validation_size=60, stratified=False)
+    assert not splits.stratified
+    np.testing.assert_array_equal(splits.train.images, images[:540])
+    np.testing.assert_array_equal(splits.validation.images, images[540:])
+    assert counts_of(splits.validation) == [0, 0, 60]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 0, 1, 0], "a.npz: 5 rows of 2 classes; at least 6, and more rows than classes, are needed to hold"),
+        (range(7), "a.npz: 7 rows of 7 classes; at least 6, and more rows than classes,"),
+    ],
+)
+def test_too_few_rows_to_hold_any_out_are_refused(save, labels, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        data.load(save(labels))
+
+
+def test_six_rows_of_two_classes_leave_one_to_test(save):
+    splits = data.load(save([0, 1, 0, 1, 0, 0]))
+    assert [len(split.labels) for split in (splits.train, splits.validation, splits.test)] == [5, 0, 1]
+    assert set(splits.train.labels.tolist()) == {0, 1}

@@ -1,0 +1,287 @@
+"""The user's own pictures in folders: read as they were written, and refused by the path of what is wrong."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlp_tf import UserError
+from mlp_tf.data.image_folder import image_folder
+
+GREY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (6, 5, 4, 3), np.uint8)
+
+
+def write(path, pixels, **options):
+    """Writes a picture, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    picture.save(path, **options)
+
+
+def write_classes(folder, pixels=GREY, names=("cat", "dog")):
+    """Writes some pictures of each class: in order, they are `pixels`."""
+    for name, part in zip(names, np.split(pixels, len(names)), strict=True):
+        for i, each in enumerate(part):
+            write(folder / name / f"{i}.png", each)
+
+
+def content(rows):
+    """(images, labels) of `Rows`."""
+    images, labels = zip(*rows.blocks(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+def test_folders_of_classes_are_the_training_rows(tmp_path, pixels):
+    write_classes(tmp_path, pixels)
+    source = image_folder(str(tmp_path))
+    images, labels = content(source.train)
+    np.testing.assert_array_equal(images, pixels)
+    np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
+    assert (images.dtype, labels.dtype, source.train.shape) == (np.uint8, np.int32, pixels.shape)
+    assert (source.name, source.class_names, source.own) == (str(tmp_path), ("cat", "dog"), True)
+    assert (source.test, source.notes) == (None, ())
+
+
+def test_train_and_test_are_read_from_a_folder_each(tmp_path):
+    write_classes(tmp_path / "train", GREY, ("cat", "dog", "eel"))
+    write_classes(tmp_path / "test", GREY[:3], ("eel",))
+    source = image_folder(str(tmp_path))
+    assert source.class_names == ("cat", "dog", "eel")
+    for rows, pixels, labels in ((source.train, GREY, [0, 0, 1, 1, 2, 2]), (source.test, GREY[:3], [2, 2, 2])):
+        np.testing.assert_array_equal(content(rows)[0], pixels)
+        np.testing.assert_array_equal(content(rows)[1], labels)
+
+
+def test_folders_train_and_test_without_folders_are_classes(tmp_path):
+    write_classes(tmp_path, names=("test", "train"))
+    assert image_folder(str(tmp_path)).class_names == ("test", "train")
+
+
+def test_a_colour_picture_among_grey_ones_makes_all_colour(tmp_path):
+    write_classes(tmp_path / "train")
+    write_classes(tmp_path / "test")
+    write(tmp_path / "test/dog/1.png", COLOUR[0])
+    source = image_folder(str(tmp_path))
+    wanted = np.repeat(GREY[..., None], 3, axis=3)
+    np.testing.assert_array_equal(content(source.train)[0], wanted)
+    wanted[4] = COLOUR[0]
+    np.testing.assert_array_equal(content(source.test)[0], wanted)
+
+
+def test_pictures_in_colour_that_show_grey_alone_are_grey(tmp_path):
+    write_classes(tmp_path, np.repeat(GREY[..., None], 3, axis=3))
+    np.testing.assert_array_equal(content(image_folder(str(tmp_path)).train)[0], GREY)
+
+
+FEW = Image.fromarray(GREY[0] // 128 * 255)  # black and white, so that each mode can show it
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # a quarter to the right
+
+
+@pytest.mark.parametrize(
+    ("name", "picture", "options"),
+    [
+        *((f"a.{suffix}", FEW.convert(m), {}) for suffix in ("png", "BMP", "gif") for m in ("L", "RGB", "P", "1")),
+        *(("a.png", FEW.convert(mode), {}) for mode in ("LA", "RGBA")),
+        ("a.bmp", FEW.convert("RGBA"), {}),
+        ("a.jpg", FEW, {"quality": 100}),
+        ("a.JPEG", FEW.convert("RGB"), {"quality": 100}),
+        ("a.jpg", FEW.convert("CMYK"), {"quality": 100}),
+        ("a.gif", FEW, {"save_all": True, "append_images": [Image.new("L", FEW.size, 99)]}),
+        ("a.png", FEW.transpose(Image.Transpose.ROTATE_90), {"exif": TURNED}),
+        ("a.jpg", FEW.transpose(Image.Transpose.ROTATE_90), {"exif": TURNED, "quality": 100}),
+        ("a.png", Image.fromarray(np.asarray(FEW) * np.uint16(257)), {}),
+    ],
+    ids=lambda value: f"{value.mode}" if isinstance(value, Image.Image) else None,
+)
+def test_formats_and_modes_are_read_upright(tmp_path, name, picture, options):
+    write_classes(tmp_path)
+    write(tmp_path / "cat" / name, picture, **options)
+    images = content(image_folder(str(tmp_path)).train)[0].astype(int)
+    shown = np.asarray(FEW) if images.ndim == 3 else np.repeat(np.asarray(FEW)[..., None], 3, axis=2)
+    assert np.abs(images[3] - shown).max() <= (20 if name.lower().startswith("a.j") else 0)  # after 0, 1 and 2.png
+
+
+def test_16_bits_become_8_by_one_factor(tmp_path):
+    deep = np.array([[0, 128, 129], [257, 1000, 65535]], np.uint16)
+    write_classes(tmp_path, np.stack([deep, deep // 2]))
+    images = content(image_folder(str(tmp_path)).train)[0]
+    np.testing.assert_array_equal(images, [[[0, 0, 1], [1, 4, 255]], [[0, 0, 0], [0, 2, 127]]])
+
+
+def test_the_order_of_rows_is_that_of_the_names(tmp_path):
+    places = [(name, i) for name in ("b", "a", "B") for i in (10, 9, 2)]
+    for value, (name, i) in enumerate(places):
+        write(tmp_path / name / f"{i}.png", np.full((2, 2), value, np.uint8))
+    source = image_folder(str(tmp_path))
+    assert source.class_names == ("B", "a", "b")
+    assert content(source.train)[0][:, 0, 0].tolist() == [6, 8, 7, 3, 5, 4, 0, 2, 1]  # "10" < "2" < "9"
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["10", "9", "0", "-1"], ["-1", "0", "9", "10"]),
+        (["07", "8", "7"], ["07", "7", "8"]),
+        (["10", "9", "x"], ["10", "9", "x"]),
+    ],
+)
+def test_classes_are_sorted_as_numbers_if_all_are(tmp_path, names, wanted):
+    write_classes(tmp_path, GREY[: len(names)], names)
+    source = image_folder(str(tmp_path))
+    assert list(source.class_names) == wanted
+    np.testing.assert_array_equal(content(source.train)[0], [GREY[names.index(name)] for name in wanted])
+
+
+def test_what_is_left_out_is_counted_and_one_named(tmp_path):
+    write_classes(tmp_path)
+    for name in ("cat/notes.txt", "dog/a.tif", "cat/.hidden.png", ".DS_Store"):
+        (tmp_path / name).write_text("x")
+    write(tmp_path / "dog/more.png/a.png", GREY[0])
+    write(tmp_path / ".cache/a.png", GREY[0])
+    source = image_folder(str(tmp_path))
+    assert source.train.shape == GREY.shape
+    [note] = source.notes
+    assert note == (
+        "left out: cat/notes.txt (3 in all); only .png, .jpg, .jpeg, .bmp or .gif files in the folders of classes are "
+        "read"
+    )
+
+
+def test_a_folder_beside_train_and_test_is_left_out_and_noted(tmp_path):
+    for name in ("train", "test", "validation"):
+        write_classes(tmp_path / name)
+    (tmp_path / "train/list.csv").write_text("x")
+    source = image_folder(str(tmp_path))
+    assert source.train.shape == source.test.shape == GREY.shape
+    assert source.notes[0].startswith("left out: validation (2 in all);")
+
+
+def test_links_are_followed_and_strange_names_stay(tmp_path):
+    names = (os.fsdecode(b"caf\xe9"), "a b\n$")
+    write_classes(tmp_path / "real", names=names)
+    (tmp_path / "linked").mkdir()
+    for name in names:
+        (tmp_path / "linked" / name).symlink_to(tmp_path / "real" / name)
+    write(tmp_path / "far", GREY[0], format="PNG")
+    (tmp_path / "real" / names[0] / "9.png").symlink_to(tmp_path / "far")
+    source = image_folder(str(tmp_path / "linked"))
+    assert source.class_names == names[::-1]
+    np.testing.assert_array_equal(content(source.train)[0], [*GREY[3:], *GREY[:3], GREY[0]])
+
+
+def torn(path):
+    """Cuts a PNG file short within its pixels."""
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def keyed(mode, transparent):
+    """A picture one value of which is transparent."""
+    picture = FEW.convert(mode) if mode != "I;16" else Image.fromarray(np.asarray(FEW).astype(np.uint16))
+    return lambda folder: write(folder / "cat/1.png", picture, transparency=transparent)
+
+
+def one_clear_pixel():
+    """A picture one pixel of which is not wholly opaque."""
+    picture = Image.fromarray(COLOUR[0]).convert("RGBA")
+    picture.putpixel((1, 1), (9, 9, 9, 254))
+    return picture
+
+
+TRANSPARENT = "cat/1.png: has transparent pixels; flatten it onto a background"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: torn(folder / "cat/1.png"), "cat/1.png: not a picture that can be read; give a PNG"),
+        (lambda folder: (folder / "dog/a.jpg").write_bytes(b""), "dog/a.jpg: not a picture that can be read"),
+        (lambda folder: write(folder / "dog/a.png", Image.new("1", (9000, 6000))), "dog/a.png: 9000 x 6000 pixels; "),
+        (lambda folder: os.mkfifo(folder / "dog/a.png"), "dog/a.png: is not a regular file; give a PNG"),
+        (lambda folder: (folder / "dog/a.png").symlink_to("a.png"), "dog/a.png: Too many levels of symbolic links"),
+        (lambda folder: (folder / "dog/a.png").symlink_to("nowhere"), "dog/a.png: No such file or directory"),
+        (lambda folder: write(folder / "cat/1.png", one_clear_pixel()), TRANSPARENT),
+        *((keyed(mode, 255), TRANSPARENT) for mode in ("L", "1", "I;16")),
+        (keyed("RGB", (255, 255, 255)), TRANSPARENT),
+        (keyed("P", 255), TRANSPARENT),
+        (
+            lambda folder: write(folder / "cat/1.png", GREY[0].astype(np.float32), format="TIFF"),
+            "cat/1.png: has 32 bits a pixel; save it with 8",
+        ),
+        (
+            lambda folder: write(folder / "cat/1.png", GREY[0].astype(np.int32), format="TIFF"),
+            "cat/1.png: has 32 bits a pixel; save it with 8",
+        ),
+        (
+            lambda folder: write(folder / "dog/a.png", np.zeros((4, 5), np.uint8)),
+            "dog/a.png: 5 x 4 pixels, but {0}/cat/0.png has 4 x 5; make all pictures one size",
+        ),
+    ],
+)
+def test_a_wrong_picture_among_good_ones_is_refused_by_path(tmp_path, spoil, message):
+    write_classes(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(UserError, match="^" + re.escape(f"{tmp_path}/" + message.format(tmp_path))):
+        image_folder(str(tmp_path))
+
+
+@pytest.mark.parametrize(("mode", "key"), [("L", 7), ("I;16", 7), ("P", 7), ("RGB", (0, 7, 0))])
+def test_a_transparent_colour_that_no_pixel_has_is_no_matter(tmp_path, mode, key):
+    write_classes(tmp_path)
+    keyed(mode, key)(tmp_path)
+    assert len(content(image_folder(str(tmp_path)).train)[0]) == 6
+
+
+LAYOUTS = (
+    "put the pictures (.png, .jpg, .jpeg, .bmp or .gif) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in "
+    "FOLDER/CLASS/"
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], f": has no folders of classes; {LAYOUTS}"),
+        (["0.png", "1.png"], f": has no folders of classes; {LAYOUTS}"),
+        (["train/a/0.png", "train/b/0.png"], f": has folders in train but none in test; {LAYOUTS}"),
+        (["train/a/0.png", "train/b/0.png", "test/0.png"], f": has folders in train but none in test; {LAYOUTS}"),
+        (["test/a/0.png", "a/0.png", "b/0.png"], f": has folders in test but none in train; {LAYOUTS}"),
+        (["a/0.png", "a/1.png"], f": has one class only, a; there must be two or more; {LAYOUTS}"),
+        (["train/a/0.png", "test/a/0.png"], ": has one class only, a; there must be"),
+        (["a/0.png", "b/0.txt"], f"/b: has no pictures; remove it, or {LAYOUTS}"),
+        (["a/0.png", "b/.0.png"], "/b: has no pictures; remove it"),
+        (["training/a/0.png", "testing/a/0.png"], f"/testing: has no pictures; remove it, or {LAYOUTS}"),
+        (
+            ["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/c/0.png"],
+            "/test/c: a class that train does not have; remove it, or put pictures of it in {0}/train/c",
+        ),
+    ],
+)
+def test_another_layout_is_refused_with_the_two_that_are_read(tmp_path, files, message):
+    for name in files:
+        write(tmp_path / name, GREY[0], format="PNG")
+    with pytest.raises(UserError, match="^" + re.escape(f"{tmp_path}{message.format(tmp_path)}")):
+        image_folder(str(tmp_path))
+
+
+def test_what_is_no_folder_is_refused(tmp_path):
+    write_classes(tmp_path)
+    for name, reason in (("none", "No such file or directory"), ("cat/0.png", "Not a directory")):
+        with pytest.raises(UserError, match=f"^{tmp_path}/{name}: {reason}; give a folder that can be read$"):
+            image_folder(str(tmp_path / name))
+
+
+def test_more_pixels_than_the_memory_there_is_are_refused(tmp_path, monkeypatch):
+    write_classes(tmp_path)
+    monkeypatch.setattr("mlp_tf.machine.memory", lambda: GREY.size)
+    image_folder(str(tmp_path))
+    write(tmp_path / "dog/1.png", COLOUR[0])
+    with pytest.raises(UserError, match=r"its 6 pictures need 0\.0 GiB, and this machine has 0\.0; give fewer or"):
+        image_folder(str(tmp_path))
+    monkeypatch.setattr("mlp_tf.machine.memory", lambda: GREY.size - 1)
+    with pytest.raises(UserError, match=f"^{tmp_path}: its 6 pictures need"):
+        image_folder(str(tmp_path))

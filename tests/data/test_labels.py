@@ -1,0 +1,106 @@
+"""Labels of any kind: what the classes are called, which class each label is, and what cannot be labels."""
+
+import re
+
+import numpy as np
+import pytest
+from helpers import make_arrays
+
+from mlp_tf import UserError, data
+from mlp_tf.data.labels import check_type, number
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([5, 2, 9, 2, 5]),
+        np.array([-1, 1, -1, 10**12, 0]),
+        np.array([200, 3], np.uint8),
+        np.array([2**63, 5, 2**63 + 1], np.uint64),
+        np.array([5, 2, 9], ">i4"),
+        np.array([True, False, True]),
+        np.array(["dog", "cat", "dog", "an eel", "Cat"]),
+        np.array(["10", "9", "10"]),
+        np.array([b"dog", "épée".encode(), b"cat"]),
+    ],
+    ids=lambda labels: f"{labels.dtype}",
+)
+def test_the_classes_are_the_distinct_training_labels_sorted(labels):
+    plain = [label.decode() if isinstance(label, bytes) else label for label in labels.tolist()]
+    classes = sorted(set(plain))
+    numbers = [classes.index(label) for label in plain]
+    train, test, names = number(labels, labels[::-1])
+    assert (train.dtype, test.dtype) == (np.int32, np.int32)
+    assert (train.tolist(), test.tolist()) == (numbers, numbers[::-1])
+    assert names == tuple(f"{each}" for each in classes)
+    assert number(labels, None)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([1, 5], [1, 5, 3], "a b.npz: y_test[2] is 3, but the classes of y_train are 1, 5; leave such rows out"),
+        ([1, 5], [6, 7], "a b.npz: y_test[0] is 6, but the classes of y_train are 1, 5;"),
+        ([1, 5], [-1], "a b.npz: y_test[0] is -1, but the classes of y_train are 1, 5;"),
+        ([False, True], [0, 2], "y_test[1] is 2, but the classes of y_train are False, True;"),
+        (["a", "c"], ["a", "b"], "a b.npz: y_test[1] is 'b', but the classes of y_train are a, c;"),
+        ([b"a", b"c"], ["ab"], "a b.npz: y_test[0] is 'ab', but the classes of y_train are a, c;"),
+        (range(10), [10], "the classes of y_train are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9;"),
+        (range(30), [30], "the classes of y_train are 0, 1, 2, 3, 4, 5, 6, 7, 8, ..., 29;"),
+        ([7, 7], [7], "a b.npz: y_train holds the class 7 only; give two classes or more"),
+        (["cat"], None, "a b.npz: y_train holds the class cat only; give two classes or more"),
+        (np.array([], int), [7], "a b.npz: y_train holds no labels; give two classes or more"),
+        (["a", "b"], [0], "a b.npz: y_train is <U1, but a b.npz: y_test int64; make them one"),
+        ([0, 1], ["0"], "a b.npz: y_train is int64, but a b.npz: y_test <U1; make them one"),
+    ],
+)
+def test_labels_that_fit_no_class_are_refused_by_name_and_place(train, test, message):
+    train, test = np.array(train), None if test is None else np.array(test)
+    with pytest.raises(UserError, match=re.escape(message)):
+        number(train, test, "a b.npz: y_train", "a b.npz: y_test")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "advice"),
+    [
+        ("f4", (3,), "y is float32 of shape (3,); labels must be .*: make them whole numbers, such as y.astype(int)"),
+        ("f2", (3,), "y is float16 of shape (3,); .*: make them whole numbers, such as y.astype(int)"),
+        ("O", (3,), "y is object of shape (3,); .*: make them words or whole numbers, such as y.astype(str)"),
+        ("i8", (3, 1), "y is int64 of shape (3, 1); .*: take y.ravel()"),
+        ("f4", (3, 10), "y is float32 of shape (3, 10); .*: take y.argmax(axis=1), if they are one-hot"),
+        ("i8", (), "y is int64 of shape (); .*: give one label an example"),
+        ("i8", (3, 2, 2), "y is int64 of shape (3, 2, 2); .*: give one label an example"),
+        ("c8", (3,), "y is complex64 of shape (3,); .*: give one label an example"),
+        ("M8[s]", (3,), "y is datetime64[s] of shape (3,); .*: give one label an example"),
+        ("U201", (3,), "y is <U201 of shape (3,); .* words of at most 200 characters.*: make them shorter"),
+        ("S201", (3,), "y is |S201 of shape (3,); .*: make them shorter"),
+    ],
+)
+def test_what_cannot_be_labels_is_refused_with_what_to_do(dtype, shape, advice):
+    with pytest.raises(UserError, match=re.escape(advice).replace(r"\.\*", ".*") + "$"):
+        check_type("y", np.dtype(dtype), shape)
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i1", ">i4", "u8", "U1", "U200", "S200"])
+def test_whole_numbers_and_words_of_200_characters_are_labels(dtype):
+    check_type("y", np.dtype(dtype), (3,))
+
+
+@pytest.mark.parametrize("kind", ["U", "S"])
+def test_the_classes_of_an_npz_of_words_are_called_by_them(tmp_path, kind):
+    arrays, words = make_arrays(), np.array(["eel", "cat", "dog"], kind)
+    named = {name: words[arrays[name]] for name in ("y_train", "y_test")}
+    np.savez(tmp_path / "words.npz", **{**arrays, **named})
+    splits = data.load(str(tmp_path / "words.npz"), validation_size=0)
+    assert splits.class_names == ("cat", "dog", "eel")
+    numbers = {0: 2, 1: 0, 2: 1}  # the place of eel, cat, dog
+    assert splits.test.labels.tolist() == [numbers[label] for label in arrays["y_test"].tolist()]
+
+
+def test_bytes_that_are_no_utf_8_are_escaped():
+    assert number(np.array([b"\xe9t\xe9", b"hiver"]), None)[2] == ("\\xe9t\\xe9", "hiver")
+
+
+def test_whole_numbers_beyond_float64_are_told_apart():
+    train, test = np.array([2**60, 2**60 + 1], np.uint64), np.array([2**60 + 1], np.int64)
+    assert number(train, test)[1].tolist() == [1]

@@ -1,0 +1,77 @@
+"""Standardised examples, against NumPy in float64 over all rows at once."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import make_arrays
+
+from mlp_tf import data
+from mlp_tf.data.scaling import Moments, Scaling, standardize
+
+
+def scaling_of(rows, cuts=()):
+    """The scaling of rows that come in blocks."""
+    moments = Moments()
+    for block in np.split(rows, cuts):
+        moments.add(block)
+    return moments.scaling()
+
+
+@pytest.mark.parametrize("cuts", [(), (1, 1, 400, 999), range(7, 1000, 7)], ids=["whole", "uneven", "small"])
+@pytest.mark.parametrize(("offset", "deviation"), [(0, 1), (1e6, 0.25), (-1e6, 0.25), (1e-20, 1e-20)])
+@pytest.mark.parametrize("shape", [(5,), (3, 2)])
+def test_moments_of_blocks_equal_numpy_over_all_rows(shape, offset, deviation, cuts):
+    draws = np.random.default_rng(0).normal(size=(1000, *shape))
+    rows = (offset + deviation * draws).astype(np.float32)
+    mean, found = scaling_of(rows, cuts)
+    exact = rows.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-12, atol=1e-12 * deviation)
+    np.testing.assert_allclose(found, exact.std(axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e6, 3e38])
+def test_a_constant_feature_has_deviation_1_and_becomes_0(value):
+    rows = np.random.default_rng(0).random((1003, 3), np.float32)
+    rows[:, 1] = value
+    scaling = scaling_of(rows, (7, 500, 501))
+    assert scaling.deviation[1] == 1.0
+    np.testing.assert_allclose(scaling.deviation[[0, 2]], rows[:, [0, 2]].astype(np.float64).std(axis=0), rtol=1e-12)
+    assert not standardize(tf.constant(rows), scaling).numpy()[:, 1].any()
+
+
+def test_a_single_row_is_constant_in_each_feature():
+    mean, deviation = scaling_of(np.array([[3.0, -2.0]], np.float32))
+    assert (mean.tolist(), deviation.tolist()) == ([3.0, -2.0], [1.0, 1.0])
+
+
+def test_pixels_are_left_as_they_are():
+    images = tf.constant([[0, 7, 255]], tf.uint8)
+    assert standardize(images, None) is images
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 2)])
+def test_a_compiled_graph_standardises_as_numpy_does(shape):
+    rng = np.random.default_rng(1)
+    examples = rng.normal(3, 2, (20, *shape)).astype(np.float32)
+    scaling = Scaling(rng.normal(3, 1, shape), rng.random(shape) + 0.5)
+    compiled = tf.function(lambda x: standardize(x, scaling), jit_compile=True)
+    expected = (examples.astype(np.float64) - scaling.mean) / scaling.deviation
+    for found in (compiled(tf.constant(examples)), standardize(tf.constant(examples), scaling)):
+        assert found.dtype == tf.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shard", [data.Shard(), data.Shard(1, 3), data.Shard(1, 3, whole_train=True)])
+def test_all_splits_are_scaled_as_the_training_rows_of_all_workers_are(tmp_path, shard):
+    arrays = make_arrays(train=2400)
+    arrays |= {name: arrays[name] / 8 for name in ("x_train", "x_test")}
+    np.savez(tmp_path / "a.npz", **arrays)
+    rows = data.load(str(tmp_path / "a.npz"), validation_size=1100).train.images.astype(np.float64)
+    splits = data.load(str(tmp_path / "a.npz"), validation_size=1100, shard=shard)
+    for split in (splits.train, splits.validation, splits.test):
+        np.testing.assert_allclose(split.scaling.mean, rows.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(split.scaling.deviation, rows.std(axis=0), rtol=1e-9)
+
+
+def test_images_of_uint8_have_no_scaling(npz):
+    assert data.load(npz).train.scaling is None

@@ -1,0 +1,138 @@
+"""A run describes itself: --workdir alone goes on with it, wherever its data lie now; what is given must agree."""
+
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from helpers import assert_same_run, contents, make_arrays, read_results
+
+from mlp_tf import evaluate, export, plot, sweep
+
+
+@pytest.fixture
+def own_npz(tmp_path):
+    """A copy of the small dataset that a test may move."""
+    np.savez(tmp_path / "a.npz", **make_arrays())
+    return tmp_path / "a.npz"
+
+
+@pytest.fixture
+def begun(train, small, own_npz, tmp_path):
+    """A run of 2 epochs with settings that are not the defaults; its data may be moved."""
+    assert train(*small(dataset=own_npz, epochs=2, activation="tanh", label_smoothing=0.1, seed=7)).code == 0
+    return tmp_path / "run"
+
+
+def test_workdir_alone_goes_on_with_every_setting(train, small, begun, own_npz, tmp_path):
+    outcome = train(f"--workdir={begun}", "--epochs=3")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Resuming: epoch 3 of 3, step 0 of 20\n" in outcome.out
+    whole = tmp_path / "whole"
+    train(*small(whole, dataset=own_npz, epochs=3, activation="tanh", label_smoothing=0.1, seed=7))
+    assert_same_run(begun, whole)
+    assert re.search("Accuracy: .*", train(f"--workdir={begun}").out)[0] in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [
+        ("--hidden=9", "--hidden=9, but 8,4 in the run"),
+        ("--activation=relu", "--activation=relu, but tanh in the run"),  # the default, but given
+        ("--validation_size=41", "--validation_size=41, but 40 in the run"),
+        ("--dataset=mnist_sample", "data: train 4460, but 200 in the run"),
+        ("--patience=3", "--patience=3, but 0 in the run"),
+    ],
+)
+def test_a_flag_that_disagrees_is_refused_with_the_ready_command(train, begun, flag, reason):
+    before = contents(begun)
+    outcome = train(f"--workdir={begun}", "--epochs=3", flag)
+    assert outcome.code == 1
+    assert reason in outcome.err
+    assert f"go on with that run: python -m mlp_tf.train --workdir={begun}\n" in outcome.err
+    assert contents(begun) == before
+
+
+def test_moved_and_renamed_data_are_found_by_their_bytes(run, train, begun, own_npz, tmp_path):
+    moved = own_npz.rename(tmp_path / "b.npz")
+    for command, more in ((evaluate, []), (export, [f"--export_dir={tmp_path / 'model'}"])):
+        error = run(command, f"--workdir={begun}", *more).error
+        assert f"{own_npz}: the data of this run are not there any more" in error
+        assert "--data_dir=" in error
+        assert run(command, f"--workdir={begun}", f"--data_dir={moved}", *more).code == 0
+    assert "--data_dir=" in train(f"--workdir={begun}", "--epochs=3").error
+    assert train(f"--workdir={begun}", "--epochs=3", f"--dataset={moved}").code == 0
+    assert run(evaluate, f"--workdir={begun}").code == 0  # it has learned where they are
+    moved.rename(tmp_path / "c.npz")
+    assert train(f"--workdir={begun}", "--epochs=4", f"--data_dir={tmp_path / 'c.npz'}").code == 0
+    (tmp_path / "d").mkdir()
+    (tmp_path / "c.npz").rename(tmp_path / "d/c.npz")
+    assert train(f"--workdir={begun}", "--epochs=5", f"--data_dir={tmp_path / 'd'}").code == 0
+
+
+def test_other_bytes_at_the_same_place_are_refused(run, train, begun, own_npz):
+    np.savez(own_npz, **make_arrays(seed=1))
+    before = contents(begun)
+    assert "data: sha256" in train(f"--workdir={begun}", "--epochs=3").error
+    assert "is not the data that the run was trained on" in run(evaluate, f"--workdir={begun}").error
+    assert contents(begun) == before
+
+
+def noisy(folder):
+    """A set whose labels mean nothing, so that val_cost rises soon."""
+    arrays = make_arrays()
+    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
+    np.savez(folder / "noise.npz", **arrays)
+    return folder / "noise.npz"
+
+
+def test_a_stop_by_patience_is_told_and_patience_may_be_raised(train, small, tmp_path):
+    flags = small(dataset=noisy(tmp_path), patience=2, epochs=30, hidden="64,64")
+    outcome, folder = train(*flags), tmp_path / "run"
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    best = min(rows, key=lambda row: row["val_cost"])
+    results = read_results(folder)
+    assert (results["stopped_early"], results["best_epoch"]) == (True, best["epoch"])
+    assert results["best_val_cost"] == best["val_cost"]
+    said = f"Stopped early: the lowest val_cost, {best['val_cost']:.4f}, was that of epoch {best['epoch']}"
+    assert said in outcome.out
+    assert said in train(f"--workdir={folder}").out
+    assert "--patience=1, but 2 in the run" in train(f"--workdir={folder}", "--patience=1").err
+    assert train(f"--workdir={folder}", "--patience=4").code == 0
+    whole = tmp_path / "whole"
+    train(*small(whole, dataset=noisy(tmp_path), patience=4, epochs=30, hidden="64,64"))
+    assert_same_run(folder, whole)
+    assert read_results(folder)["epochs"] > results["epochs"]
+
+
+def test_a_run_that_was_not_stopped_early_says_so(begun):
+    results = read_results(begun)
+    assert (results["stopped_early"], results["best_epoch"]) == (False, 2)
+
+
+def test_a_tilde_is_the_home_folder_in_every_path_flag(run, train, small, npz, tmp_path, monkeypatch):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    shutil.copy(npz, home / "a.npz")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(elsewhere)
+    assert train(*small("~/run", dataset="~/a.npz", epochs=1)).code == 0
+    assert run(plot, "--workdir=~/run", "--out=~/new/pictures").code == 0
+    assert run(export, "--workdir=~/run", "--export_dir=~/new/model").code == 0
+    assert run(evaluate, "--workdir=~/run", "--data_dir=~").code == 0
+    flags = [flag for flag in small("~/sweep", dataset="~/a.npz", epochs=1) if not flag.startswith("--hidden")]
+    assert run(sweep, *flags, "--hidden=4", "--seeds=1").code == 0
+    assert os.listdir(elsewhere) == []
+    assert {"a.npz", "new", "run", "sweep"} <= set(os.listdir(home))
+    assert sorted(os.listdir(home / "new/pictures")) == ["curves.png", "weights.png"]
+
+
+def test_a_folder_of_data_is_found_by_a_relative_name(run, train, small, tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", **make_arrays())
+    monkeypatch.chdir(tmp_path)
+    assert train(*small("run", dataset="a.npz", epochs=1)).code == 0
+    monkeypatch.chdir("/")
+    assert train(f"--workdir={tmp_path / 'run'}", "--epochs=2").code == 0

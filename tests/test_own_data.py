@@ -1,0 +1,158 @@
+"""The user's own data from file to prediction: float arrays, a table, a folder of pictures; what is said of them."""
+
+import json
+
+import numpy as np
+import oracle
+import pytest
+from helpers import CLASSES, make_arrays, tensors
+from PIL import Image
+
+from mlp_tf import data, evaluate, export, plot, predict, show_data, sweep
+
+FLAGS = ["--hidden=8,4", "--batch_size=10", "--epochs=20", "--learning_rate=0.01"]
+
+
+def blobs(rows, seed=0):
+    """Rows of three features, of which the first tells the class and the last is constant; and labels in words."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0, 3, rows)
+    x = np.column_stack([numbers * 1000.0 + rng.normal(size=rows), rng.normal(size=rows), np.full(rows, 7.0)])
+    return x, np.array(["red", "green", "blue"])[numbers]
+
+
+@pytest.fixture
+def trained(train, tmp_path):
+    """A run on float rows whose labels are words: 240 to train and validate, 60 to test."""
+    (x, y), (x_test, y_test) = blobs(240), blobs(60, seed=1)
+    np.savez(tmp_path / "blobs.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    outcome = train(f"--dataset={tmp_path / 'blobs.npz'}", *FLAGS, f"--workdir={tmp_path / 'run'}")
+    assert outcome.code == 0
+    assert outcome.err == "note: 24 of the 240 training rows are held out for validation; --validation_size=N sets it\n"
+    return tmp_path / "run"
+
+
+def probabilities(folder, x, train_x):
+    """What a run on blobs predicts, in NumPy and float64; features are standardised by the training rows."""
+    deviation = train_x.std(axis=0)
+    scaled = (x - train_x.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    saved, names = tensors(folder), {"weights": ("h1", "h2", "out"), "biases": ("b1", "b2", "out")}
+    layers = [{name: saved[f"{kind}/{name}/.ATTRIBUTES/VARIABLE_VALUE"] for name in names[kind]} for kind in names]
+    logits = oracle.forward(scaled, *layers)[-1]
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def test_float_rows_are_standardised_in_training_evaluation_and_export(run, trained, tmp_path):
+    x, y = blobs(60, seed=1)
+    splits = data.load(str(tmp_path / "blobs.npz"))
+    assert splits.class_names == ("blue", "green", "red")
+    expected = probabilities(trained, x, splits.train.images.astype(np.float64))
+    guesses = np.array(splits.class_names)[expected.argmax(axis=1)]
+    report = json.loads(run(evaluate, f"--workdir={trained}", "--json").out)
+    assert report["accuracy"] == report["test_accuracy"] == (guesses == y).mean() > 0.9
+    right = [(guesses[y == name] == name).sum() for name in splits.class_names]
+    assert [(each["name"], each["correct"]) for each in report["classes"]] == list(
+        zip(splits.class_names, right, strict=True)
+    )
+    outcome = run(export, f"--workdir={trained}", f"--export_dir={tmp_path / 'model'}")
+    assert "Compared: 60 test examples" in outcome.out
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    served = serve(images=tf.constant(x, tf.float32))
+    np.testing.assert_allclose(served["probabilities"], expected, atol=1e-4)
+
+
+def test_the_run_keeps_mean_deviation_and_class_names(trained, tmp_path):
+    config = json.loads((trained / "config.json").read_text())
+    x = data.load(str(tmp_path / "blobs.npz")).train.images.astype(np.float64)
+    np.testing.assert_allclose(config["scaling"]["mean"], x.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(config["scaling"]["deviation"], [*x.std(axis=0)[:2], 1], rtol=1e-9)
+    assert config["data"]["class_names"] == ["blue", "green", "red"]
+
+
+def test_a_float_run_goes_on_with_the_same_bits(train, trained, tmp_path):
+    flags = [f"--dataset={tmp_path / 'blobs.npz'}", *FLAGS, f"--workdir={tmp_path / 'other'}"]
+    train(*[flag for flag in flags if "epochs" not in flag], "--epochs=7")
+    assert train(f"--workdir={tmp_path / 'other'}", "--epochs=20").code == 0
+    for name, value in tensors(trained).items():
+        np.testing.assert_array_equal(value, tensors(tmp_path / "other")[name], err_msg=name)
+
+
+def test_what_float_rows_cannot_do_is_one_line(run, train, trained, tmp_path):
+    error = run(predict, f"--workdir={trained}", "x.png").error
+    assert "was trained on float32 of shape [3]; pictures need a run that was trained on grey images" in error
+    outcome = run(plot, f"--workdir={trained}")
+    assert (outcome.code, outcome.err) == (0, "weights.png: not drawn, as the examples are no images\n")
+    refused = train(f"--dataset={tmp_path / 'blobs.npz'}", "--deskew", f"--workdir={tmp_path / 'new'}")
+    assert "--deskew=True: needs images of height x width" in refused.err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """The small dataset as pictures in folders of classes, which are called one, three and two."""
+    arrays = make_arrays()
+    for kind in ("train", "test"):
+        for i, (image, label) in enumerate(zip(arrays[f"x_{kind}"], arrays[f"y_{kind}"], strict=True)):
+            path = tmp_path / "pictures" / kind / ("one", "two", "three")[label] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    return tmp_path / "pictures"
+
+
+def test_a_folder_of_pictures_is_trained_and_its_names_are_shown(run, train, pictures, tmp_path):
+    outcome = train(f"--dataset={pictures}", *FLAGS, f"--workdir={tmp_path / 'run'}")
+    assert outcome.code == 0
+    assert "216 training, 24 validation, 61 test images of 8 x 8, 3 classes" in outcome.out
+    shown = run(evaluate, f"--workdir={tmp_path / 'run'}", "--plots").out
+    assert "one" in shown.splitlines()[6]
+    [heads] = [line for line in shown.splitlines() if line.split() == ["one", "three", "two"]]
+    assert heads.index("three") > heads.index("one")
+    Image.fromarray(make_arrays()["x_test"][1]).resize((80, 80), 0).save(tmp_path / "a.png")
+    answer = run(predict, f"--workdir={tmp_path / 'run'}", tmp_path / "a.png").out
+    assert answer.split(": ")[1].split()[0] in ("one", "two", "three")
+
+
+def test_a_table_is_trained_and_its_test_split_is_held_out(train, tmp_path):
+    x, y = blobs(240)
+    lines = ["label,a,b,c", *(f"{label},{a!r},{b!r},{c!r}" for label, (a, b, c) in zip(y, x.tolist(), strict=True))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    outcome = train(f"--dataset={tmp_path / 't.csv'}", *FLAGS, f"--workdir={tmp_path / 'run'}")
+    assert outcome.code == 0
+    assert "Dataset: " in outcome.out
+    assert "180 training, 20 validation, 40 test rows of 3, 3 classes" in outcome.out
+    assert "note: there is no test split; 40 of the 240 rows are held out for it" in outcome.err
+    assert json.loads((tmp_path / "run/results.json").read_text())["test_accuracy"] > 0.9
+
+
+def test_pixels_that_were_cast_to_nothing_are_warned_of(run, train, tmp_path):
+    arrays = make_arrays()
+    faint = {name: array // 128 if name.startswith("x") else array for name, array in arrays.items()}
+    np.savez(tmp_path / "faint.npz", **faint)
+    outcome = train(f"--dataset={tmp_path / 'faint.npz'}", *FLAGS, f"--workdir={tmp_path / 'run'}")
+    assert "WARNING: the largest pixel is 1, and the network sees pixels divided by 255" in outcome.err
+    report = json.loads(run(show_data, f"--dataset={tmp_path / 'faint.npz'}", "--json", f"--out={tmp_path}").out)
+    assert report["warnings"][0].startswith("the largest pixel is 1")
+
+
+def test_show_data_prints_one_json_object(run, npz, arrays, tmp_path):
+    out = tmp_path / "new/folder"
+    report = json.loads(run(show_data, f"--dataset={npz}", "--validation_size=40", "--json", f"--out={out}").out)
+    assert report["dataset"] == npz
+    assert report["class_names"] == ["0", "1", "2"]
+    assert report["picture"] == str(out / "samples.png")
+    assert Image.open(out / "samples.png").width == 800
+    test = report["splits"]["test"]
+    assert (test["dtype"], test["shape"], test["examples"]) == ("uint8", [61, 8, 8], [21, 20, 20])
+    assert test["mean"] == pytest.approx(arrays["x_test"].mean())
+    assert [report["splits"][name]["shape"][0] for name in ("train", "validation")] == [200, 40]
+
+
+def test_sweep_prints_one_json_object(run, small, tmp_path):
+    flags = [flag for flag in small(tmp_path / "sweep", epochs=1) if not flag.startswith("--hidden")]
+    report = json.loads(run(sweep, *flags, "--hidden=4", "--hidden=4,3", "--seeds=1", "--json").out)
+    assert [row["hidden"] for row in report["networks"]] == ["4", "4-3"]
+    assert report["networks"][0]["parameters"] == 64 * 4 + 4 + 4 * CLASSES + CLASSES
+    assert (report["table"], report["picture"]) == tuple(str(tmp_path / f"sweep/sweep.{end}") for end in ("csv", "png"))
