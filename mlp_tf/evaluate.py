@@ -20,7 +20,7 @@ from mlp_tf.cli import app, flags, quiet
 from mlp_tf.printable import printable
 
 MISTAKES = 50
-_LONGEST_NAME, _LONGEST_HEAD = 24, 9  # characters of a class's name that are shown in a line, and over a column
+_LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are shown in a line, and over a column
 
 
 def define_flags(values):
@@ -127,7 +127,11 @@ def _draw(run, name, split, predicted, counts):
     if split.images.ndim < 3:
         print("mistakes.png: not written, as the examples are no images", file=sys.stderr)
         return
-    captions = [f"{names[split.labels[i]]}, not {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %" for i in worst]
+    names = [name[:_LONGEST_NAME] for name in names]
+    between = " " if max(map(len, names)) <= 3 else "\n"
+    captions = [
+        f"{names[split.labels[i]]},{between}not {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %" for i in worst
+    ]
     title = f"{len(wrong):,} of {len(split.labels):,} {name} images are wrong; the {len(worst)} most confident\n"
     picture = figures.image_grid(
         split.images[worst], captions, title + "true class, not predicted class, its probability"

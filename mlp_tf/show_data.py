@@ -8,6 +8,7 @@ min, max, mean, and the examples of each class) and picture (its path, or null).
 """
 
 import json
+import pathlib
 import sys
 
 from absl import flags as absl_flags
@@ -89,7 +90,7 @@ def _draw(splits, config, out):
     from mlp_tf import figures
 
     shown = _first_epoch(splits.train, config)
-    title = f"{splits.name}: the first {len(shown)} training images, as the first epoch sees them"
+    title = f"{pathlib.Path(splits.name).name}: the first {len(shown)} training images, as the first epoch sees them"
     captions = [splits.class_names[label] for label in splits.train.labels[:SAMPLES]]
     picture = figures.image_grid(shown, captions, title)
     return figures.save(picture, flags.make_folder("out", out) / "samples.png")

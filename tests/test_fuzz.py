@@ -27,7 +27,7 @@ from mlp_tf.distribute import rendezvous, tf_config
 from mlp_tf.distribute.messages import Challenge, Go, Refused
 from mlp_tf.distribute.tf_config import Task
 
-CASES, SEED = int(os.environ.get("FUZZ_CASES", "24")), int(os.environ.get("FUZZ_SEED", "0"))
+CASES, SEED = int(os.environ.get("FUZZ_CASES", "16")), int(os.environ.get("FUZZ_SEED", "0"))
 LONGEST = 20  # seconds of a case
 WORDS = ["", "x", "../../x", "\0", "\ud800", "x" * 5000, "1", "é😀", "--seed=1", "state.index"]
 ODD = [

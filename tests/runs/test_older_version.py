@@ -19,6 +19,8 @@ from mlp_tf.runs import checkpoint, training
 from mlp_tf.runs.folder import open_run
 from mlp_tf.runs.start import load, start
 
+pytestmark = pytest.mark.usefixtures("sample_read_once")
+
 FIXTURE = ROOT / "tests/fixtures/from_0_2_0"
 FLAGS = ["--dataset=mnist_sample", "--hidden=8,4", "--batch_size=50", "--epochs=4", "--learning_rate=0.003"]
 FLAGS += ["--schedule=linear", "--label_smoothing=0.1", "--distort=1", "--elastic=0.5", "--deskew", "--patience=3"]

@@ -14,6 +14,7 @@ from mlp_tf.data.tfds import Unavailable
 from mlp_tf.runs import start
 
 
+@pytest.mark.usefixtures("sample_read_once")
 def test_auto_stays_what_it_stood_for_when_the_run_began(train, small, tmp_path, monkeypatch):
     def unavailable(*arguments):
         raise Unavailable("no network")
