@@ -20,6 +20,7 @@ from mlp_tf.cli import app, flags, quiet
 from mlp_tf.printable import printable
 
 MISTAKES = 50
+MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
 _LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are shown in a line, and over a column
 
 
@@ -44,6 +45,8 @@ def main(values):
     app.warn(*run.warnings)
     splits = result.splits(run, flags.path(values, "data_dir"))
     split = getattr(splits, name)
+    if splits.classes > MOST_CLASSES:
+        raise UserError(f"--workdir={workdir}: has {splits.classes:,} classes; at most {MOST_CLASSES:,} can be shown")
     if not len(split.labels):
         raise UserError(f"--split={name}: the run held no rows out; give --split=test or train")
     predicted = result.probabilities(run, split.images)
@@ -64,7 +67,7 @@ def confusion(labels, predicted, classes):
     """Counts `[classes, classes]`: rows are true classes, columns predicted ones."""
     import numpy as np
 
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def _report(run, splits, name, counts):

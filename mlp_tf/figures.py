@@ -64,7 +64,7 @@ def image_grid(images, captions, title, columns=10):
         images = 255 * (images - images.min()) / max(np.ptp(images), 1e-9)
     if images.ndim == 4 and images.shape[3] not in (3, 4):
         images = images.mean(axis=3)
-    longest = max(len(line) for caption in captions for line in caption.splitlines())
+    longest = max(len(line) for caption in captions for line in caption.split("\n"))
     columns = min(columns, len(images), max(3, 105 // (longest + 1)))  # so that captions do not overlap
     rows = math.ceil(len(images) / columns)
     lines = max(caption.count("\n") + 1 for caption in captions)

@@ -5,7 +5,9 @@
 
 --show writes what the network sees, beside its prediction, to predictions.png in the current folder. --json prints an
 object for each file: file, class (its number), name, probability, and top, the same of the three most probable classes.
-A file that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
+A picture of the size of a run's own pictures is taken as it is, as those were; all others are prepared as MNIST's
+were: cut out, scaled and centred, bright on black. A file that cannot be read gets a line on stderr; the others are predicted,
+and the exit code is 1.
 """
 
 import json
@@ -33,10 +35,10 @@ def main(values, paths):
     if not paths:
         raise UserError("no picture given; name one or more files after the flags")
     trained_on = read_run(workdir).description.data
-    if len(trained_on.image_shape) != 2 or trained_on.dtype != "uint8":
+    if len(trained_on.image_shape) < 2 or trained_on.dtype != "uint8" or trained_on.image_shape[2:] not in ((), (3,)):
         raise UserError(
             f"--workdir={workdir}: was trained on {trained_on.dtype} of shape {list(trained_on.image_shape)}; pictures "
-            "need a run that was trained on grey images, uint8 [H, W]"
+            "need a run that was trained on images, uint8 [H, W] or [H, W, 3]"
         )
     quiet.import_tensorflow()
     import numpy as np
@@ -44,7 +46,7 @@ def main(values, paths):
     from mlp_tf.data.warp import deskew
     from mlp_tf.runs import result
 
-    read, images, code = _read(paths, trained_on.image_shape)
+    read, images, code = _read(paths, trained_on)
     if not read:
         return code
     run = result.load(workdir)
@@ -58,18 +60,37 @@ def main(values, paths):
     return code
 
 
-def _read(paths, shape):
+def _read(paths, trained_on):
     """(paths that were read, their images, exit code); a line on stderr for each other path."""
-    from mlp_tf.data import pictures
-
     read, images, code = [], [], 0
     for path in paths:
         try:
-            images.append(pictures.read(path, *shape))
+            images.append(_read_picture(path, trained_on))
             read.append(path)
         except UserError as error:
             code = app.fail(error)
     return read, images, code
+
+
+def _read_picture(path, trained_on):
+    """A picture as the network is to see it.
+
+    One of the size of a run's own pictures is taken as it is, as those were; any other is prepared as MNIST's were.
+    """
+    import numpy as np
+
+    from mlp_tf.data import image_folder, pictures
+
+    height, width, *colours = trained_on.image_shape
+    if pathlib.Path(trained_on.name).is_absolute() or colours:
+        pixels = image_folder.read_pixels(path)
+        if pixels.shape[:2] == (height, width) and pixels.ndim <= 2 + len(colours):
+            return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3)) if colours else pixels
+        if colours:
+            raise UserError(
+                f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; must be {width} x {height}, as the run's images"
+            )
+    return pictures.read(path, height, width)
 
 
 def _draw(paths, images, names, probabilities):

@@ -32,10 +32,12 @@ def main(values):
     config = flags.to_config(values)
     quiet.import_tensorflow()
     from mlp_tf import data
+    from mlp_tf.data.feed import check_images
 
     splits = data.load(config.dataset, config.data_dir, config.validation_size)
     app.warn(splits.warning, *splits.suspicions)
     app.note(*splits.notes)
+    check_images(config, splits.train.images)
     report = _report(splits)
     if not values["json"].value:
         _print(report)

@@ -75,7 +75,8 @@ def _sweep(configs, lock, stop, as_json):
     from mlp_tf.runs import training
 
     first = configs[next(iter(configs))][0]
-    cluster, splits = connect(first, Task(), stop.listen, app.warn), _load(first)
+    cluster = connect(first, Task(), stop.listen, app.warn)
+    splits = _load([config for of_network in configs.values() for config in of_network])
     app.warn(splits.warning, *splits.suspicions)
     app.note(*splits.notes)
     say = (lambda line: None) if as_json else functools.partial(print, flush=True)
@@ -97,21 +98,23 @@ def _sweep(configs, lock, stop, as_json):
     return _report(rows, lock.path, as_json)
 
 
-def _load(first):
-    """The data of all runs; what `auto` stood for when the sweep began stays."""
+def _load(configs):
+    """The data of all runs, as those that were begun have them: also what `auto` stood for then."""
     from mlp_tf.runs import start
 
-    begun = (pathlib.Path(first.workdir) / "config.json").exists()
-    return start.load(first, read_run(first.workdir) if begun else NoFolder())
+    begun = [config for config in configs if (pathlib.Path(config.workdir) / "config.json").exists()]
+    return start.load(configs[0], read_run(begun[0].workdir) if begun else NoFolder())
 
 
 def _train(config, splits, cluster, stop, lock):
     """Trains one run, or finds it finished: (description, results, accuracy on the training split)."""
     from mlp_tf.runs import result, start, training
+    from mlp_tf.runs.describe import describe
 
     lock.check()
     with open_run(config.workdir) as folder:
         compatible.check_settings(config, folder)
+        compatible.check_data(describe(config, splits, cluster).data, folder)
         if not folder.finished(config):
             run = start.start(config, folder, splits, cluster)
             app.warn(*run.warnings)

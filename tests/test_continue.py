@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers import assert_same_run, contents, make_arrays, read_results
+from PIL import Image
 
 from mlp_tf import evaluate, plot, show_data
 
@@ -74,6 +75,43 @@ def test_other_bytes_at_the_same_place_are_refused(run, train, begun, own_npz):
     assert "data: sha256" in train(f"--workdir={begun}", "--epochs=3").error
     assert "is not the data that the run was trained on" in run(evaluate, f"--workdir={begun}").error
     assert contents(begun) == before
+
+
+def test_changed_class_names_are_refused(run, train, begun):
+    config = json.loads((begun / "config.json").read_text())
+    config["data"]["class_names"] = ["1", "0", "2"]
+    (begun / "config.json").write_text(json.dumps(config))
+    for outcome in (run(evaluate, f"--workdir={begun}"), train(f"--workdir={begun}", "--epochs=3")):
+        assert "data class_names" in outcome.error
+
+
+def test_the_scaling_of_a_run_is_kept_whatever_form_its_rows_come_in(train, tmp_path):
+    x = np.random.default_rng(0).lognormal(size=(3000, 4)).astype(np.float32)
+    arrays = {"x_train": x, "y_train": np.arange(3000) % 2, "x_test": x[:30], "y_test": np.arange(30) % 2}
+    np.savez(tmp_path / "a.npz", **arrays)
+    flags = [f"--workdir={tmp_path / 'run'}", f"--dataset={tmp_path / 'a.npz'}", "--hidden=4"]
+    assert train(*flags, "--epochs=1").code == 0
+    before = json.loads((tmp_path / "run/config.json").read_text())["scaling"]
+    np.savez(tmp_path / "b.npz", **{**arrays, "x_train": np.asfortranarray(x)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlp_tf.data.npz._BLOCK", 7)  # sums in another order
+        assert train(f"--workdir={tmp_path / 'run'}", "--epochs=2", f"--dataset={tmp_path / 'b.npz'}").code == 0
+    assert json.loads((tmp_path / "run/config.json").read_text())["scaling"] == before
+    assert train(f"--workdir={tmp_path / 'run'}", "--epochs=3").code == 0
+
+
+def test_another_folder_of_the_same_relative_name_is_other_data(train, tmp_path, monkeypatch):
+    for i, place in enumerate(("one", "two")):
+        for row in range(12):
+            path = tmp_path / place / "pictures" / "ab"[row % 2] / f"{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((4, 4), 20 * row + i, np.uint8)).save(path)
+    flags = ["--dataset=pictures", "--hidden=4", "--batch_size=4", f"--workdir={tmp_path / 'run'}"]
+    monkeypatch.chdir(tmp_path / "one")
+    assert train(*flags, "--epochs=1", f"--data_dir={tmp_path}").code == 0
+    assert train(f"--workdir={tmp_path / 'run'}", "--epochs=2").code == 0  # whatever --data_dir was
+    monkeypatch.chdir(tmp_path / "two")
+    assert "data: sha256" in train(*flags, "--epochs=3").err
 
 
 def noisy(folder):

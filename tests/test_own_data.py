@@ -82,7 +82,7 @@ def test_a_float_run_goes_on_with_the_same_bits(train, trained, tmp_path):
 
 def test_what_float_rows_cannot_do_is_one_line(run, train, trained, tmp_path):
     error = run(predict, f"--workdir={trained}", "x.png").error
-    assert "was trained on float32 of shape [3]; pictures need a run that was trained on grey images" in error
+    assert "was trained on float32 of shape [3]; pictures need a run that was trained on images, uint8" in error
     outcome = run(plot, f"--workdir={trained}")
     assert (outcome.code, outcome.err) == (0, "weights.png: not drawn, as the examples are no images\n")
     refused = train(f"--dataset={tmp_path / 'blobs.npz'}", "--deskew", f"--workdir={tmp_path / 'new'}")
@@ -110,9 +110,39 @@ def test_a_folder_of_pictures_is_trained_and_its_names_are_shown(run, train, pic
     assert "one" in shown.splitlines()[6]
     [heads] = [line for line in shown.splitlines() if line.split() == ["one", "three", "two"]]
     assert heads.index("three") > heads.index("one")
+    report = json.loads(run(evaluate, f"--workdir={tmp_path / 'run'}", "--json").out)
+    own = sorted(pictures.glob("test/*/*.png"))
+    answers = run(predict, f"--workdir={tmp_path / 'run'}", *own).out.splitlines()
+    right = sum(line.split(": ")[1].split()[0] == path.parent.name for line, path in zip(answers, own, strict=True))
+    assert right == sum(each["correct"] for each in report["classes"]) > 40  # as they are, they are the test images
     Image.fromarray(make_arrays()["x_test"][1]).resize((80, 80), 0).save(tmp_path / "a.png")
-    answer = run(predict, f"--workdir={tmp_path / 'run'}", tmp_path / "a.png").out
-    assert answer.split(": ")[1].split()[0] in ("one", "two", "three")
+    assert run(predict, f"--workdir={tmp_path / 'run'}", tmp_path / "a.png").code == 0
+
+
+def test_a_folder_of_coloured_pictures_is_predicted_from_its_own(run, train, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(90):
+        pixels = rng.integers(0, 100, (6, 5, 3)).astype(np.uint8)
+        pixels[..., i % 3] += 100
+        path = tmp_path / "colours" / ("red", "green", "blue")[i % 3] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    assert train(f"--dataset={tmp_path / 'colours'}", *FLAGS, f"--workdir={tmp_path / 'run'}").code == 0
+    Image.new("RGB", (6, 5)).save(tmp_path / "wide.png")
+    outcome = run(predict, f"--workdir={tmp_path / 'run'}", path, tmp_path / "wide.png")
+    assert outcome.out.startswith(f"{path}: blue ")
+    assert "wide.png: 6 x 5 pixels; must be 5 x 6, as the run's images" in outcome.error
+
+
+def test_a_feature_that_float32_cannot_tell_apart_is_named(tmp_path):
+    x, y = blobs(240)
+    x[:, 1] = 1.7e9 + 20 * x[:, 1]  # seconds since 1970
+    np.savez(tmp_path / "late.npz", x_train=x, y_train=y)
+    [warning] = data.load(str(tmp_path / "late.npz")).suspicions
+    assert warning.startswith("column 1 of x_train varies by little beside its size, and float32")
+    lines = ["label,a,b,c", *(f"{label},{a!r},{b!r},{c!r}" for label, (a, b, c) in zip(y, x.tolist(), strict=True))]
+    (tmp_path / "late.csv").write_text("\n".join(lines))
+    assert data.load(str(tmp_path / "late.csv")).suspicions[0].startswith("column b varies by little")
 
 
 def test_a_table_is_trained_and_its_test_split_is_held_out(train, tmp_path):

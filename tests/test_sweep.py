@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import read_lines, read_results, start
+from helpers import make_arrays, read_lines, read_results, start
 from PIL import Image
 
 from mlp_tf import sweep
@@ -95,3 +95,14 @@ def test_a_sweep_over_several_workers_is_refused_in_one_line(run, npz, tmp_path,
         assert (outcome.code, outcome.out) == (1, "")
         assert "--strategy=multi_worker: the runs of a sweep need no connection" in outcome.error
     assert os.listdir(tmp_path) == []
+
+
+def test_runs_on_other_data_are_refused_in_a_sweep(run, small, tmp_path):
+    np.savez(tmp_path / "a.npz", **make_arrays())
+    flags = [f for f in small(tmp_path / "sweep", dataset=tmp_path / "a.npz", epochs=1) if "--hidden" not in f]
+    assert run(sweep, *flags, "--hidden=4", "--seeds=1").code == 0
+    np.savez(tmp_path / "a.npz", **make_arrays(seed=1))
+    outcome = run(sweep, *flags, "--hidden=4", "--seeds=1")
+    assert outcome.code == 1
+    assert "failed: " in outcome.out
+    assert "data: sha256" in outcome.out

@@ -13,6 +13,7 @@ import numpy as np
 
 from mlp_tf import UserError, machine
 from mlp_tf.data.labels import LONGEST, number
+from mlp_tf.data.scaling import coarse, coarse_note
 from mlp_tf.data.splits import Rows, Source
 from mlp_tf.regular import open_regular
 
@@ -40,19 +41,21 @@ def csv(path):
       UserError: no such file, not a table, no column `label`, a field that is empty or holds no number, more than the
         memory of this machine.
     """
-    words, places, chunks = {}, [], []
+    words, places, chunks, suspicions = {}, [], [], ()
     with _opened(path) as file:
         _check_memory(path, os.fstat(file.fileno()).st_size)
         names = _read_names(path, file)
         pixels = _are_pixels([name for name in names if name != "label"])
         for frame in _frames(path, file, max(1, _VALUES // len(names)), header=0, names=names, dtype={"label": str}):
-            places.append(_places(path, frame.pop("label"), words))
+            places.append(_places(path, frame.pop("label").str.strip(), words))
+            suspicions = suspicions if chunks else _suspicions(frame)
             chunks.append(_examples(path, frame, pixels))
             _check_memory(path, sum(chunk.nbytes for chunk in chunks))
     if not words:
         raise UserError(f"{path}: no rows under the names of the columns; give one for each example")
     numbers, _, class_names = number(_labels(path, list(words)), None, f"{path}: column label")
-    return Source(path, _rows(chunks, numbers[np.concatenate(places)], pixels), None, class_names, own=True)
+    rows = _rows(chunks, numbers[np.concatenate(places)], pixels)
+    return Source(path, rows, None, class_names, own=True, suspicions=suspicions)
 
 
 @contextlib.contextmanager
@@ -170,6 +173,13 @@ def _places(path, column, words):
         )
     codes, distinct = column.factorize()
     return np.array([words.setdefault(word, len(words)) for word in distinct], np.int32)[codes]
+
+
+def _suspicions(frame):
+    """Whether float32 will do, by the first rows."""
+    numbers = frame.select_dtypes("number")
+    column = coarse(numbers.to_numpy(np.float64)) if numbers.size else None
+    return coarse_note(column, f"column {_short(numbers.columns[column or 0])}" if numbers.size else "")
 
 
 def _examples(path, frame, pixels):

@@ -32,7 +32,7 @@ class Feed:
             `[N, H, W(, C)]`, and is to be moved on its grid.
         """
         _check_batch_size(config.batch_size, split.global_rows, cluster.replicas)
-        _check_images(config, split.images)
+        check_images(config, split.images)
         self._split, self._config, self._cluster = split, config, cluster
         self.look = lambda: None  # called often while an epoch is made; what it raises ends that
         self.steps = split.global_rows // config.batch_size
@@ -105,7 +105,8 @@ def _check_batch_size(batch_size, rows, replicas):
         raise UserError(f"--batch_size={batch_size}: must be at most the {rows} training images")
 
 
-def _check_images(config, images):
+def check_images(config, images):
+    """Raises UserError if what cannot be moved on a grid, as it is no uint8 `[N, H, W(, C)]`, is to be moved."""
     for name in ("distort", "elastic", "deskew"):
         if getattr(config, name) and (images.ndim < 3 or images.dtype != "uint8"):
             raise UserError(

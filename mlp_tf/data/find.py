@@ -47,7 +47,7 @@ def find(dataset, data_dir="", workers=1):
     if dataset.lower().endswith(".csv"):
         return csv(path)
     # A name of tensorflow-datasets goes before a folder of the same name, which may be where it is prepared.
-    if re.split("[/:]", dataset)[0] in known_names():
+    if not is_path(dataset) and re.split("[/:]", dataset)[0] in known_names():
         return prepared(dataset, data_dir)
     if dataset and os.path.isdir(path):
         return image_folder(path)
@@ -92,12 +92,13 @@ def located(name, data_dir=""):
     """
     if not os.path.isabs(name):
         return name
-    is_right = os.path.isfile if name.lower().endswith((".npz", ".csv")) else os.path.isdir
-    candidates = [os.path.join(data_dir, os.path.basename(name)), data_dir, name]
+    inside, is_file = os.path.join(data_dir, os.path.basename(name)), name.lower().endswith((".npz", ".csv"))
+    # A folder may be where the folder is now, or the folder itself: the latter only where nothing else is there.
+    candidates = [inside, data_dir, name] if is_file else [inside, name, data_dir]
     for path in candidates if data_dir else [name]:
-        if is_right(path):
+        if os.path.isfile(path) if is_file else os.path.isdir(path):
             return os.path.abspath(path)
     raise UserError(
         f"{name}: the data of this run are not there any more{f', nor in {data_dir}' * bool(data_dir)}; say where they "
-        "are now with --data_dir=FOLDER"
+        "are now with --data_dir=PATH"
     )

@@ -34,7 +34,7 @@ def stratify(source, size_of):
     return source._replace(
         train=put_last(source.train, validation),
         notes=notes,
-        suspicions=suspicions(train, test, validation, source.train.dtype),
+        suspicions=(*source.suspicions, *suspicions(train, test, validation, source.train.dtype)),
     )
 
 
@@ -68,9 +68,11 @@ def choose(hashes, labels, size):
     parts = counts * (size / len(labels))
     taken, most = np.floor(parts).astype(int), np.maximum(counts - 1, 0)
     by_remainder = np.argsort(taken - parts, kind="stable")
-    while missing := size - taken.sum():
-        unfilled = by_remainder[taken[by_remainder] < most[by_remainder]]
-        taken[unfilled[:missing]] += 1
+    unfilled = by_remainder[taken[by_remainder] < most[by_remainder]]
+    taken[unfilled[: size - taken.sum()]] += 1
+    by_room = np.argsort(taken - most, kind="stable")  # what small classes could not give, large ones do
+    room = (most - taken)[by_room]
+    taken[by_room] += np.clip(size - taken.sum() - (np.cumsum(room) - room), 0, room)
     ranked, rank = np.lexsort((hashes, labels)), np.empty(len(labels), int)
     rank[ranked] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # within its class
     return rank < taken[labels]

@@ -107,9 +107,9 @@ def _sort(names):
 
 def _read(path, files):
     """uint8 `[N, H, W]` if all are grey, else `[N, H, W, 3]`."""
-    images = _allocate(path, (len(files), *_pixels(files[0]).shape))
+    images = _allocate(path, (len(files), *read_pixels(files[0]).shape))
     for row, file in enumerate(files):
-        pixels = _pixels(file)
+        pixels = read_pixels(file)
         _check_size(file, pixels, files[0], images[0])
         if pixels.ndim == 3 and images.ndim == 3:
             images = _in_colour(path, images, row)
@@ -143,7 +143,7 @@ def _allocate(path, shape):
     return np.empty(shape, np.uint8)
 
 
-def _pixels(path):
+def read_pixels(path):
     """uint8 `[H, W]` of a picture that is grey, else `[H, W, 3]`."""
     with open_picture(path) as picture:
         if not _is_opaque(picture):

@@ -11,6 +11,7 @@ import numpy as np
 
 from mlp_tf import UserError, machine
 from mlp_tf.data.labels import check_type, number
+from mlp_tf.data.scaling import coarse, coarse_note
 from mlp_tf.data.splits import Rows, Source
 from mlp_tf.regular import open_regular
 
@@ -58,7 +59,8 @@ def npz(path, workers=1):
         given = {y: _read_labels(archive, arrays[y]) for _, y in pairs}
     train, test, names = number(given["y_train"], given.get("y_test"), f"{path}: y_train", f"{path}: y_test")
     test_rows = None if test is None else _rows(path, arrays["x_test"], test)
-    return Source(path, _rows(path, arrays["x_train"], train), test_rows, names, own=True)
+    suspicions = _suspicions(path, arrays["x_train"])
+    return Source(path, _rows(path, arrays["x_train"], train), test_rows, names, own=True, suspicions=suspicions)
 
 
 @contextlib.contextmanager
@@ -112,13 +114,20 @@ def _check_pair(path, arrays, x, y):
 
 
 def _check_memory(path, arrays, workers):
-    shares = {name: 1 if name[0] == "y" or array.fortran_order else workers for name, array in arrays.items()}
-    needed, there = sum(array.size // shares[name] for name, array in arrays.items()), machine.memory()
+    needed, there = sum(_needed(name, array, workers) for name, array in arrays.items()), machine.memory()
     if needed > there:
         raise UserError(
             f"{path}: its arrays need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f}; give fewer "
             "or smaller images"
         )
+
+
+def _needed(name, array, workers):
+    """Bytes that an array takes here: labels as they are, and of the examples this worker's as uint8 or float32."""
+    if name.startswith("y"):
+        return array.size
+    kept = math.prod(array.shape) * (1 if array.dtype == np.uint8 else 4)
+    return kept // workers + (array.size if array.fortran_order else 0)
 
 
 def _read_labels(archive, array):
@@ -131,15 +140,34 @@ def _rows(path, examples, labels):
     dtype = np.dtype(np.uint8 if examples.dtype == np.uint8 else np.float32)
 
     def blocks():
-        with _archive(path) as archive, archive.open(examples.member) as file, np.errstate(over="ignore"):
-            if examples.fortran_order:  # its rows do not follow one another
-                yield np.lib.format.read_array(file, allow_pickle=False).astype(dtype, copy=False), labels
-                return
-            file.read(examples.start)
-            for first in range(0, len(labels), _BLOCK):
-                part = labels[first : first + _BLOCK]
-                shape = (len(part), *examples.shape[1:])
-                content = file.read(math.prod(shape) * examples.dtype.itemsize)
-                yield np.frombuffer(content, examples.dtype).reshape(shape).astype(dtype, copy=False), part
+        first = 0
+        for block in _blocks(path, examples):
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+                block = block.astype(dtype, copy=False)
+            yield block, labels[first : first + len(block)]
+            first += len(block)
 
     return Rows(examples.shape, dtype, blocks)
+
+
+def _blocks(path, examples):
+    """The rows of an array as they are, some at a time."""
+    with _archive(path) as archive, archive.open(examples.member) as file:
+        if examples.fortran_order:  # its rows do not follow one another
+            whole = np.lib.format.read_array(file, allow_pickle=False)
+            for first in range(0, len(whole), _BLOCK):
+                yield whole[first : first + _BLOCK]
+            return
+        file.read(examples.start)
+        for first in range(0, examples.shape[0], _BLOCK):
+            shape = (min(_BLOCK, examples.shape[0] - first), *examples.shape[1:])
+            content = file.read(math.prod(shape) * examples.dtype.itemsize)
+            yield np.frombuffer(content, examples.dtype).reshape(shape)
+
+
+def _suspicions(path, examples):
+    """Whether float32 will do, by the first rows of features that have more digits."""
+    if examples.dtype.itemsize < 4 or len(examples.shape) != 2 or not math.prod(examples.shape):
+        return ()
+    column = coarse(next(_blocks(path, examples)).astype(np.float64))
+    return coarse_note(column, f"column {column} of x_train")

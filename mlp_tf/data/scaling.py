@@ -12,6 +12,11 @@ class Scaling(NamedTuple):
     mean: np.ndarray  # float64, shaped as one example
     deviation: np.ndarray
 
+    @classmethod
+    def from_json(cls, lists, shape):
+        """That of examples of this shape, from config.json's lists; None where there are none."""
+        return lists and cls(*(np.reshape(lists[name], shape) for name in cls._fields))
+
 
 def standardize(examples, scaling):
     """(x - mean) / deviation, as part of a graph or eagerly.
@@ -27,6 +32,24 @@ def standardize(examples, scaling):
         return examples
     mean, deviation = (tf.constant(each, tf.float32) for each in scaling)
     return (examples - mean) / deviation
+
+
+def coarse(values):
+    """What float32 can hardly tell apart: the first column of `[B, D]` that varies by few of its steps, or None."""
+    with np.errstate(invalid="ignore"):  # of infinity, which is refused later
+        spread, largest = np.ptp(values, axis=0), np.abs(values).max(axis=0)
+    close = (spread > 0) & (spread < largest * 2.0**-14)  # a step is 2**-24 to 2**-23 of the largest
+    return int(close.argmax()) if close.any() else None
+
+
+def coarse_note(column, name):
+    """The line about such a column, or none."""
+    if column is None:
+        return ()
+    return (
+        f"{name} varies by little beside its size, and float32, with 7 digits, can hardly tell its values apart; "
+        "subtract a constant from it first",
+    )
 
 
 class Moments:

@@ -73,6 +73,11 @@ class Splits(NamedTuple):
         """How many classes there are."""
         return len(self.class_names)
 
+    def scaled(self, scaling):
+        """The same, to be standardised by this `Scaling`."""
+        splits = {name: getattr(self, name)._replace(scaling=scaling) for name in ("train", "validation", "test")}
+        return self._replace(**splits)
+
     @property
     def image_shape(self):
         """Shape of one example, such as `(28, 28)`."""

@@ -88,7 +88,7 @@ def _missing(labels, validation):
     classes = np.unique(labels)
     missing = len(np.setdiff1d(classes, labels[validation]))
     return (
-        f"validation has no row of {missing:,} of the {len(classes):,} classes; raise --validation_size"
+        f"validation has no row of {missing:,} of the {len(classes):,} classes; hold out more rows, or give more"
         if missing
         else ""
     )

@@ -9,7 +9,8 @@ from mlp_tf.config import Config, is_path, words_of
 from mlp_tf.runs.describe import FREE
 
 _SAME_BITS = {"0.2.0", "0.3.0", "0.4.0", "0.5.0"}  # versions of this package between which a run goes on bit for bit
-_OF_EACH_MACHINE = ("name", "dataset", "data_dir", "workdir")  # which workers may call in their own way
+# Which workers may call in their own way, or which the data say better.
+_OF_EACH_MACHINE = ("name", "dataset", "data_dir", "workdir", "validation_size")
 
 
 def check_settings(config, folder):
@@ -54,7 +55,10 @@ def check_data(data, folder):
     if not own.class_names:  # version 0.4.0 did not write them
         data = data._replace(class_names=())
     fields = [(field, getattr(data, field), getattr(own, field)) for field in data._fields if field != "name"]
-    _refuse(folder, [f"data: {field} {now}, but {then} in the run" for field, now, then in fields if now != then])
+    _refuse(
+        folder,
+        [f"data: {field} {_short(now)}, but {_short(then)} in the run" for field, now, then in fields if now != then],
+    )
 
 
 def _refuse(folder, differing):
@@ -63,6 +67,11 @@ def _refuse(folder, differing):
             f"--workdir={folder.path} holds another run: {'; '.join(differing)}; give another folder, or go on with "
             f"that run: {continuing(folder.path)}"
         )
+
+
+def _short(value):
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def continuing(workdir):
@@ -103,7 +112,7 @@ def check_workers(description, cluster):
     own = json.loads(json.dumps({**description.config.to_json(), **description.data._asdict()}))
     of_chief = cluster.broadcast_json(own)
     differing = [
-        f"{key} {own.get(key)}, but {value} in worker 0"
+        f"{key} {_short(own.get(key))}, but {_short(value)} in worker 0"
         for key, value in of_chief.items()
         if own.get(key) != value and key not in _OF_EACH_MACHINE
     ]

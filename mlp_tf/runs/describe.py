@@ -107,17 +107,18 @@ class Description(NamedTuple):
         """What makes this run and no other, {name: value}: the data, and the settings that cannot change.
 
         A setting that is its default is left out, so that one that a later version adds makes no other run of it.
-        Where the data lie is left out too, as their SHA-256 is here, and so are the names of the classes.
+        Where the data lie is left out too, as their SHA-256 is here; of long lists there is a digest.
         """
+        names = {"class_names": files.digest(list(self.data.class_names))} if self.data.class_names else {}
         default = {**Config().to_json(), "validation_size": 5000}  # as it was before version 0.5.0
         settings = {name: value for name, value in self.config.to_json().items() if value != default[name]}
         for name in (*FREE, "dataset"):
             settings.pop(name, None)
         if self.config.schedule == "linear":  # each learning rate depends on the total
             settings["epochs"] = self.config.epochs
-        data = {**self.data._asdict(), "image_shape": list(self.data.image_shape)}
+        data = {**self.data._asdict(), "image_shape": list(self.data.image_shape), **names}
         data |= {"scaling": files.digest(self.scaling)} if self.scaling else {}
-        unset = {**Data._field_defaults, "name": data["name"], "class_names": data["class_names"]}
+        unset = {**Data._field_defaults, "name": data["name"]}
         return settings | {f"data {name}": value for name, value in data.items() if unset.get(name) != value}
 
     def is_of(self, dataset):
@@ -190,6 +191,8 @@ def describe(config, splits, cluster):
     """The `Description` of a run that begins now, in this process."""
     if config.validation_size is None:
         config = dataclasses.replace(config, validation_size=splits.validation.global_rows)
+    if os.path.isabs(splits.name):  # which says it all
+        config = dataclasses.replace(config, dataset=splits.name, data_dir="")
     data = Data(
         name=splits.name,
         train=splits.train.global_rows,

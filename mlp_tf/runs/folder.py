@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import pathlib
+from typing import NamedTuple
 
 from mlp_tf import UserError, strict_json
 from mlp_tf.config import Config
@@ -21,6 +22,15 @@ from mlp_tf.runs import checkpoint, files
 from mlp_tf.runs.describe import Description, Results
 from mlp_tf.runs.lock import lock_folder
 from mlp_tf.runs.manifest import Row
+
+
+class Wanted(NamedTuple):
+    """What a run loads."""
+
+    name: str
+    validation_size: int | None
+    stratified: bool
+    resumes: bool  # whether it has loaded it before
 
 
 @contextlib.contextmanager
@@ -112,18 +122,20 @@ class RunFolder:
             )
 
     def finished(self, config):
-        """Whether the run is done, for exactly this total of epochs, this patience, and the data where they were."""
+        """Whether the run is done, for exactly these epochs and this patience, with its data where they were."""
         if self.results is None:
             return False
         own = self.description.config
-        return (own.epochs, own.patience) == (config.epochs, config.patience) and self.description.is_of(config.dataset)
+        as_before = [getattr(own, name) == getattr(config, name) for name in ("epochs", "patience", "data_dir")]
+        return all(as_before) and self.description.is_of(config.dataset)
 
-    def dataset(self, config):
-        """(what to load: --dataset, or where the run's own data lie now; whether to stratify them)."""
+    def data(self, config):
+        """`Wanted`, what to load: what the settings say, or the run's own."""
         if self.description is None:
-            return config.dataset, True
+            return Wanted(config.dataset, config.validation_size, True, False)
         own = self.description.data
-        return own.name if self.description.is_of(config.dataset) else config.dataset, own.stratified
+        name = own.name if self.description.is_of(config.dataset) else config.dataset
+        return Wanted(name, own.validation, own.stratified, True)
 
     def newest_checkpoint(self):
         """(the newest checkpoint that is whole, or None where the run has not saved yet; warnings of damaged ones).
@@ -150,11 +162,10 @@ class RunFolder:
         of_run = identity if manifest.run is None else manifest.run  # version 0.3.0 did not write it
         own = {**default, **identity, "steps of an epoch": self.description.steps}
         saved = {**default, **of_run, "steps of an epoch": manifest.progress["steps"]}
-        differing = [
-            f"{name} {own.get(name)}, but {saved.get(name)}"
-            for name in {**own, **saved}
-            if own.get(name) != saved.get(name) and name != "patience"  # which may be raised
-        ]
+        names = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
+        if "patience" in names and own["patience"] > saved["patience"] > 0:  # which may be raised
+            names.remove("patience")
+        differing = [f"{name} {own.get(name)}, but {saved.get(name)}" for name in names]
         if differing:
             raise UserError(
                 f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they are not of "
@@ -245,9 +256,9 @@ class NoFolder:
         """The chief alone can tell."""
         return False
 
-    def dataset(self, config):
+    def data(self, config):
         """The chief alone can tell more."""
-        return config.dataset, True
+        return Wanted(config.dataset, config.validation_size, True, False)
 
     def newest_checkpoint(self):
         """The chief alone has one."""

@@ -86,7 +86,12 @@ def splits(result, data_dir=""):
             f"--workdir={result.path}: {loaded.name} is not the data that the run was trained on (its SHA-256 "
             "differs); restore it, or point --data_dir at a copy"
         )
-    return loaded
+    if own.class_names not in ((), loaded.class_names):  # version 0.4.0 did not keep them
+        raise UserError(
+            f"--workdir={result.path}: the classes of {loaded.name} have other names than in its config.json; restore "
+            "what was changed"
+        )
+    return loaded.scaled(Scaling.from_json(result.description.scaling, own.image_shape))
 
 
 def evaluate(result, split):
@@ -105,7 +110,10 @@ def servable(result):
     module, model = tf.Module(), loop.model_function(result.config)
     module.weights = {name: tf.Variable(value) for name, value in result.weights.items()}
     module.biases = {name: tf.Variable(value) for name, value in result.biases.items()}
-    raw, scaling = result.description.data, _scaling(result.description)
+    raw, scaling = (
+        result.description.data,
+        Scaling.from_json(result.description.scaling, result.description.data.image_shape),
+    )
     images = tf.TensorSpec([None, *raw.image_shape], raw.dtype, name="images")
 
     @tf.function(autograph=False, input_signature=[images])
@@ -116,13 +124,6 @@ def servable(result):
 
     module.serve = serve
     return module
-
-
-def _scaling(description):
-    """How the network sees float32 examples, or None."""
-    if description.scaling is None:
-        return None
-    return Scaling(*(np.reshape(description.scaling[name], description.data.image_shape) for name in Scaling._fields))
 
 
 def rows_predicted_at_once(images):

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from mlp_tf import data, loop
 from mlp_tf.data.feed import SINGLE_DEVICE, worker_shard
+from mlp_tf.data.scaling import Scaling
 from mlp_tf.distribute.cluster import Cluster
 from mlp_tf.regular import open_regular
 from mlp_tf.runs import checkpoint, compatible, tensorboard
 from mlp_tf.runs.describe import Description, describe
-from mlp_tf.runs.folder import NoFolder, RunFolder
+from mlp_tf.runs.folder import NoFolder, RunFolder, Wanted
 from mlp_tf.runs.manifest import Manifest, check_names
 
 
@@ -49,12 +50,13 @@ class Run(NamedTuple):
 
 def load(config, folder, cluster=SINGLE_DEVICE):
     """Loads what a run trains on: a worker's shard, or all of it; --dataset=auto as the chief takes it."""
-    named_by_chief, stratified = cluster.broadcast_json(folder.dataset(config))
-    shard = worker_shard(cluster)._replace(whole_train=config.replicate_data)
-    name = named_by_chief if config.dataset == "auto" or cluster.task.chief else config.dataset
-    if folder.description:
+    wanted = Wanted(*cluster.broadcast_json(folder.data(config)))
+    name = wanted.name if config.dataset == "auto" or cluster.task.chief else config.dataset
+    if wanted.resumes:
         name = data.located(name, config.data_dir)
-    return data.load(name, config.data_dir, config.validation_size, shard, stratified)
+    size = wanted.validation_size if config.validation_size is None else config.validation_size
+    shard = worker_shard(cluster)._replace(whole_train=config.replicate_data)
+    return data.load(name, config.data_dir, size, shard, wanted.stratified)
 
 
 def start(config, folder, splits, cluster=SINGLE_DEVICE):
@@ -78,6 +80,8 @@ def start(config, folder, splits, cluster=SINGLE_DEVICE):
     compatible.check_workers(description, cluster)
     found, warnings = _find_checkpoint(description, folder)
     compatible.check_memory(description)
+    description = _with_own(description, folder, cluster)
+    splits = splits.scaled(Scaling.from_json(description.scaling, splits.image_shape))
     run = _restored(_new_run(description, folder, splits, cluster), found)
     _write_beginning(run, found)
     return run._replace(warnings=warnings)
@@ -91,6 +95,17 @@ def _find_checkpoint(description, folder):
         return None, warnings
     compatible.check_progress(description.config, folder, found.manifest)
     return found, warnings + compatible.environment_warnings(description.environment, found.manifest)
+
+
+def _with_own(description, folder, cluster):
+    """The description with what the run began with, which another version or another form of the data may not repeat.
+
+    Mean and deviation are sums, whose last bits depend on how the rows were read.
+    """
+    if folder.description is not None:
+        own = folder.description
+        description = description._replace(data=own.data._replace(name=description.data.name), scaling=own.scaling)
+    return description._replace(scaling=cluster.broadcast_json(description.scaling))
 
 
 def _new_run(description, folder, splits, cluster):

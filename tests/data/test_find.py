@@ -168,7 +168,7 @@ def test_data_that_are_nowhere_are_asked_for_by_data_dir(moved, name, data_dir):
     elsewhere = f", nor in {moved / data_dir}" if data_dir else ""
     with pytest.raises(UserError) as caught:
         located(str(moved / name), data_dir and str(moved / data_dir))
-    assert str(caught.value) == f"{missing}{elsewhere}; say where they are now with --data_dir=FOLDER"
+    assert str(caught.value) == f"{missing}{elsewhere}; say where they are now with --data_dir=PATH"
 
 
 @pytest.mark.parametrize("name", ["auto", "mnist_sample", "mnist", "fashion_mnist"])

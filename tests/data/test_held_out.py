@@ -183,3 +183,9 @@ def test_six_rows_of_two_classes_leave_one_to_test(save):
     splits = data.load(save([0, 1, 0, 1, 0, 0]))
     assert [len(split.labels) for split in (splits.train, splits.validation, splits.test)] == [5, 0, 1]
     assert set(splits.train.labels.tolist()) == {0, 1}
+
+
+def test_many_small_classes_leave_what_they_cannot_give_to_large_ones():
+    labels = np.concatenate([np.arange(1000), np.full(1000, 1000)])
+    chosen = choose(np.arange(2000, dtype=np.uint64), labels, 900)
+    assert np.flatnonzero(chosen).tolist() == [*range(1000, 1900)]

@@ -80,7 +80,7 @@ DARK = {"train": rows([0, 1, 2, 0, 1, 2], 63.0), "test": rows([0, 1, 2], 9.0, 6)
     [
         (DARK, "the largest pixel is 63, and the network sees pixels divided by 255"),
         ({"train": rows(range(1001)), "validation": np.zeros(1001, bool), "test": rows([], 0, 2000)}, "1,001 classes"),
-        ({"validation": np.arange(6) == 4}, "validation has no row of 2 of the 3 classes; raise --validation_size"),
+        ({"validation": np.arange(6) == 4}, "validation has no row of 2 of the 3 classes; hold out more rows"),
         ({"test": rows([0, 1, 2])._replace(hashes=np.uint64([5, 9, 5]))}, "2 of the 3 test rows are training rows too"),
     ],
 )
