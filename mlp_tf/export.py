@@ -2,7 +2,7 @@
 
     python -m mlp_tf.export --workdir=RUN --export_dir=DIR
 
-The signature is serving_default(images: uint8 [N, H, W], or float32 [N, D], as the run's data are) -> classes int32
+The signature is serving_default(images: uint8 or float32 [N, ...], as the run's data are) -> classes int32
 [N], probabilities float32 [N, classes]. Before it reports success, a fresh process loads the model and its predictions
 for the whole test split are compared: equal classes, and probabilities within 1e-6.
 """

@@ -99,7 +99,7 @@ def new_state(config, sizes, total_steps):
 
 
 def compute_gradients(state, config, images, labels):
-    """The objective summed over uint8 images `[B, ...]` with int32 labels `[B]`, and the gradients of its mean.
+    """The objective summed over images `[B, ...]`, as `normalize` takes them, with int32 labels `[B]`, and the gradients of its mean.
 
     The mean is over `config.batch_size` examples; the gradients are in the order of `state.variables()`.
     """
@@ -197,7 +197,7 @@ def _all_finite(variables):
 
 
 def evaluate(weights, biases, config, batches):
-    """`Sums` over batches of (images uint8 `[B, ...]`, labels int32 `[B]`)."""
+    """`Sums` over batches of (images `[B, ...]`, as `normalize` takes them, labels int32 `[B]`)."""
     cost_sum, correct, count = 0.0, 0, 0
     for images, labels in batches:
         batch_cost, batch_correct = _evaluate_batch(config.activation, weights, biases, images, labels)

@@ -5,9 +5,9 @@
 
 --show writes what the network sees, beside its prediction, to predictions.png in the current folder. --json prints an
 object for each file: file, class (its number), name, probability, and top, the same of the three most probable classes.
-A picture of the size of a run's own pictures is taken as it is, as those were; all others are prepared as MNIST's
-were: cut out, scaled and centred, bright on black. A file that cannot be read gets a line on stderr; the others are predicted,
-and the exit code is 1.
+A picture of the size of a run's own pictures is taken as it is, as those were; all others are prepared as MNIST's were:
+cut out, scaled and centred, bright on black. A file that cannot be read gets a line on stderr; the others are
+predicted, and the exit code is 1.
 """
 
 import json
