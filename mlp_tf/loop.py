@@ -99,7 +99,7 @@ def new_state(config, sizes, total_steps):
 
 
 def compute_gradients(state, config, images, labels):
-    """The objective summed over images `[B, ...]`, as `normalize` takes them, with int32 labels `[B]`, and the gradients of its mean.
+    """The objective summed over images, as `normalize` takes them, with int32 labels `[B]`, and the mean's gradients.
 
     The mean is over `config.batch_size` examples; the gradients are in the order of `state.variables()`.
     """
