@@ -63,6 +63,7 @@ before it, so each file can be read knowing just those above it here.
       sweep.py            train several, and compare them
       evaluate.py         cost, accuracy, confusion
       predict.py          the class of picture files
+      inspect.py          what each layer does
       export.py           a SavedModel
       plot.py             curves and weights
       show_data.py        a dataset as training sees it

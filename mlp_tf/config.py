@@ -210,4 +210,9 @@ def words_of(value):
 
 def is_path(dataset):
     """Whether a --dataset can only be a path: by its ending, or as it begins like one."""
-    return dataset.lower().endswith((".npz", ".csv")) or dataset.startswith(("/", ".", "~"))
+    return is_file(dataset) or dataset.startswith(("/", ".", "~"))
+
+
+def is_file(dataset):
+    """Whether a --dataset is a file, by its ending."""
+    return dataset.lower().endswith((".npz", ".csv"))

@@ -17,10 +17,11 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
-from mlp_tf.printable import printable
+from mlp_tf.printable import printable, shortened
 
 MISTAKES = 50
 MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
+_MOST_COLUMNS = 50  # of a confusion matrix in words
 _LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are shown in a line, and over a column
 
 
@@ -108,18 +109,21 @@ def _print_classes(names, classes, counts):
     print("Accuracy of each class:")
     for name, each in zip(names, classes, strict=True):
         accuracy = f"{each['correct'] / each['examples']:.4f}" if each["examples"] else "-"
-        print(f"{name[:_LONGEST_NAME]:>{left}}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
+        print(f"{shortened(name, _LONGEST_NAME):>{left}}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
+    if len(names) > _MOST_COLUMNS:
+        print(f"Confusion matrix: of {len(names):,} classes, left out; --json has it", flush=True)
+        return
     print("Confusion matrix (rows true, columns predicted):")
-    print(" " * left + "".join(f"{name[:_LONGEST_HEAD]:>{widest}}" for name in names))
+    print(" " * left + "".join(f"{shortened(name, _LONGEST_HEAD):>{widest}}" for name in names))
     for name, row in zip(names, counts, strict=True):
-        print(f"{name[:_LONGEST_NAME]:>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
+        print(f"{shortened(name, _LONGEST_NAME):>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
 
 
 def _draw(run, name, split, predicted, counts):
     from mlp_tf import figures
 
     names = run.description.data.names()
-    picture = figures.confusion(counts, names, f"{run.title}: {name} images")
+    picture = figures.confusion(counts, names, f"{run.title}: {name} examples")
     yield figures.save(picture, run.path / "confusion.png")
     guesses = predicted.argmax(axis=1)
     wrong = (guesses != split.labels).nonzero()[0]
@@ -130,7 +134,7 @@ def _draw(run, name, split, predicted, counts):
     if split.images.ndim < 3:
         print("mistakes.png: not written, as the examples are no images", file=sys.stderr)
         return
-    names = [name[:_LONGEST_NAME] for name in names]
+    names = [shortened(name, _LONGEST_NAME) for name in names]
     between = " " if max(map(len, names)) <= 3 else "\n"
     captions = [
         f"{names[split.labels[i]]},{between}not {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %" for i in worst

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mlp_tf import UserError
-from mlp_tf.printable import printable
+from mlp_tf.printable import printable, shortened
 from mlp_tf.regular import replaced
 
 DOTS_PER_INCH = 100
@@ -84,7 +84,7 @@ def confusion(counts, names, title):
 
     Args:
       counts: integers `[classes, classes]`.
-      names: of the classes; of long ones the beginning is shown.
+      names: of the classes.
     """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(8, 7), layout="constrained")
@@ -93,7 +93,7 @@ def confusion(counts, names, title):
     figure.colorbar(picture, label="share of the true class")
     classes = range(len(counts))
     axis.set(xlabel="predicted class", ylabel="true class", title=_wrapped(title))
-    shown, longest = [_shown(name[:16]) for name in names], max(map(len, names))
+    shown, longest = [_shown(shortened(name, 16)) for name in names], max(map(len, names))
     every = math.ceil(len(names) / 50)  # more would run into each other
     axis.set_xticks(classes[::every], shown[::every], rotation=90 if longest > 3 or len(names) > 20 else 0)
     axis.set_yticks(classes[::every], shown[::every])
@@ -159,6 +159,30 @@ def first_layer(weights, image_shape, title, most=64):
     for axis, picture in zip(axes.ravel(), pictures, strict=False):
         shown = axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
     figure.colorbar(shown, ax=axes, label="weight", shrink=0.8)
+    return figure
+
+
+def layers(layers, title):
+    """Histograms of each layer's activations, and below them of its gradients; layer beside layer.
+
+    Args:
+      layers: {name: {"activations": an array, "gradient": an array, ...}}.
+    """
+    figure = Figure(figsize=(max(8, 2.6 * len(layers)), 6), layout="constrained")
+    figure.suptitle(_wrapped(title))
+    axes = figure.subplots(2, len(layers), squeeze=False)
+    for column, (name, layer) in enumerate(layers.items()):
+        what = {"activations": "logits" if name == "out" else "activations", "gradient": "gradient of the weights"}
+        for axis, (key, label), colour in zip(axes[:, column], what.items(), COLOURS, strict=False):
+            axis.hist(layer[key].ravel(), bins=60, color=colour)
+            axis.set_title(f"{name}: {layer[key].shape[-1]:,} units", fontsize=12)
+            axis.set_xlabel(label, fontsize=11)
+            axis.set_yscale("log")
+            axis.locator_params(axis="x", nbins=3)
+            axis.tick_params(labelsize=11)
+            axis.grid(alpha=0.3)
+    for row in axes:
+        row[0].set_ylabel("how many", fontsize=11)
     return figure
 
 

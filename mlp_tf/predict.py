@@ -18,6 +18,7 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
+from mlp_tf.config import is_file
 from mlp_tf.printable import printable
 from mlp_tf.runs.folder import read_run
 
@@ -35,10 +36,11 @@ def main(values, paths):
     if not paths:
         raise UserError("no picture given; name one or more files after the flags")
     trained_on = read_run(workdir).description.data
-    if len(trained_on.image_shape) < 2 or trained_on.dtype != "uint8" or trained_on.image_shape[2:] not in ((), (3,)):
+    colours = trained_on.image_shape[2:] == (3,) and pathlib.Path(trained_on.name).is_absolute()
+    if trained_on.dtype != "uint8" or not (len(trained_on.image_shape) == 2 or colours):
         raise UserError(
             f"--workdir={workdir}: was trained on {trained_on.dtype} of shape {list(trained_on.image_shape)}; pictures "
-            "need a run that was trained on images, uint8 [H, W] or [H, W, 3]"
+            "need a run that was trained on images, uint8 [H, W] or [H, W, 3]; of rows, result.probabilities tells"
         )
     quiet.import_tensorflow()
     import numpy as np
@@ -62,35 +64,44 @@ def main(values, paths):
 
 def _read(paths, trained_on):
     """(paths that were read, their images, exit code); a line on stderr for each other path."""
-    read, images, code = [], [], 0
+    from mlp_tf.data import pictures
+
+    read, images, code, own = [], [], 0, pathlib.Path(trained_on.name).is_absolute()
+    height, width = trained_on.image_shape[:2]
+    others = 0  # pictures that are no such images yet
     for path in paths:
         try:
-            images.append(_read_picture(path, trained_on))
+            image = _read_as_it_is(path, trained_on.image_shape) if own else None
+            images.append(pictures.read(path, height, width) if image is None else image)
             read.append(path)
+            others += image is None
         except UserError as error:
             code = app.fail(error)
+    if own and others and not is_file(trained_on.name):
+        app.note(f"{others:,} of {len(read):,} pictures are not {width} x {height}, and were prepared as MNIST's were")
     return read, images, code
 
 
-def _read_picture(path, trained_on):
-    """A picture as the network is to see it.
-
-    One of the size of a run's own pictures is taken as it is, as those were; any other is prepared as MNIST's were.
-    """
+def _read_as_it_is(path, shape):
+    """A picture of the size of the run's own, as those were; None of another, if it can be prepared."""
     import numpy as np
 
-    from mlp_tf.data import image_folder, pictures
+    from mlp_tf.data import image_folder
 
-    height, width, *colours = trained_on.image_shape
-    if pathlib.Path(trained_on.name).is_absolute() or colours:
+    height, width, *colours = shape
+    try:
         pixels = image_folder.read_pixels(path)
-        if pixels.shape[:2] == (height, width) and pixels.ndim <= 2 + len(colours):
-            return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3)) if colours else pixels
+    except UserError:
         if colours:
-            raise UserError(
-                f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; must be {width} x {height}, as the run's images"
-            )
-    return pictures.read(path, height, width)
+            raise
+        return None  # such as one that is transparent
+    if pixels.shape[:2] == (height, width) and pixels.ndim <= len(shape):
+        return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3)) if colours else pixels
+    if colours:
+        raise UserError(
+            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; must be {width} x {height}, as the run's images"
+        )
+    return None
 
 
 def _draw(paths, images, names, probabilities):

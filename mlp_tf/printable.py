@@ -9,3 +9,11 @@ def printable(text, but=""):
       but: characters that stay as they are.
     """
     return "".join(c if c.isprintable() or c in but else c.encode("unicode_escape").decode() for c in text)
+
+
+def shortened(text, most):
+    """The text in at most so many characters: of a long one its beginning and its end."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - 2 - end]}..{text[-end:]}"

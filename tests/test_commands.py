@@ -11,12 +11,13 @@ import pytest
 from helpers import ROOT, command, newest
 from PIL import Image, ImageDraw
 
-from mlp_tf import evaluate, export, plot, predict, show_data, sweep, train
+from mlp_tf import evaluate, export, inspect, plot, predict, show_data, sweep, train
 
-COMMANDS = [evaluate, export, plot, predict, show_data, sweep, train]
+COMMANDS = [evaluate, export, inspect, plot, predict, show_data, sweep, train]
 SAID = {  # on the sample
     evaluate: "Confusion matrix",
     export: "Compared: 500 test examples",
+    inspect: "layers.png",
     plot: "curves.png",
     predict: "a.png: ",
     show_data: "0: 400, 1: 400",
@@ -41,7 +42,7 @@ def test_help_is_answered_without_tensorflow(module):
     assert not imported & HEAVY
 
 
-@pytest.mark.parametrize("module", [evaluate, export, plot, predict], ids=name_of)
+@pytest.mark.parametrize("module", [evaluate, export, inspect, plot, predict], ids=name_of)
 @pytest.mark.parametrize("given", [[], ["--workdir=nosuch"]])
 def test_a_missing_run_is_one_line(run, module, given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -98,11 +99,15 @@ def on_sample(tmp_path_factory):
         evaluate: [run, "--plots"],
         predict: [run, folder / "a.png"],
         export: [run, f"--export_dir={folder / 'model'}"],
+        inspect: [run],
         plot: [run],
     }
     outcomes = {}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for modules in ([train, show_data, sweep], [evaluate, predict, export, plot]):  # the latter need the run
+        for modules in (
+            [train, show_data, sweep],
+            [evaluate, predict, export, inspect, plot],
+        ):  # the latter need the run
             ended = pool.map(lambda module: command(module.__name__, *words[module]), modules)
             outcomes |= zip(modules, ended, strict=True)
     return outcomes

@@ -43,7 +43,6 @@ def test_workdir_alone_goes_on_with_every_setting(train, small, begun, own_npz, 
         ("--hidden=9", "--hidden=9, but 8,4 in the run"),
         ("--activation=relu", "--activation=relu, but tanh in the run"),  # the default, but given
         ("--validation_size=41", "--validation_size=41, but 40 in the run"),
-        ("--dataset=mnist_sample", "data: train 4460, but 200 in the run"),
         ("--patience=3", "--patience=3, but 0 in the run"),
     ],
 )
@@ -54,6 +53,12 @@ def test_a_flag_that_disagrees_is_refused_with_the_ready_command(train, begun, f
     assert reason in outcome.err
     assert f"go on with that run: python -m mlp_tf.train --workdir={begun}\n" in outcome.err
     assert contents(begun) == before
+
+
+def test_another_dataset_is_refused_with_what_to_do(train, begun):
+    error = train(f"--workdir={begun}", "--epochs=3", "--dataset=mnist_sample").error
+    assert "data: train 4460, but 200 in the run" in error
+    assert "restore its data, or say where they are now with --data_dir=PATH" in error
 
 
 def test_moved_and_renamed_data_are_found_by_their_bytes(run, train, begun, own_npz, tmp_path):

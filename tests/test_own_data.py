@@ -9,6 +9,7 @@ from helpers import CLASSES, make_arrays, tensors
 from PIL import Image
 
 from mlp_tf import data, evaluate, export, plot, predict, show_data, sweep
+from mlp_tf.runs import result
 
 FLAGS = ["--hidden=8,4", "--batch_size=10", "--epochs=20", "--learning_rate=0.01"]
 
@@ -62,6 +63,8 @@ def test_float_rows_are_standardised_in_training_evaluation_and_export(run, trai
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     served = serve(images=tf.constant(x, tf.float32))
     np.testing.assert_allclose(served["probabilities"], expected, atol=1e-4)
+    ours = result.probabilities(result.load(trained), x)  # float64, as it is
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
 def test_the_run_keeps_mean_deviation_and_class_names(trained, tmp_path):

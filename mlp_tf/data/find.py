@@ -6,7 +6,7 @@ import pathlib
 import re
 
 from mlp_tf import UserError
-from mlp_tf.config import is_path
+from mlp_tf.config import is_file, is_path
 from mlp_tf.data.csv import csv
 from mlp_tf.data.image_folder import image_folder
 from mlp_tf.data.npz import npz
@@ -92,11 +92,12 @@ def located(name, data_dir=""):
     """
     if not os.path.isabs(name):
         return name
-    inside, is_file = os.path.join(data_dir, os.path.basename(name)), name.lower().endswith((".npz", ".csv"))
+    inside = os.path.join(data_dir, os.path.basename(name))
     # A folder may be where the folder is now, or the folder itself: the latter only where nothing else is there.
-    candidates = [inside, data_dir, name] if is_file else [inside, name, data_dir]
+    candidates = [inside, data_dir, name] if is_file(name) else [inside, name, data_dir]
+    is_there = os.path.isfile if is_file(name) else os.path.isdir
     for path in candidates if data_dir else [name]:
-        if os.path.isfile(path) if is_file else os.path.isdir(path):
+        if is_there(path):
             return os.path.abspath(path)
     raise UserError(
         f"{name}: the data of this run are not there any more{f', nor in {data_dir}' * bool(data_dir)}; say where they "

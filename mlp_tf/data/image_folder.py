@@ -72,7 +72,7 @@ def _list_classes(path):
         inner, files = _list(folder)
         pictures = [file for file in files if file.lower().endswith(SUFFIXES)]
         if not pictures:
-            raise UserError(f"{folder}: has no pictures; remove it, or {_LAYOUTS}")
+            raise UserError(f"{folder}: has no pictures; {_LAYOUTS}")
         part[name] = [os.path.join(folder, file) for file in pictures]
         left_out += [os.path.join(folder, each) for each in sorted({*inner, *files} - {*pictures})]
     return part, left_out

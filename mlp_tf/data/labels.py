@@ -6,7 +6,7 @@ from mlp_tf import UserError
 
 LONGEST = 200  # characters of a word
 _ADVICE = {  # kind of type: how it is made right
-    "f": "make them whole numbers, such as y.astype(int)",
+    "f": "make them whole numbers, such as y.astype(int), if they are classes; other numbers cannot be learned here",
     "O": "make them words or whole numbers, such as y.astype(str)",
 }
 

@@ -85,7 +85,7 @@ def _find(path, archive, name):
     if member not in archive.namelist():
         raise UserError(
             f"{path}: {name} is not a file in the archive; it must hold the arrays x_train and y_train, and may hold "
-            "x_test and y_test, which are held out of these else"
+            "both x_test and y_test"
         )
     with archive.open(member) as file:
         header = io.BytesIO(file.read(_LONGEST_HEADER))

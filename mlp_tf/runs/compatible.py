@@ -29,7 +29,7 @@ def check_settings(config, folder):
             f"--epochs={config.epochs}, but {own.epochs} in the run (under --schedule=linear each learning rate "
             "depends on the total)"
         )
-    _refuse(folder, differing)
+    _refuse(folder, differing, f"go on with that run: {continuing(folder.path)}")
 
 
 def _agrees(name, config, description):
@@ -58,14 +58,14 @@ def check_data(data, folder):
     _refuse(
         folder,
         [f"data: {field} {_short(now)}, but {_short(then)} in the run" for field, now, then in fields if now != then],
+        "restore its data, or say where they are now with --data_dir=PATH",
     )
 
 
-def _refuse(folder, differing):
+def _refuse(folder, differing, advice):
     if differing:
         raise UserError(
-            f"--workdir={folder.path} holds another run: {'; '.join(differing)}; give another folder, or go on with "
-            f"that run: {continuing(folder.path)}"
+            f"--workdir={folder.path} holds another run: {'; '.join(differing)}; give another folder, or {advice}"
         )
 
 

@@ -100,6 +100,18 @@ def evaluate(result, split):
     return sums.cost_sum / sums.count, sums.correct / sums.count
 
 
+def state(result):
+    """The `loop.State` that the run's newest checkpoint holds, its optimizer included."""
+    found, _ = read_run(result.path).newest_checkpoint()
+    description, config = result.description, result.config
+    own = loop.new_state(config, description.sizes, config.epochs * description.steps)
+    raw = np.zeros((1, *description.data.image_shape), description.data.dtype)
+    loop.train_step(own, config, raw, np.zeros(1, np.int32))  # which makes the optimizer's slots; all is restored
+    best = {kind: {name: tf.Variable(v) for name, v in getattr(own, kind).items()} for kind in ("weights", "biases")}
+    checkpoint.restore(found.path, found.manifest.variables, checkpoint.variables(own, best))
+    return own
+
+
 def servable(result):
     """A `tf.Module` whose `serve(images)` is what the run predicts, here and wherever it is exported to.
 
@@ -132,7 +144,22 @@ def rows_predicted_at_once(images):
 
 
 def probabilities(result, images):
-    """Probability of each class, float32 `[N, classes]`, for images as the run's own are."""
+    """Probability of each class, float32 `[N, classes]`, for raw examples as the run's own are.
+
+    Args:
+      images: uint8 `[N, *image_shape]`; of a run on features any real numbers.
+
+    Raises:
+      UserError: no examples, or of another shape or type.
+    """
+    images, own = np.asarray(images), result.description.data
+    right = images.dtype.kind in "biuf" if own.dtype == "float32" else images.dtype == np.uint8
+    if not (right and len(images) and images.shape[1:] == own.image_shape):
+        raise UserError(
+            f"{images.dtype} of shape {images.shape}: the run takes {own.dtype} of shape (N, "
+            f"{', '.join(map(str, own.image_shape))}), N above 0"
+        )
+    images = images.astype(own.dtype, copy=False)
     serve, batch = servable(result).serve, rows_predicted_at_once(images)
     parts = [images[start : start + batch] for start in range(0, len(images), batch)]
     return np.concatenate([serve(tf.constant(part))["probabilities"] for part in parts])

@@ -252,9 +252,9 @@ LAYOUTS = (
         (["test/a/0.png", "a/0.png", "b/0.png"], f": has folders in test but none in train; {LAYOUTS}"),
         (["a/0.png", "a/1.png"], f": has one class only, a; there must be two or more; {LAYOUTS}"),
         (["train/a/0.png", "test/a/0.png"], ": has one class only, a; there must be"),
-        (["a/0.png", "b/0.txt"], f"/b: has no pictures; remove it, or {LAYOUTS}"),
-        (["a/0.png", "b/.0.png"], "/b: has no pictures; remove it"),
-        (["training/a/0.png", "testing/a/0.png"], f"/testing: has no pictures; remove it, or {LAYOUTS}"),
+        (["a/0.png", "b/0.txt"], f"/b: has no pictures; {LAYOUTS}"),
+        (["a/0.png", "b/.0.png"], "/b: has no pictures; put"),
+        (["training/a/0.png", "testing/a/0.png"], f"/testing: has no pictures; {LAYOUTS}"),
         (
             ["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/c/0.png"],
             "/test/c: a class that train does not have; remove it, or put pictures of it in {0}/train/c",

@@ -63,8 +63,16 @@ def test_labels_that_fit_no_class_are_refused_by_name_and_place(train, test, mes
 @pytest.mark.parametrize(
     ("dtype", "shape", "advice"),
     [
-        ("f4", (3,), "y is float32 of shape (3,); labels must be .*: make them whole numbers, such as y.astype(int)"),
-        ("f2", (3,), "y is float16 of shape (3,); .*: make them whole numbers, such as y.astype(int)"),
+        (
+            "f4",
+            (3,),
+            "y is float32 of shape (3,); labels must be .*; other numbers cannot be learned here",
+        ),
+        (
+            "f2",
+            (3,),
+            "y is float16 of shape (3,); .*; other numbers cannot be learned here",
+        ),
         ("O", (3,), "y is object of shape (3,); .*: make them words or whole numbers, such as y.astype(str)"),
         ("i8", (3, 1), "y is int64 of shape (3, 1); .*: take y.ravel()"),
         ("f4", (3, 10), "y is float32 of shape (3, 10); .*: take y.argmax(axis=1), if they are one-hot"),

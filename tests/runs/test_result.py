@@ -46,3 +46,16 @@ def test_a_checkpoint_of_another_network_is_refused(run_folder, tmp_path, change
     change_manifest(newest(folder), lambda manifest: manifest["variables"].pop(gone))
     with pytest.raises(UserError, match=r"holds another network than config\.json describes"):
         result.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8)), r"float64 of shape \(2, 8, 8\): the run takes uint8 of shape \(N, 8, 8\)"),
+        (np.zeros((2, 64), np.uint8), r"uint8 of shape \(2, 64\): the run takes uint8 of shape \(N, 8, 8\)"),
+        (np.zeros((0, 8, 8), np.uint8), r"uint8 of shape \(0, 8, 8\): .* N above 0"),
+    ],
+)
+def test_examples_of_another_shape_or_type_are_refused(run_folder, images, message):
+    with pytest.raises(UserError, match=message):
+        result.probabilities(result.load(run_folder), images)
