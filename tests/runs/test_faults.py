@@ -47,7 +47,10 @@ def start_announcing(module, function, call, flags):
     """A process of the train command that is in a call of a function."""
     words = [sys.executable, "-c", ANNOUNCE, module, function, str(call), *flags]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr.readline() == "NOW\n"
+    line = process.stderr.readline()
+    if line != "NOW\n":
+        process.kill()
+        pytest.fail(line)
     return process
 
 
