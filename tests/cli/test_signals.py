@@ -39,7 +39,7 @@ def test_the_default_job_answers_a_signal_within_2_s_whatever_it_does(tmp_path, 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_tensorflow_is_imported_is_answered_too(small, number):
     process = start("mlp_tf.train", *small())
-    time.sleep(0.8)
+    time.sleep(1.2)
     process.send_signal(number)
     out, err = process.communicate(timeout=2)
     assert (process.returncode, out) == (128 + number, "")
