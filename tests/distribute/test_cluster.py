@@ -87,6 +87,6 @@ def test_a_mirrored_run_goes_on_as_a_default_one_and_says_what_differs(train, sm
     assert again.code == 0  # a finished run is finished, whoever asks
     assert first.out.endswith(again.out[again.out.index("Test cost") :])
     assert contents(tmp_path / "run") == before
-    outcome = train(*small(epochs=2))
+    outcome = train(*small(epochs=2), "--strategy=default")
     assert outcome.code == 0
     assert "resuming, but not bit for bit: replicas was 2, is 1" in outcome.error

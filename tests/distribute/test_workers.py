@@ -69,7 +69,7 @@ def test_two_workers_with_all_the_data_end_as_one_and_the_chief_prints(train, sm
     for key in ("test_accuracy", "epochs", "train_examples", "dataset"):
         assert two[key] == one[key]
     # Its checkpoint is a run's like any other: one process goes on with it, and says what differs.
-    resumed = train(*small(workdir=tmp_path / "run0", epochs=4))
+    resumed = train(*small(workdir=tmp_path / "run0", epochs=4), "--strategy=default")
     assert resumed.code == 0
     assert "resuming, but not bit for bit: replicas was 2, is 1; workers was 2, is 1" in resumed.error
 
@@ -77,7 +77,7 @@ def test_two_workers_with_all_the_data_end_as_one_and_the_chief_prints(train, sm
 def test_two_workers_with_shards_train_as_well_and_one_is_refused(run, train, small, two_workers):
     assert read_results(two_workers)["test_accuracy"] > 0.8
     assert json.loads((two_workers / "config.json").read_text())["data"]["shares"] == 2
-    outcome = train(*small(workdir=two_workers, epochs=EPOCHS + 1))
+    outcome = train(*small(workdir=two_workers, epochs=EPOCHS + 1), "--strategy=default")
     assert outcome.code == 1
     assert "2 workers share the images of this run, and 1 were started" in outcome.error
     # Evaluated by one process on the whole of the data, it is the same network on the same images.
