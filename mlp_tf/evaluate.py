@@ -27,11 +27,8 @@ _LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are sh
 
 def define_flags(values):
     """Defines the flags of this command."""
-    absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
+    flags.define_run(values)
     absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
-    absl_flags.DEFINE_string(
-        "data_dir", "", "Where the data lie now, if they were moved: a folder, or the file.", flag_values=values
-    )
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
 

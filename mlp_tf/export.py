@@ -33,11 +33,8 @@ np.savez(sys.argv[3], **{name: np.concatenate([a[name] for a in answers]) for na
 
 def define_flags(values):
     """Defines the flags of this command."""
-    absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
+    flags.define_run(values)
     absl_flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; must not exist yet.", flag_values=values)
-    absl_flags.DEFINE_string(
-        "data_dir", "", "Where the data lie now, if they were moved: a folder, or the file.", flag_values=values
-    )
 
 
 def main(values):

@@ -18,10 +18,7 @@ from mlp_tf.cli import app, flags, quiet
 
 def define_flags(values):
     """Defines the flags of this command."""
-    absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
-    absl_flags.DEFINE_string(
-        "data_dir", "", "Where the data lie now, if they were moved: a folder, or the file.", flag_values=values
-    )
+    flags.define_run(values)
     absl_flags.DEFINE_string("out", "", "Folder for layers.png; empty: the run's own.", flag_values=values)
 
 

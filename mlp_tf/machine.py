@@ -4,6 +4,8 @@ import os
 import pathlib
 import platform
 
+from mlp_tf import UserError
+
 
 def memory(limit="/sys/fs/cgroup/memory.max"):
     """Bytes of memory that this machine has, or its container may use where that is less.
@@ -17,6 +19,17 @@ def memory(limit="/sys/fs/cgroup/memory.max"):
     except OSError:
         return physical
     return physical if allowed == "max" else min(physical, int(allowed))
+
+
+def check_memory(needed, subject, advice, unit="GiB", digits=1):
+    """Raises UserError, which begins with `subject` and ends with `advice`, if so many bytes are not there.
+
+    Args:
+      unit, digits: how the line counts them: GiB with so many decimals.
+    """
+    if needed > (there := memory()):
+        needed, there = (f"{count / 2**30:,.{digits}f}" for count in (needed, there))
+        raise UserError(f"{subject} {needed} {unit}, and this machine has {there}; {advice}")
 
 
 def processor():

@@ -19,7 +19,7 @@ from absl import flags as absl_flags
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
 from mlp_tf.config import is_file
-from mlp_tf.printable import printable
+from mlp_tf.printable import printable, shortened
 from mlp_tf.runs.folder import read_run
 
 
@@ -36,7 +36,7 @@ def main(values, paths):
     if not paths:
         raise UserError("no picture given; name one or more files after the flags")
     trained_on = read_run(workdir).description.data
-    colours = trained_on.image_shape[2:] == (3,) and pathlib.Path(trained_on.name).is_absolute()
+    colours = trained_on.image_shape[2:] == (3,) and trained_on.own
     if trained_on.dtype != "uint8" or not (len(trained_on.image_shape) == 2 or colours):
         raise UserError(
             f"--workdir={workdir}: was trained on {trained_on.dtype} of shape {list(trained_on.image_shape)}; pictures "
@@ -66,18 +66,18 @@ def _read(paths, trained_on):
     """(paths that were read, their images, exit code); a line on stderr for each other path."""
     from mlp_tf.data import pictures
 
-    read, images, code, own = [], [], 0, pathlib.Path(trained_on.name).is_absolute()
+    read, images, code = [], [], 0
     height, width = trained_on.image_shape[:2]
     others = 0  # pictures that are no such images yet
     for path in paths:
         try:
-            image = _read_as_it_is(path, trained_on.image_shape) if own else None
+            image = _read_as_it_is(path, trained_on.image_shape) if trained_on.own else None
             images.append(pictures.read(path, height, width) if image is None else image)
             read.append(path)
             others += image is None
         except UserError as error:
             code = app.fail(error)
-    if own and others and not is_file(trained_on.name):
+    if trained_on.own and others and not is_file(trained_on.name):
         app.note(f"{others:,} of {len(read):,} pictures are not {width} x {height}, and were prepared as MNIST's were")
     return read, images, code
 
@@ -107,8 +107,7 @@ def _read_as_it_is(path, shape):
 def _draw(paths, images, names, probabilities):
     from mlp_tf import figures
 
-    files = [pathlib.Path(path).name for path in paths]
-    files = [name if len(name) <= 20 else f"{name[:9]}...{name[-8:]}" for name in files]
+    files = [shortened(pathlib.Path(path).name, 20) for path in paths]
     answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
     captions = [f"{file}\n{answer}" for file, answer in zip(files, answers, strict=True)]
     grid = figures.image_grid(images, captions, "What the network sees, and what it says", columns=5)

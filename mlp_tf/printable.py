@@ -15,5 +15,5 @@ def shortened(text, most):
     """The text in at most so many characters: of a long one its beginning and its end."""
     if len(text) <= most:
         return text
-    end = most // 3
-    return f"{text[: most - 2 - end]}..{text[-end:]}"
+    end = (most - 3) // 2
+    return f"{text[: most - 3 - end]}...{text[-end:]}"

@@ -25,7 +25,7 @@ from mlp_tf.runs.folder import open_run, read_run
 def main(values):
     """Trains, or goes on with, the run that the flags describe; returns the exit code."""
     workdir = flags.path(values, "workdir")
-    with rendezvous.refusal(tf_config.task(flags.to_config(values))):
+    with rendezvous.refusal(tf_config.task(flags.to_config(values))):  # the run's own settings may be what is refused
         config = flags.to_config(values, own=_settings_of(workdir))
     if config.strategy == "multi_worker" and not workdir:
         raise UserError(

@@ -23,6 +23,13 @@ OTHER_CONFIG = Config(
     schedule="linear", label_smoothing=0.1, distort=0.5, elastic=0.2, deskew=True, validation_size=9, patience=4,
     seed=8, dataset="/x.npz", data_dir="a b", workdir="r", tensorboard=True,
 )  # fmt: skip
+# (what makes it at a path, what opening it says): a dataset must be a file.
+NO_REGULAR_FILES = [
+    (os.mkfifo, "is not a regular file"),
+    (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+    (os.mkdir, "Is a directory"),
+    (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+]
 
 
 def slow(*values):

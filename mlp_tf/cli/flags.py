@@ -25,6 +25,13 @@ def define(flag_values, only=None):
             flags.DEFINE_string(field.name, config.words_of(field.default), text, flag_values)
 
 
+def define_run(flag_values):
+    """Defines the flags of a command that reads a run and its data: --workdir and --data_dir."""
+    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=flag_values)
+    text = "Where the data lie now, if they were moved: a folder, or the file."
+    flags.DEFINE_string("data_dir", "", text, flag_values=flag_values)
+
+
 def to_config(flag_values, own=None, **settings):
     """The settings that the flags give, with `settings` in place of the flags of those names.
 

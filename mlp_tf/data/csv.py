@@ -13,7 +13,7 @@ import numpy as np
 
 from mlp_tf import UserError, machine
 from mlp_tf.data.labels import LONGEST, number
-from mlp_tf.data.scaling import coarse, coarse_note
+from mlp_tf.data.scaling import coarse
 from mlp_tf.data.splits import Rows, Source
 from mlp_tf.regular import open_regular
 
@@ -76,11 +76,7 @@ def _opened(path):
 
 
 def _check_memory(path, size):
-    if size > (there := machine.memory()):
-        raise UserError(
-            f"{path}: needs {size / 2**30:,.1f} GiB or more, and this machine has {there / 2**30:,.1f}; give fewer "
-            "rows or columns"
-        )
+    machine.check_memory(size, f"{path}: needs", "give fewer rows or columns", unit="GiB or more")
 
 
 class _Text(io.TextIOBase):
@@ -178,8 +174,9 @@ def _places(path, column, words):
 def _suspicions(frame):
     """Whether float32 will do, by the first rows."""
     numbers = frame.select_dtypes("number")
-    column = coarse(numbers.to_numpy(np.float64)) if numbers.size else None
-    return coarse_note(column, f"column {_short(numbers.columns[column or 0])}" if numbers.size else "")
+    if not numbers.size:
+        return ()
+    return coarse(numbers.to_numpy(np.float64), lambda column: f"column {_short(numbers.columns[column])}")
 
 
 def _examples(path, frame, pixels):

@@ -8,7 +8,6 @@ import re
 from mlp_tf import UserError
 from mlp_tf.config import is_file, is_path
 from mlp_tf.data.csv import csv
-from mlp_tf.data.image_folder import image_folder
 from mlp_tf.data.npz import npz
 from mlp_tf.data.sample import mnist_sample
 from mlp_tf.data.tfds import Unavailable, known_names, prepared
@@ -42,14 +41,14 @@ def find(dataset, data_dir="", workers=1):
         return _mnist_or_sample(data_dir)
     if dataset == "mnist_sample":
         return mnist_sample()
-    if dataset.lower().endswith(".npz"):
-        return npz(path, workers)
-    if dataset.lower().endswith(".csv"):
-        return csv(path)
+    if is_file(dataset):
+        return npz(path, workers) if dataset.lower().endswith(".npz") else csv(path)
     # A name of tensorflow-datasets goes before a folder of the same name, which may be where it is prepared.
     if not is_path(dataset) and re.split("[/:]", dataset)[0] in known_names():
         return prepared(dataset, data_dir)
     if dataset and os.path.isdir(path):
+        from mlp_tf.data.image_folder import image_folder  # and Pillow, which no other dataset needs
+
         return image_folder(path)
     raise UserError(f"--dataset={dataset}: {_what_it_is(dataset, path)}")
 

@@ -134,12 +134,8 @@ def _in_colour(path, images, rows):
 
 
 def _allocate(path, shape):
-    needed, there = math.prod(shape), machine.memory()
-    if needed > there:
-        raise UserError(
-            f"{path}: its {shape[0]:,} pictures need {needed / 2**30:,.1f} GiB, and this machine has "
-            f"{there / 2**30:,.1f}; give fewer or smaller ones"
-        )
+    subject = f"{path}: its {shape[0]:,} pictures need"
+    machine.check_memory(math.prod(shape), subject, "give fewer or smaller ones")
     return np.empty(shape, np.uint8)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlp_tf import UserError, machine
 from mlp_tf.data.labels import check_type, number
-from mlp_tf.data.scaling import coarse, coarse_note
+from mlp_tf.data.scaling import coarse
 from mlp_tf.data.splits import Rows, Source
 from mlp_tf.regular import open_regular
 
@@ -114,12 +114,8 @@ def _check_pair(path, arrays, x, y):
 
 
 def _check_memory(path, arrays, workers):
-    needed, there = sum(_needed(name, array, workers) for name, array in arrays.items()), machine.memory()
-    if needed > there:
-        raise UserError(
-            f"{path}: its arrays need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f}; give fewer "
-            "or smaller images"
-        )
+    needed = sum(_needed(name, array, workers) for name, array in arrays.items())
+    machine.check_memory(needed, f"{path}: its arrays need", "give fewer or smaller images")
 
 
 def _needed(name, array, workers):
@@ -169,5 +165,4 @@ def _suspicions(path, examples):
     """Whether float32 will do, by the first rows of features that have more digits."""
     if examples.dtype.itemsize < 4 or len(examples.shape) != 2 or not math.prod(examples.shape):
         return ()
-    column = coarse(next(_blocks(path, examples)).astype(np.float64))
-    return coarse_note(column, f"column {column} of x_train")
+    return coarse(next(_blocks(path, examples)).astype(np.float64), "column {} of x_train".format)

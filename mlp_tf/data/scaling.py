@@ -34,18 +34,18 @@ def standardize(examples, scaling):
     return (examples - mean) / deviation
 
 
-def coarse(values):
-    """What float32 can hardly tell apart: the first column of `[B, D]` that varies by few of its steps, or None."""
+def coarse(values, name_of):
+    """A line about the first column of `[B, D]` that varies by so few steps of float32 that they are lost, or none.
+
+    Args:
+      name_of: called with the number of the column; returns what to call it.
+    """
     with np.errstate(invalid="ignore"):  # of infinity, which is refused later
         spread, largest = np.ptp(values, axis=0), np.abs(values).max(axis=0)
     close = (spread > 0) & (spread < largest * 2.0**-14)  # a step is 2**-24 to 2**-23 of the largest
-    return int(close.argmax()) if close.any() else None
-
-
-def coarse_note(column, name):
-    """The line about such a column, or none."""
-    if column is None:
+    if not close.any():
         return ()
+    name = name_of(int(close.argmax()))
     return (
         f"{name} varies by little beside its size, and float32, with 7 digits, can hardly tell its values apart; "
         "subtract a constant from it first",

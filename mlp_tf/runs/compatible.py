@@ -125,10 +125,6 @@ def check_workers(description, cluster):
 def check_memory(description):
     """Refuses a network that this machine cannot hold."""
     # Parameters, gradients, Adam's two slots and the best epoch, in float32.
-    needed = 5 * 4 * description.parameters
-    there = machine.memory()
-    if needed > there:
-        raise UserError(
-            f"--hidden={words_of(description.config.hidden)}: {description.parameters:,} parameters need "
-            f"{needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f}; give fewer units"
-        )
+    needed, hidden = 5 * 4 * description.parameters, words_of(description.config.hidden)
+    subject = f"--hidden={hidden}: {description.parameters:,} parameters need"
+    machine.check_memory(needed, subject, "give fewer units", digits=0)

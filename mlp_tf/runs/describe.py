@@ -56,6 +56,11 @@ class Data(NamedTuple):
     stratified: bool = False  # whether the validation rows were chosen by class; else they are the last ones
     class_names: tuple[str, ...] = ()
 
+    @property
+    def own(self):
+        """Whether they are files of the user's own, and no set by name."""
+        return os.path.isabs(self.name)
+
     def names(self):
         """What the classes are called."""
         return self.class_names or tuple(map(str, range(self.classes)))

@@ -14,6 +14,7 @@ from mlp_tf.model import init_params, normalize
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.describe import Description
 from mlp_tf.runs.folder import read_run
+from mlp_tf.runs.start import parameters_of
 
 BATCH = 1000  # images predicted at once, if they are small
 
@@ -27,6 +28,7 @@ class Result(NamedTuple):
     epochs: int  # trained so far
     path: pathlib.Path
     warnings: list
+    checkpoint: checkpoint.Checkpoint  # that all this was read from
 
     @property
     def config(self):
@@ -59,7 +61,7 @@ def load(workdir):
     weights, biases = checkpoint.read_parameters(found, best=bool(folder.description.config.patience))
     if _shapes((weights, biases)) != _own_shapes(folder.description.sizes):
         raise UserError(f"{found.path}: holds another network than config.json describes; restore a copy")
-    return Result(weights, biases, folder.description, epochs, folder.path, warnings)
+    return Result(weights, biases, folder.description, epochs, folder.path, warnings, found)
 
 
 def _own_shapes(sizes):
@@ -101,14 +103,12 @@ def evaluate(result, split):
 
 
 def state(result):
-    """The `loop.State` that the run's newest checkpoint holds, its optimizer included."""
-    found, _ = read_run(result.path).newest_checkpoint()
-    description, config = result.description, result.config
+    """The `loop.State` that the run's checkpoint holds, its optimizer included."""
+    description, config, found = result.description, result.config, result.checkpoint
     own = loop.new_state(config, description.sizes, config.epochs * description.steps)
     raw = np.zeros((1, *description.data.image_shape), description.data.dtype)
     loop.train_step(own, config, raw, np.zeros(1, np.int32))  # which makes the optimizer's slots; all is restored
-    best = {kind: {name: tf.Variable(v) for name, v in getattr(own, kind).items()} for kind in ("weights", "biases")}
-    checkpoint.restore(found.path, found.manifest.variables, checkpoint.variables(own, best))
+    checkpoint.restore(found.path, found.manifest.variables, checkpoint.variables(own, parameters_of(own)))
     return own
 
 

@@ -113,11 +113,15 @@ def _new_run(description, folder, splits, cluster):
     feed = data.Feed(splits.train, config, cluster)
     with cluster.strategy.scope():
         state = loop.new_state(config, description.sizes, config.epochs * feed.steps)
-    groups = {"weights": state.weights, "biases": state.biases}
-    best = {kind: {name: tf.Variable(v) for name, v in group.items()} for kind, group in groups.items()}
     train_steps = loop.compile_steps(state, config, feed)
     beginning = loop.Progress(0, 0, feed.steps)
-    return Run(description, folder, splits, feed, state, best, train_steps, beginning, [], [], cluster)
+    return Run(description, folder, splits, feed, state, parameters_of(state), train_steps, beginning, [], [], cluster)
+
+
+def parameters_of(state):
+    """A copy of a state's weights and biases, as variables: {"weights": {...}, "biases": {...}}."""
+    groups = {"weights": state.weights, "biases": state.biases}
+    return {kind: {name: tf.Variable(value) for name, value in group.items()} for kind, group in groups.items()}
 
 
 def _restored(run, found):

@@ -5,6 +5,7 @@ import resource
 
 import numpy as np
 import pytest
+from helpers import NO_REGULAR_FILES
 
 from mlp_tf import UserError
 from mlp_tf.data import csv as csv_module
@@ -266,16 +267,7 @@ def test_a_wrong_row_is_refused_wherever_a_block_begins(write, monkeypatch, rows
         csv(write(f"label,a,b\nx,1,2\ny,3,4\nz,5,6\n{last}\n"))
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda path: None, "No such file or directory"),
-        (os.mkfifo, "is not a regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
-        (os.mkdir, "Is a directory"),
-        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
-    ],
-)
+@pytest.mark.parametrize(("make", "message"), [(lambda path: None, "No such file or directory"), *NO_REGULAR_FILES])
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, message):
     make(tmp_path / "a.csv")
     with pytest.raises(UserError, match=rf"a\.csv: {message}; give a \.csv file that can be read"):

@@ -1,12 +1,11 @@
 """The user's own arrays: read however NumPy wrote them, and refused by name and value."""
 
-import os
 import struct
 import zipfile
 
 import numpy as np
 import pytest
-from helpers import make_arrays
+from helpers import NO_REGULAR_FILES, make_arrays
 
 from mlp_tf import UserError, data
 
@@ -198,15 +197,7 @@ def test_damaged_data_are_refused_however_compressed(write, compression, where):
         data.load(path, validation_size=0)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (os.mkfifo, "is not a regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
-        (os.mkdir, "Is a directory"),
-        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
-    ],
-)
+@pytest.mark.parametrize(("make", "message"), NO_REGULAR_FILES)
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, message):
     make(tmp_path / "a.npz")
     with pytest.raises(UserError, match=rf"a\.npz: {message}; give an \.npz file that can be read"):
