@@ -11,7 +11,13 @@ before it, so each file can be read knowing just those above it here.
     rank 1
       model.py            the network as pure functions of (x, weights, biases), and its cost
       config.py           every setting once: default, range, JSON
-      figures.py          arrays to matplotlib figures
+      figures/            arrays to matplotlib figures
+        style.py          size, text, colours, legend; a figure written to a file
+        images.py         images in a grid, the first layer among them
+        confusion.py      the confusion matrix
+        curves.py         cost and accuracy over the epochs
+        layers.py         histograms of each layer
+        sweep.py          accuracy over what a sweep varies
       distribute/         devices and workers
         tf_config.py      this worker's task, by TF_CONFIG
         messages.py       what the workers say when they meet
@@ -53,6 +59,7 @@ before it, so each file can be read knowing just those above it here.
         checkpoint.py     save, newest, verify, restore
         lock.py           one process for a folder, one folder for the process
         folder.py         config.json, metrics.jsonl, results.json, checkpoints
+        table.py          the runs in a folder, compared
         compatible.py     may this run go on with these settings, this data, this machine?
         tensorboard.py    event files
         start.py          start or resume
@@ -72,7 +79,7 @@ before it, so each file can be read knowing just those above it here.
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 
 class UserError(ValueError):

@@ -31,6 +31,7 @@ def define_flags(values):
     absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
+    flags.define_pictures(values)
 
 
 def main(values):
@@ -52,7 +53,7 @@ def main(values):
     report = _report(run, splits, name, counts)
     if not values["json"].value:
         _print(run, report)
-    pictures = list(_draw(run, name, split, predicted, counts)) if values["plots"].value else []
+    pictures = _draw(run, name, split, predicted, flags.pictures(values)) if values["plots"].value else []
     if values["json"].value:
         print(json.dumps({**report, "pictures": list(map(str, pictures))}))
         return 0
@@ -116,31 +117,30 @@ def _print_classes(names, classes, counts):
         print(f"{shortened(name, _LONGEST_NAME):>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
 
 
-def _draw(run, name, split, predicted, counts):
+def _draw(run, name, split, predicted, pictures):
+    """The paths of the pictures."""
     from mlp_tf import figures
 
-    names = run.description.data.names()
-    picture = figures.confusion(counts, names, f"{run.title}: {name} examples")
-    yield figures.save(picture, run.path / "confusion.png")
-    guesses = predicted.argmax(axis=1)
+    names, guesses = run.description.data.names(), predicted.argmax(axis=1)
+    counts = confusion(split.labels, guesses, len(names))
+    picture = figures.confusion(counts, names, f"Confusion: the {len(guesses):,} {name} examples\nof {run.title}")
+    paths = [figures.save(picture, run.path / "confusion", **pictures)]
     wrong = (guesses != split.labels).nonzero()[0]
     worst = wrong[predicted[wrong].max(axis=1).argsort(kind="stable")[::-1]][:MISTAKES]
     if not len(worst):
-        print("mistakes.png: not written, as every image was right", file=sys.stderr)
-        return
-    if split.images.ndim < 3:
-        print("mistakes.png: not written, as the examples are no images", file=sys.stderr)
-        return
-    names = [shortened(name, _LONGEST_NAME) for name in names]
-    between = " " if max(map(len, names)) <= 3 else "\n"
-    captions = [
-        f"{names[split.labels[i]]},{between}not {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %" for i in worst
-    ]
-    title = f"{len(wrong):,} of {len(split.labels):,} {name} images are wrong; the {len(worst)} most confident\n"
-    picture = figures.image_grid(
-        split.images[worst], captions, title + "true class, not predicted class, its probability"
-    )
-    yield figures.save(picture, run.path / "mistakes.png")
+        print("mistakes: not drawn, as every image was right", file=sys.stderr)
+    elif split.images.ndim < 3:
+        print("mistakes: not drawn, as the examples are no images", file=sys.stderr)
+    else:
+        names = [shortened(name, _LONGEST_NAME) for name in names]
+        captions = [
+            f"true {names[split.labels[i]]}\nread as {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %"
+            for i in worst
+        ]
+        title = f"Mistakes: the {len(worst)} most confident of {len(wrong):,} wrong in {len(guesses):,} {name} images"
+        grid = figures.image_grid(split.images[worst], captions, f"{title}\nof {run.title}")
+        paths.append(figures.save(grid, run.path / "mistakes", **pictures))
+    return paths
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def define_flags(values):
     """Defines the flags of this command."""
     flags.define_run(values)
     absl_flags.DEFINE_string("out", "", "Folder for layers.png; empty: the run's own.", flag_values=values)
+    flags.define_pictures(values)
 
 
 def main(values):
@@ -40,7 +41,8 @@ def main(values):
     print(f"Rows: {len(labels):,} of {name}")
     print_table(layers)
     title = f"{run.title}: activations and gradients on {len(labels):,} rows of {name}"
-    path = figures.save(figures.layers(layers, title), flags.make_folder("out", out or workdir) / "layers.png")
+    folder = flags.make_folder("out", out or workdir)
+    path = figures.save(figures.layers(layers, title), folder / "layers", **flags.pictures(values))
     print(f"Picture: {path}")
     return 0
 

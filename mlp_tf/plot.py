@@ -3,7 +3,8 @@
     python -m mlp_tf.plot --workdir=RUN
     python -m mlp_tf.plot --workdir=RUN1 --workdir=RUN2 --out=FOLDER        (both in one curves.png)
 
-Works while a run is still training, too.
+Several runs are named by the settings in which they differ; each has its own weights-NAME.png. Works while a run is
+still training, too.
 """
 
 import pathlib
@@ -13,6 +14,7 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
+from mlp_tf.runs import table
 from mlp_tf.runs.folder import read_run
 
 
@@ -20,7 +22,8 @@ def define_flags(values):
     """Defines the flags of this command."""
     absl_flags.DEFINE_multi_string("workdir", None, "A run's folder; repeat it to compare runs.", flag_values=values)
     absl_flags.DEFINE_string("out", "", "Folder for the pictures; empty: the run's own.", flag_values=values)
-    absl_flags.DEFINE_boolean("weights", True, "Draw weights.png too (imports TensorFlow).", flag_values=values)
+    absl_flags.DEFINE_boolean("weights", True, "Draw the weights too (imports TensorFlow).", flag_values=values)
+    flags.define_pictures(values)
 
 
 def main(values):
@@ -30,31 +33,57 @@ def main(values):
     out = flags.path(values, "out")
     if len(runs) > 1 and not out:
         raise UserError("several runs in one picture: say where it goes with --out=FOLDER")
-    rows = {str(run.path): run.read_metrics() for run in runs}
-    for path, its_rows in rows.items():
-        if not its_rows:
-            raise UserError(f"--workdir={path}: no epoch has ended yet, so there is nothing to draw; try again later")
+    metrics = [run.read_metrics() for run in runs]
+    for run, rows in zip(runs, metrics, strict=True):
+        if not rows:
+            raise UserError(
+                f"--workdir={run.path}: no epoch has ended yet, so there is nothing to draw; try again later"
+            )
     from mlp_tf import figures
 
-    out = flags.make_folder("out", out or workdirs[0])
-    names = dict(zip(rows, _names(runs), strict=True))
-    curves = figures.curves({names[path]: its_rows for path, its_rows in rows.items()})
-    print(f"Picture: {figures.save(curves, out / 'curves.png')}", flush=True)
+    out, pictures = flags.make_folder("out", out or workdirs[0]), flags.pictures(values)
+    print(f"Picture: {figures.save(_curves(runs, metrics), out / 'curves', **pictures)}", flush=True)
     if values["weights"].value:
-        _draw_weights(runs[0], out)
+        _draw_weights(runs, out, pictures)
     return 0
 
 
+def _curves(runs, metrics):
+    from mlp_tf import figures
+
+    if len(runs) > 1:
+        return figures.curves(dict(zip(_names(runs), metrics, strict=True)), f"Training of {len(runs)} runs")
+    [run], [rows] = runs, metrics
+    title = f"Training of {run.description.title(run.path, len(rows))}"
+    patience = run.description.config.patience
+    stopped = f"stopped by --patience={patience}" if run.results and run.results.stopped_early else ""
+    return figures.curves({run.path.name: rows}, title, stopped)
+
+
 def _names(runs):
-    """Short names that tell the runs apart: their folders', or whole paths where these are equal."""
-    short = [run.path.resolve().name for run in runs]
-    return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
+    """What tells the runs apart: the settings in which they differ, or else their folders."""
+    labels = table.labels([run.description for run in runs])
+    if len(set(labels)) == len(labels):
+        return labels
+    folders = [run.path.resolve().name for run in runs]
+    folders = folders if len(set(folders)) == len(folders) else [str(run.path) for run in runs]
+    return [f"{folder}: {label}" if label else folder for folder, label in zip(folders, labels, strict=True)]
 
 
-def _draw_weights(run, out):
+def _draw_weights(runs, out, pictures):
+    """Draws the first layer of each run that was trained on images."""
+    drawn = set()
+    for run in runs:
+        stem = f"weights-{run.path.resolve().name}" if len(runs) > 1 else "weights"
+        names = (stem, *(f"{stem}-{number}" for number in range(2, len(runs) + 1)))
+        drawn.add(free := next(name for name in names if name not in drawn))
+        _draw_first_layer(run, out / free, pictures)
+
+
+def _draw_first_layer(run, path, pictures):
     shape = run.description.data.image_shape
     if len(shape) < 2:
-        print("weights.png: not drawn, as the examples are no images", file=sys.stderr)
+        print(f"{path.name}: not drawn, as the examples are no images", file=sys.stderr)
         return
     quiet.import_tensorflow()
     from mlp_tf import figures
@@ -62,9 +91,11 @@ def _draw_weights(run, out):
 
     trained = result.load(run.path)
     app.warn(*trained.warnings)
-    first = trained.weights["h1"]
-    title = f"First layer of {trained.title}: weights of {min(64, first.shape[1])} of {first.shape[1]} hidden units"
-    print(f"Picture: {figures.save(figures.first_layer(first, shape, title), out / 'weights.png')}", flush=True)
+    first, following = trained.weights["h1"], trained.weights.get("h2", trained.weights["out"])
+    shown, units = min(64, first.shape[1]), first.shape[1]
+    title = f"Weights of the first layer: {shown} of {units} units, the largest outgoing weights first"
+    figure = figures.first_layer(first, following, shape, f"{title}\nof {trained.title}", most=shown)
+    print(f"Picture: {figures.save(figure, path, **pictures)}", flush=True)
 
 
 if __name__ == "__main__":

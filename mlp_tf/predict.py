@@ -1,16 +1,18 @@
 """Recognises picture files with a trained run: the class of each, and the three most probable ones.
 
     python -m mlp_tf.predict --workdir=RUN digit.png photo.jpg
-    python -m mlp_tf.predict --workdir=RUN --show --json *.png
+    python -m mlp_tf.predict --workdir=RUN --show --json FOLDER
 
---show writes what the network sees, beside its prediction, to predictions.png in the current folder. --json prints an
-object for each file: file, class (its number), name, probability, and top, the same of the three most probable classes.
+Of a folder the pictures in it are recognised. --show writes what the network sees, beside its prediction, to
+predictions.png in the current folder; of more than 100 pictures the first 100. --json prints an object for each file:
+file, class (its number), name, probability, and top, the same of the three most probable classes.
 A picture of the size of a run's own pictures is taken as it is, as those were; all others are prepared as MNIST's were:
 cut out, scaled and centred, bright on black. A file that cannot be read gets a line on stderr; the others are
 predicted, and the exit code is 1.
 """
 
 import json
+import os
 import pathlib
 import sys
 
@@ -22,19 +24,23 @@ from mlp_tf.config import is_file
 from mlp_tf.printable import printable, shortened
 from mlp_tf.runs.folder import read_run
 
+SHOWN = 100  # pictures in predictions.png
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")  # what is read in a folder
+
 
 def define_flags(values):
     """Defines the flags of this command."""
     absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
     absl_flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
+    flags.define_pictures(values)
 
 
 def main(values, paths):
     """Predicts the pictures on the command line; returns the exit code."""
     workdir = flags.required(values, "workdir")
     if not paths:
-        raise UserError("no picture given; name one or more files after the flags")
+        raise UserError("no picture given; name one or more files, or a folder, after the flags")
     trained_on = read_run(workdir).description.data
     colours = trained_on.image_shape[2:] == (3,) and trained_on.own
     if trained_on.dtype != "uint8" or not (len(trained_on.image_shape) == 2 or colours):
@@ -45,7 +51,6 @@ def main(values, paths):
     quiet.import_tensorflow()
     import numpy as np
 
-    from mlp_tf.data.warp import deskew
     from mlp_tf.runs import result
 
     read, images, code = _read(paths, trained_on)
@@ -57,9 +62,18 @@ def main(values, paths):
     for path, row in zip(read, probabilities, strict=True):
         print(_line(path, row, names, values["json"].value), flush=True)
     if values["show"].value:
-        seen = deskew(np.stack(images)).numpy() if run.config.deskew else images
-        print(f"Picture: {_draw(read, seen, names, probabilities)}", file=sys.stderr)
+        answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
+        captions = [
+            f"{shortened(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
+        ]
+        print(f"Picture: {_show(run, images, captions, flags.pictures(values))}", file=sys.stderr)
     return code
+
+
+def _files(path):
+    """The pictures in a folder, sorted by their names; the path itself where there are none, or where it is a file."""
+    names = os.listdir(path) if os.path.isdir(path) and os.access(path, os.R_OK) else []
+    return sorted(os.path.join(path, name) for name in names if name.lower().endswith(_SUFFIXES)) or [path]
 
 
 def _read(paths, trained_on):
@@ -69,7 +83,7 @@ def _read(paths, trained_on):
     read, images, code = [], [], 0
     height, width = trained_on.image_shape[:2]
     others = 0  # pictures that are no such images yet
-    for path in paths:
+    for path in (file for each in paths for file in _files(each)):
         try:
             image = _read_as_it_is(path, trained_on.image_shape) if trained_on.own else None
             images.append(pictures.read(path, height, width) if image is None else image)
@@ -104,14 +118,21 @@ def _read_as_it_is(path, shape):
     return None
 
 
-def _draw(paths, images, names, probabilities):
-    from mlp_tf import figures
+def _show(run, images, captions, pictures):
+    """The path of a picture of the first images, as the network sees them, above their captions."""
+    import numpy as np
 
-    files = [shortened(pathlib.Path(path).name, 20) for path in paths]
-    answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
-    captions = [f"{file}\n{answer}" for file, answer in zip(files, answers, strict=True)]
-    grid = figures.image_grid(images, captions, "What the network sees, and what it says", columns=5)
-    return figures.save(grid, pathlib.Path("predictions.png"))
+    from mlp_tf import figures
+    from mlp_tf.data.warp import deskew
+
+    seen = np.stack(images[:SHOWN])
+    title = "What the network sees, and what it says"
+    if len(images) > SHOWN:
+        app.note(f"the picture shows the first {SHOWN} of {len(images):,}")
+        title += f": the first {SHOWN} of {len(images):,} pictures"
+    seen = deskew(seen).numpy() if run.config.deskew else seen
+    grid = figures.image_grid(seen, captions[:SHOWN], f"{title}\n{run.title}", columns=5)
+    return figures.save(grid, pathlib.Path("predictions"), **pictures)
 
 
 def _line(path, probabilities, names, as_json):

@@ -1,7 +1,10 @@
-"""Shows a dataset as training sees it: counts, shapes, ranges, classes, and samples.png.
+"""Shows a dataset as training sees it: counts, shapes, ranges, classes, and samples of it in a picture.
 
     python -m mlp_tf.show_data --dataset=mnist_sample --deskew --distort=1
     python -m mlp_tf.show_data --dataset=mine.npz --json
+
+The picture, in the current folder or in --out, is named by the dataset and by what was done to the images:
+samples-mnist_sample_deskew_distort=1.0.png.
 
 --json prints one object: dataset, sha256, class_names, warnings, splits (for train, validation and test: dtype, shape,
 min, max, mean, and the examples of each class) and picture (its path, or null).
@@ -23,8 +26,9 @@ SETTINGS = ("dataset", "data_dir", "validation_size", "distort", "elastic", "des
 def define_flags(values):
     """Defines the flags of this command: those of `train` that say what the data are, and where the picture goes."""
     flags.define(values, only=SETTINGS)
-    absl_flags.DEFINE_string("out", ".", "Folder for samples.png.", flag_values=values)
+    absl_flags.DEFINE_string("out", ".", "Folder for the picture.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
+    flags.define_pictures(values)
 
 
 def main(values):
@@ -41,7 +45,7 @@ def main(values):
     report = _report(splits)
     if not values["json"].value:
         _print(report)
-    picture = _draw(splits, config, flags.path(values, "out"))
+    picture = _draw(splits, config, flags.path(values, "out"), flags.pictures(values))
     if values["json"].value:
         print(json.dumps({**report, "picture": picture and str(picture)}))
     elif picture:
@@ -84,31 +88,44 @@ def _print(report):
             print("  examples of each class: " + ", ".join(f"{c}: {count:,}" for c, count in counts), flush=True)
 
 
-def _draw(splits, config, out):
+def _draw(splits, config, out, pictures):
     """The path of the picture, or None where the examples are no images."""
     if len(splits.image_shape) < 2:
-        print("samples.png: not drawn, as the examples are no images", file=sys.stderr)
+        print("samples: not drawn, as the examples are no images", file=sys.stderr)
         return None
+    import numpy as np
+
     from mlp_tf import figures
 
-    shown = _first_epoch(splits.train, config)
-    title = f"{pathlib.Path(splits.name).name}: the first {len(shown)} training images, as the first epoch sees them"
-    captions = [splits.class_names[label] for label in splits.train.labels[:SAMPLES]]
-    picture = figures.image_grid(shown, captions, title)
-    return figures.save(picture, flags.make_folder("out", out) / "samples.png")
+    rows = np.linspace(0, len(splits.train.labels) - 1, min(SAMPLES, len(splits.train.labels))).astype(int)
+    name, changes = pathlib.Path(splits.name).name, _changes(config)
+    seen = f"as the first epoch sees them ({', '.join(changes)})" if changes else "as they are"
+    title = f"Samples of {name}: {len(rows)} of {len(splits.train.labels):,} training images, {seen}"
+    captions = [splits.class_names[label] for label in splits.train.labels[rows]]
+    picture = figures.image_grid(_first_epoch(splits.train, config, rows), captions, title)
+    return figures.save(picture, flags.make_folder("out", out) / "_".join([f"samples-{name}", *changes]), **pictures)
 
 
-def _first_epoch(split, config):
-    """The first training images as the first epoch of a run with these settings sees them."""
+def _changes(config):
+    """What is done to the images, in words."""
+    changes = ["deskew"] if config.deskew else []
+    changes += [f"{name}={getattr(config, name)}" for name in ("distort", "elastic") if getattr(config, name)]
+    return [*changes, f"seed={config.seed}"] if config.distort or config.elastic else changes
+
+
+def _first_epoch(split, config, rows):
+    """Rows of the training images as the first epoch of a run with these settings sees them."""
+    import numpy as np
+
     from mlp_tf.data.epoch import distort
     from mlp_tf.data.warp import deskew
 
-    shown = split.images[:SAMPLES]
-    if config.deskew:
-        shown = deskew(shown).numpy()
-    if config.distort or config.elastic:
-        shown = distort(shown, config, epoch=0, split=split).numpy()
-    return shown
+    shown = deskew(split.images[rows]).numpy() if config.deskew else split.images[rows]
+    if not config.distort and not config.elastic:
+        return shown
+    in_place = np.zeros_like(split.images)  # since the distortion of a row belongs to its number
+    in_place[rows] = shown
+    return distort(in_place, config, epoch=0, split=split).numpy()[rows]
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
-"""Trains several networks over several seeds, and compares them in a table, a CSV file and a picture.
+"""Trains a network for each combination of settings and each seed, and compares them: a table, a CSV file, a picture.
 
-    python -m mlp_tf.sweep --hidden=10 --hidden=25 --hidden=256,256 --seeds=3 --workdir=DIR
+    python -m mlp_tf.sweep --hidden=16,16 --hidden=256,256 --activation=relu --activation=tanh --seeds=3 --workdir=DIR
+    python -m mlp_tf.sweep --workdir=DIR        (the table of the runs that are there)
 
-Each run has a folder of its own under DIR; started again, the sweep goes on where it was. The other flags
-are those of `train`; --strategy=multi_worker is refused, as the runs need no connection.
+Each flag of the network and its training may be repeated: all combinations are trained. The table is of all runs in
+DIR, those of earlier sweeps and of `train --workdir=DIR/NAME` among them; `*` marks the highest validation accuracy.
+Started again, a sweep goes on where it was. A value that is typed takes the place of those in a --flagfile. The other
+flags are those of `train`; --strategy=multi_worker is refused, as the runs need no connection.
 
---json prints one object at the end, instead of words: networks (for each the columns of sweep.csv; of one that failed
-the reason, as note), table and picture (their paths).
+--json prints one object at the end, instead of words: networks (the rows, as in sweep.csv), table and picture (paths).
 """
 
 import contextlib
 import csv
 import dataclasses
-import functools
 import io
+import itertools
 import json
 import pathlib
-import statistics
 
 from absl import flags as absl_flags
 
@@ -24,97 +25,146 @@ from mlp_tf import UserError
 from mlp_tf import config as settings
 from mlp_tf.cli import app, flags, quiet, signals
 from mlp_tf.distribute.tf_config import Task
-from mlp_tf.runs import compatible
+from mlp_tf.runs import table
 from mlp_tf.runs.folder import NoFolder, open_run, read_run
 from mlp_tf.runs.lock import lock_folder
 
-_COLUMNS = [
-    "hidden", "activation", "epochs", "parameters", "units", "seeds", "train_accuracy", "train_std",
-    "test_accuracy", "test_std", "seconds", "note",
-]  # fmt: skip
+_VARIED = (
+    "hidden", "activation", "init", "optimizer", "learning_rate", "schedule", "batch_size", "epochs",
+    "label_smoothing", "distort", "elastic", "deskew", "patience",
+)  # fmt: skip
+_LEFT_OUT = ("seed", "workdir", "replicate_data")  # varied here, or for several workers alone
+_FLAGS = [field.name for field in dataclasses.fields(settings.Config) if field.name not in _LEFT_OUT]
 
 
 def define_flags(values):
-    """Defines the flags of this command: those of `train`, but for what the sweep varies."""
-    left_out = ("hidden", "seed", "workdir", "replicate_data")  # varied here, or for several workers alone
-    names = [field.name for field in dataclasses.fields(settings.Config)]
-    flags.define(values, only=[name for name in names if name not in left_out])
-    absl_flags.DEFINE_multi_string("hidden", None, "Units of each hidden layer; repeat it.", flag_values=values)
+    """Defines the flags of this command: those of `train`, of which what it varies may be repeated."""
+    flags.define(values, only=_FLAGS, repeatable=_VARIED)
     absl_flags.DEFINE_integer("seeds", 3, "How many seeds, 0 to N - 1.", lower_bound=1, flag_values=values)
-    absl_flags.DEFINE_string("workdir", None, "Folder for the runs, sweep.csv and sweep.png.", flag_values=values)
+    absl_flags.DEFINE_string("workdir", None, "Folder of the runs, sweep.csv and sweep.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
+    flags.define_pictures(values)
 
 
 def main(values):
-    """Runs the sweep that the flags describe; returns the exit code."""
+    """Runs the sweep that the flags describe, or tabulates the runs that are there; returns the exit code."""
     workdir = pathlib.Path(flags.required(values, "workdir"))
     if values["strategy"].value == "multi_worker":
         raise UserError(
             "--strategy=multi_worker: the runs of a sweep need no connection; start a sweep of some of the networks on "
             "each machine, each with its own --workdir"
         )
-    if not values["hidden"].value:
-        raise UserError("--hidden is missing; give it once for each network, such as --hidden=10 --hidden=256,256")
-    networks = [settings.read("hidden", words) for words in dict.fromkeys(values["hidden"].value)]
-    configs = {
-        hidden: [_config_of(values, workdir, hidden, seed) for seed in range(values["seeds"].value)]
-        for hidden in networks
-    }
+    if (workdir / "config.json").exists():
+        raise UserError(f"--workdir={workdir}: is the folder of one run; give the folder that it lies in")
+    wanted = grid(values)
     with signals.graceful_stop("to go on: the same command again") as stop, lock_folder(workdir) as lock:
-        quiet.import_tensorflow()
-        return _sweep(configs, lock, stop, values["json"].value)
+        entries, texts = table.find(workdir)
+        app.warn(*texts)
+        if not entries and not wanted:
+            raise UserError(
+                f"--workdir={workdir}: no run there; say what to train, such as --hidden=10 --hidden=256,256"
+            )
+        code = _sweep(wanted, entries, lock, stop, values["json"].value) if wanted else 0
+        if code in (0, 1):
+            lock.check()
+            _report(list(entries.values()), workdir, values)
+        return code
 
 
-def _config_of(values, workdir, hidden, seed):
-    folder = workdir / _name(hidden) / f"seed-{seed}"
-    return flags.to_config(values, hidden=hidden, seed=seed, workdir=str(folder))
+def grid(values):
+    """(name of the folder, settings) of each run; none where no flag says what to train."""
+    if not any(values[name].present for name in (*_FLAGS, "seeds")):
+        return []
+    names = [name for name in _VARIED if values[name].present]
+    several = {name: flags.values_of(values, name) for name in names}
+    varied = {name for name in names if len(several[name]) > 1}
+    found = []
+    for combination in itertools.product(*several.values()):
+        config = flags.to_config(values, **dict(zip(names, combination, strict=True)))
+        pairs = [(name, getattr(config, name)) for name in _VARIED if name in {"hidden", *varied}]
+        folder = "_".join(f"{name}={settings.words_of(value)}" for name, value in pairs)
+        found += [(folder, dataclasses.replace(config, seed=seed)) for seed in range(values["seeds"].value)]
+    return found
 
 
-def _sweep(configs, lock, stop, as_json):
+def _sweep(wanted, entries, lock, stop, as_json):
+    """Trains the runs that are wanted and not finished, and adds all to the entries; returns the exit code."""
+    quiet.import_tensorflow()
     from mlp_tf.distribute.cluster import connect
     from mlp_tf.runs import training
-
-    first = configs[next(iter(configs))][0]
-    cluster = connect(first, Task(), stop.listen, app.warn)
-    splits = _load([config for of_network in configs.values() for config in of_network])
-    app.warn(splits.warning, *splits.suspicions)
-    app.note(*splits.notes)
-    say = (lambda line: None) if as_json else functools.partial(print, flush=True)
-    say(f"{'hidden':>16} activation epochs parameters  train accuracy    test accuracy     seconds")
-    rows = []
-    for hidden, of_network in configs.items():
-        try:
-            row = _summarize([_train(config, splits, cluster, stop, lock) for config in of_network])
-        except training.Stopped as stopped:
-            return signals.report_stopped(stop, stopped.number)
-        except (UserError, ArithmeticError) as error:
-            note = " ".join(str(error).split())
-            row = {"hidden": _name(hidden), "activation": of_network[0].activation, "note": note}
-        rows.append(row)
-        say(_line(row))
-        lock.check()
-        _write_csv(rows, lock.path / "sweep.csv")
-    lock.check()
-    return _report(rows, lock.path, as_json)
-
-
-def _load(configs):
-    """The data of all runs, as those that were begun have them: also what `auto` stood for then."""
-    from mlp_tf.runs import start
-
-    begun = [config for config in configs if (pathlib.Path(config.workdir) / "config.json").exists()]
-    return start.load(configs[0], read_run(begun[0].workdir) if begun else NoFolder())
-
-
-def _train(config, splits, cluster, stop, lock):
-    """Trains one run, or finds it finished: (description, results, accuracy on the training split)."""
-    from mlp_tf.runs import result, start, training
     from mlp_tf.runs.describe import describe
 
-    lock.check()
-    with open_run(config.workdir) as folder:
-        compatible.check_settings(config, folder)
-        compatible.check_data(describe(config, splits, cluster).data, folder)
+    cluster = connect(wanted[0][1], Task(), stop.listen, app.warn)
+    splits = _load(wanted[0][1], entries)
+    app.warn(splits.warning, *splits.suspicions)
+    app.note(*splits.notes)
+    plan = _plan([(name, describe(config, splits, cluster)) for name, config in wanted], entries, lock.path)
+    if not as_json:
+        done = sum(path in entries and entries[path].results is not None for path in plan)
+        print(f"Sweep: {len(plan)} runs" + (f", of which {done} are done" if done else ""), flush=True)
+    failed = False
+    with quiet.progress_bar(len(plan), 0, unit="runs") as bar:
+        for path, description in plan.items():
+            lock.check()
+            try:
+                _train(path, description.config, splits, cluster, stop)
+                entries[path] = table.read(path)
+            except training.Stopped as stopped:
+                return signals.report_stopped(stop, stopped.number)
+            except (UserError, ArithmeticError) as error:
+                failed, note = True, " ".join(str(error).split())
+                entries[path] = table.Entry(path, description, None, note=f"failed: {note}")
+            bar.update()
+            lock.check()
+            _write_csv(table.rows(list(entries.values())), lock.path / "sweep.csv")
+    return int(failed)
+
+
+def _load(config, entries):
+    """The data of all runs, as those that are there have them: also what `auto` stood for then."""
+    from mlp_tf.runs import start
+
+    def fits(own):
+        return own.is_of(config.dataset) and config.validation_size in (None, own.data.validation)
+
+    begun = [path for path, entry in entries.items() if fits(entry.description)]
+    return start.load(config, read_run(begun[0]) if begun else NoFolder())
+
+
+def _plan(wanted, entries, workdir):
+    """{folder: description} of each run that is wanted: as it is there, or in a new folder."""
+    there = {_key(entry.description): entry for entry in sorted(entries.values(), key=lambda each: bool(each.results))}
+    taken, plan = {path: entry.description for path, entry in entries.items()}, {}
+    for name, description in wanted:
+        if known := there.get(_key(description)):
+            plan[known.path] = known.description
+        else:
+            path = _new_folder(workdir, name, description, taken)
+            plan[path] = taken[path] = description
+    return plan
+
+
+def _key(description):
+    return tuple(table.settings(description).values()), description.config.seed
+
+
+def _new_folder(workdir, name, description, taken):
+    """A folder for a run: that of its combination, which a run of another one may have."""
+    for number in itertools.count(1):
+        folder = workdir / (name if number == 1 else f"{name}-{number}")
+        here = [table.settings(other) for path, other in taken.items() if folder in (path, path.parent)]
+        if folder not in taken and all(other == table.settings(description) for other in here):
+            return folder / f"seed-{description.config.seed}"
+
+
+def _train(path, config, splits, cluster, stop):
+    """Trains one run to its end, if it is not finished."""
+    from mlp_tf.runs import result, start, training
+
+    with open_run(path) as folder:
+        if folder.description is not None:
+            config = folder.description.config
+        config = dataclasses.replace(config, workdir=str(path))
         if not folder.finished(config):
             run = start.start(config, folder, splits, cluster)
             app.warn(*run.warnings)
@@ -125,56 +175,43 @@ def _train(config, splits, cluster, stop, lock):
                         pass
             finally:
                 stop.saves = False
-        _, train_accuracy = result.evaluate(result.load(config.workdir), splits.train)
-        return folder.description, folder.results, train_accuracy
-
-
-def _summarize(runs):
-    """The row of one network, from what `_train` returned for each seed."""
-    description, results, _ = runs[0]
-    hidden, seconds = description.config.hidden, [each.train_seconds for _, each, _ in runs]
-    row = {"hidden": _name(hidden), "activation": description.config.activation, "epochs": results.epochs}
-    row |= {"parameters": description.parameters, "units": sum(hidden), "seeds": len(runs)}
-    train, test = [accuracy for *_, accuracy in runs], [each.test_accuracy for _, each, _ in runs]
-    for split, accuracies in (("train", train), ("test", test)):
-        row[f"{split}_accuracy"] = statistics.mean(accuracies)
-        row[f"{split}_std"] = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
-    return {**row, "seconds": statistics.mean(seconds)}
-
-
-def _name(hidden):
-    return "-".join(map(str, hidden))
-
-
-def _line(row):
-    start = f"{row['hidden']:>16} {row['activation']:>10}"
-    if row.get("note"):
-        return f"{start} failed: {row['note']}"
-    spread = [f"{row[f'{split}_accuracy']:.4f} +- {row[f'{split}_std']:.4f}" for split in ("train", "test")]
-    return f"{start} {row['epochs']:>6} {row['parameters']:>10,}  {spread[0]}  {spread[1]}  {row['seconds']:>7.1f}"
+        elif folder.results.train_accuracy is None:  # of a version before 0.6.0
+            _, accuracy = result.evaluate(result.load(path), splits.train)
+            folder.write_results(folder.results._replace(train_accuracy=accuracy))
 
 
 def _write_csv(rows, path):
     from mlp_tf.runs import files
 
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, table.COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     files.write(path, text.getvalue())
 
 
-def _report(rows, workdir, as_json):
-    """Says where the table and the picture are; returns the exit code."""
+def _report(entries, workdir, values):
+    """Prints the table, and says where it and the picture are."""
+    rows = table.rows(entries)
+    _write_csv(rows, workdir / "sweep.csv")
+    done = [row for row in rows if row["seeds"]]
+    picture = _draw(done, workdir / "sweep", flags.pictures(values)) if done else None
+    if values["json"].value:
+        paths = {"table": str(workdir / "sweep.csv"), "picture": picture and str(picture)}
+        print(json.dumps({"networks": rows, **paths}), flush=True)
+        return
+    print("\n".join(table.lines(rows)))
+    print(f"Table: {workdir / 'sweep.csv'}" + (f"\nPicture: {picture}" if picture else ""), flush=True)
+
+
+def _draw(rows, path, pictures):
+    """The path of the picture of rows that have results."""
     from mlp_tf import figures
 
-    done, table = [row for row in rows if not row.get("note")], workdir / "sweep.csv"
-    picture = figures.save(figures.sweep(done), workdir / "sweep.png") if done else None
-    if as_json:
-        print(json.dumps({"networks": rows, "table": str(table), "picture": picture and str(picture)}), flush=True)
-    else:
-        print(f"Table: {table}" + (f"\nPicture: {picture}" if picture else ""), flush=True)
-    return 0 if len(done) == len(rows) else 1
+    varied = {name: [table.shown(name, row[name]) for row in rows] for name in table.varied(rows)}
+    runs = sum(row["seeds"] for row in rows)
+    title = f"Sweep {path.resolve().parent.name}: {len(rows)} networks, {runs} runs"
+    return figures.save(figures.sweep(rows, varied, title), path, **pictures)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def test_evaluate_draws_confusion_and_mistakes(run, train, small, tmp_path):
     outcome = run(evaluate, f"--workdir={tmp_path / 'run'}", "--plots")
     for name in ("confusion.png", "mistakes.png"):
         assert f"Picture: {tmp_path / 'run' / name}" in outcome.out
-        assert Image.open(tmp_path / "run" / name).width == 800
+        assert Image.open(tmp_path / "run" / name).width == 1200
 
 
 def test_data_that_changed_is_refused(run, train, small, tmp_path):

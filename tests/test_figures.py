@@ -1,27 +1,212 @@
-"""Arrays to figures: what is marked, scaled and coloured."""
+"""Arrays to figures: what is marked, scaled and coloured; and that all can be read."""
+
+import itertools
 
 import numpy as np
+import pytest
+from helpers import slow
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from mlp_tf import figures
+
+RNG = np.random.default_rng(0)
+RUN = "of 20261121-102407: 784-256-256-10, mnist, 15 of 15 epochs"
+WIDTHS, ACTIVATIONS = ["16", "16,16", "16,16,16", "64,64", "256,256"], ["relu", "sigmoid", "tanh"]
+
+
+def metrics(epochs, scale=1.0):
+    """Rows of metrics.jsonl whose best epoch is the one in the middle."""
+    middle = (epochs + 1) // 2
+    costs = [scale * (abs(epoch - middle) + 0.5) for epoch in range(1, epochs + 1)]
+    return [{"epoch": e, "cost": 1 / e, "val_cost": c, "val_accuracy": e / 100} for e, c in enumerate(costs, 1)]
+
+
+def sweep_rows(count, **known):
+    """Rows of a table of a sweep."""
+    row = {"parameters": 12_730, "val_accuracy": 0.95, "test_accuracy": 0.94, **known}
+    deviations = {"val_accuracy_std": 0.003, "test_accuracy_std": 0.002}
+    return [{**row, **deviations, "parameters": 12_730 * (i + 1) ** 2} for i in range(count)]
+
+
+def several(count):
+    """Runs with names as long as those of a sweep."""
+    return {f"hidden={i},{i}, activation=relu, learning_rate=0.001": metrics(15, 1 + i / 50) for i in range(count)}
+
+
+def counts(classes):
+    """A confusion matrix with as many digits as that of MNIST."""
+    return np.where(np.eye(classes, dtype=bool), 1000, RNG.integers(0, 20, (classes, classes)))
+
+
+def layers(count):
+    """What a network of so many layers does."""
+    arrays = {"activations": RNG.normal(size=(50, 20)), "gradient": RNG.normal(size=(30, 20))}
+    return {f"h{i}": arrays for i in range(1, count)} | {"out": arrays}
+
+
+def vary(*names):
+    """What a sweep of these settings varies, and its rows."""
+    values = {"hidden": WIDTHS, "activation": ACTIVATIONS, "learning_rate": [0.0001, 0.001, 0.1]}
+    grid = list(itertools.product(*(values[name] for name in names)))
+    return sweep_rows(len(grid)), {name: [each[i] for each in grid] for i, name in enumerate(names)}
+
+
+def images(count):
+    """Images of noise."""
+    return RNG.integers(0, 256, (count, 28, 28), np.uint8)
+
+
+FIGURES = {
+    "curves of one run": lambda: figures.curves({"a": metrics(15)}, f"Training {RUN}", "stopped by --patience=7"),
+    "curves of one epoch": lambda: figures.curves({"a": metrics(1)}, f"Training {RUN}"),
+    "curves of 10 runs": lambda: figures.curves(several(10), "Training of 10 runs"),
+    "curves of 30 runs": lambda: figures.curves(several(30), "Training of 30 runs"),
+    "confusion of digits": lambda: figures.confusion(counts(10), list("0123456789"), f"Confusion\n{RUN}"),
+    "confusion of 40 words": lambda: figures.confusion(counts(40), [f"long name {i}" for i in range(40)], "Confusion"),
+    "weights": lambda: figures.first_layer(
+        RNG.normal(size=(784, 300)), RNG.normal(size=(300, 10)), (28, 28), f"Weights\n{RUN}"
+    ),
+    "mistakes": lambda: figures.image_grid(images(50), ["true 7\nread as 8\n100.0 %"] * 50, f"Mistakes\n{RUN}"),
+    "mistakes in words": lambda: figures.image_grid(images(3), ["true Ankle boot\nread as Sandal\n99.2 %"] * 3, "A"),
+    "layers": lambda: figures.layers(layers(3), f"Layers {RUN}"),
+    "six layers": lambda: figures.layers(layers(6), f"Layers {RUN}"),
+    "sweep over widths": lambda: figures.sweep(*vary("hidden"), "Sweep"),
+    "sweep over a number": lambda: figures.sweep(*vary("learning_rate"), "Sweep"),
+    "sweep over words": lambda: figures.sweep(*vary("activation"), "Sweep"),
+    "sweep over two": lambda: figures.sweep(*vary("hidden", "activation"), "Sweep"),
+    "sweep over three": lambda: figures.sweep(*vary("hidden", "activation", "learning_rate"), "Sweep"),
+    "sweep of one network": lambda: figures.sweep(sweep_rows(1), {"hidden": ["16"]}, "Sweep"),
+}  # fmt: skip
+
+
+MANY_AXES = ("weights", "mistakes", "six layers", "sweep over three")
+
+
+def texts_of(figure):
+    """[(a text that is drawn, where)]: of the marks of an axis those within its limits."""
+    unseen = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for mark in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+            if not (axis.axes.axison and low <= mark.get_loc() <= high):
+                unseen |= {mark.label1, mark.label2}
+    drawn = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text() and text not in unseen]
+    return [(text, Text.get_window_extent(text, figure.canvas.get_renderer())) for text in drawn]
+
+
+@pytest.mark.parametrize("name", [slow(name) if name in MANY_AXES else name for name in FIGURES])
+def test_text_is_large_enough_inside_the_picture_and_overlaps_no_other(name):
+    figure = FIGURES[name]()
+    FigureCanvasAgg(figure).draw()
+    texts, (width, height) = texts_of(figure), figure.bbox.size
+    assert len(texts) > 2
+    for text, box in texts:
+        assert text.get_fontsize() * 8 / figure.get_figwidth() >= 10.99, text
+        assert -1 <= box.x0 <= box.x1 <= width + 1, text
+        assert -1 <= box.y0 <= box.y1 <= height + 1, text
+    for (one, box), (other, its_box) in itertools.combinations(texts, 2):
+        overlap = Bbox.intersection(box, its_box)
+        assert overlap is None or min(overlap.size) < 2.5, (one, other)
 
 
 def test_curves_mark_the_best_epoch():
     rows = [{"epoch": e, "cost": 1 / e, "val_cost": abs(e - 3) + 0.5, "val_accuracy": e / 10} for e in range(1, 6)]
-    costs, accuracies = figures.curves({"run": rows}).axes
+    costs, accuracies = figures.curves({"run": rows}, "title").axes
     [mark] = [line for line in costs.lines if line.get_marker() == "o"]
     assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([3], [0.5])
     assert [line.get_ydata()[-1] for line in accuracies.lines] == [50, 30]
 
 
-def test_weights_share_one_scale_that_is_symmetric_about_0():
-    weights = np.linspace(-0.5, 2.0, 4 * 6).reshape(4, 6)
-    figure = figures.first_layer(weights, (2, 2), "title")
-    limits = {image.get_clim() for axis in figure.axes[:6] for image in axis.get_images()}
-    assert limits == {(-2.0, 2.0)}
+def test_a_run_of_one_epoch_has_points_over_whole_epochs():
+    costs, _ = figures.curves({"run": metrics(1)}, "title").axes
+    assert {line.get_marker() for line in costs.lines} == {".", "o"}
+    assert [tick for tick in costs.get_xticks() if 0.5 <= tick <= 1.5] == [1]
 
 
-def test_a_confusion_matrix_is_coloured_by_the_share_of_its_row():
-    axis = figures.confusion(np.array([[8, 2], [0, 0]]), ["cat", "$5$"], "title").axes[0]
-    np.testing.assert_array_equal(axis.get_images()[0].get_array(), [[0.8, 0.2], [0, 0]])
-    assert [text.get_text() for text in axis.texts] == ["8", "2", "0", "0"]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["cat", r"\$5\$"]
+def legend_of(figure):
+    """{text: colour of its line}."""
+    [legend] = figure.legends
+    return {text.get_text(): line.get_color() for text, line in zip(legend.texts, legend.get_lines(), strict=True)}
+
+
+def test_curves_without_validation_have_no_accuracy():
+    rows = [{"epoch": e, "cost": 1 / e, "val_cost": None, "val_accuracy": None} for e in (1, 2)]
+    figure = figures.curves({"run": rows}, "title")
+    assert (len(figure.axes), list(legend_of(figure))) == (1, ["training"])
+
+
+def test_each_of_ten_runs_has_a_colour_and_of_more_the_best_have():
+    assert len({*legend_of(figures.curves(several(10), "title")).values()} - {"black"}) == 10
+    runs = {f"run {i}": metrics(15, 2 - i / 50) for i in range(30)}
+    entries = legend_of(figures.curves(runs, "title"))
+    assert [*entries][:6] == [*(f"run {i}" for i in (29, 28, 27, 26, 25)), "25 other runs"]
+    assert len({*entries.values()}) == 7  # black for the line styles
+
+
+def test_weights_share_one_symmetric_scale_that_outliers_do_not_stretch():
+    weights = RNG.uniform(-1, 1, (2500, 4))
+    weights[0, 0] = -1000.0
+    figure = figures.first_layer(weights, np.ones((4, 3)), (50, 50), "title")
+    [(low, high)] = {image.get_clim() for axis in figure.axes[:4] for image in axis.get_images()}
+    assert (low, high) == (-high, pytest.approx(0.995, abs=0.005))
+
+
+def test_units_stand_in_the_order_of_their_outgoing_weights():
+    weights, outgoing = np.arange(4 * 3.0).reshape(4, 3), np.array([[0, 0.1], [3, -4], [1, 1]])
+    axes = figures.first_layer(weights, outgoing, (2, 2), "title", most=2).axes
+    assert [axis.get_title() for axis in axes[:2]] == ["1", "2"]
+    np.testing.assert_array_equal(axes[0].get_images()[0].get_array(), [[1, 4], [7, 10]])
+
+
+def test_a_confusion_matrix_colours_errors_alone_and_leaves_zeros_empty():
+    matrix = np.array([[80, 2, 0], [1, 50, 9], [0, 0, 0]])
+    axis = figures.confusion(matrix, ["cat", "$5$", "dog"], "title").axes[0]
+    diagonal, errors = axis.get_images()
+    np.testing.assert_array_equal(np.ma.getmaskarray(errors.get_array()), [[1, 0, 1], [0, 1, 0], [1, 1, 1]])
+    np.testing.assert_array_equal(np.ma.getmaskarray(diagonal.get_array()), ~np.eye(3, dtype=bool))
+    assert errors.get_clim() == (0, 9)
+    assert [text.get_text() for text in axis.texts] == ["80", "2", "1", "50", "9"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["cat", r"\$5\$", "dog"]
+
+
+def test_a_sweep_over_a_wide_range_has_a_logarithmic_axis():
+    rows = sweep_rows(3)
+    for values, scale in (([1, 19, 5], "linear"), ([1, 20, 5], "log"), ([0, 20, 5], "linear")):
+        axis = figures.sweep(rows, {"epochs": values}, "title").axes[0]
+        assert axis.get_xscale() == scale
+        assert sorted(axis.containers[0].lines[0].get_xdata()) == sorted(values)
+
+
+def test_a_heat_map_leaves_a_combination_that_is_missing_empty():
+    rows = [{**row, "val_accuracy": 0.9 + i / 100} for i, row in enumerate(sweep_rows(3))]
+    varied = {"hidden": ["4", "4", "8"], "activation": ["relu", "tanh", "tanh"]}
+    validation, test = figures.sweep(rows, varied, "title").axes
+    np.testing.assert_allclose(validation.get_images()[0].get_array(), [[90, 91], [np.nan, 92]])
+    assert [text.get_text() for text in validation.texts] == ["90.00", "91.00", "92.00"]
+    assert validation.get_images()[0].get_clim() == test.get_images()[0].get_clim() == (90, 94)
+
+
+def test_bars_show_errors_the_smallest_by_validation_on_top():
+    rows = [{**row, "val_accuracy": accuracy} for row, accuracy in zip(sweep_rows(3), (0.9, 0.7, 0.8), strict=True)]
+    varied = {"activation": ["relu", "tanh", "relu"], "init": ["he", "he", "glorot"], "epochs": [1, 2, 1]}
+    axis = figures.sweep(rows, varied, "title").axes[0]
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    assert names == ["tanh, he, epochs=2", "relu, glorot, epochs=1", "relu, he, epochs=1"]  # from below
+    assert [bar.get_width() for bar in axis.patches[:3]] == pytest.approx([30, 20, 10])
+
+
+def test_a_style_of_the_calling_program_stays_and_does_not_show():
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 5}):
+        text = figures.image_grid(images(1), ["a"], "title").axes[0].title
+        assert (matplotlib.rcParams["font.size"], text.get_fontsize()) == (5, 11)
+
+
+@pytest.mark.parametrize(("format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_a_figure_is_written_in_each_format(tmp_path, format, start):
+    path = figures.save(FIGURES["sweep of one network"](), tmp_path / "a.b", format=format, dpi=60)
+    assert path == tmp_path / f"a.b.{format}"
+    assert path.read_bytes().startswith(start)

@@ -60,7 +60,7 @@ def test_the_table_counts_dead_units_and_nothing_is_saved(run, run_folder, looke
     outcome = run(inspect, f"--workdir={run_folder}", f"--out={tmp_path / 'new'}")
     assert (outcome.code, outcome.err) == (0, "")
     assert contents(run_folder) == before
-    assert Image.open(tmp_path / "new/layers.png").width == 800
+    assert Image.open(tmp_path / "new/layers.png").width == 1200
     rows = {line.split()[0]: line.split()[1:] for line in outcome.out.splitlines() if line.split()[0] in NAMES}
     for name, layer in looked[0].items():
         units, mean, deviation, zeros, dead, always, norm, gradient, ratio = (float(word) for word in rows[name])

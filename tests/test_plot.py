@@ -1,5 +1,6 @@
 """The plot command: curves of one run or several, the first layer, and no more imports than it needs."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
-from mlp_tf import plot
+from mlp_tf import figures, plot
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,37 @@ def shorter(run_folder, tmp_path_factory):
 def test_plot_draws_curves_of_several_runs_and_the_first_layer(run, run_folder, shorter, tmp_path):
     outcome = run(plot, f"--workdir={run_folder}", f"--workdir={shorter}", f"--out={tmp_path}")
     assert (outcome.code, outcome.err) == (0, "")
-    for name in ("curves.png", "weights.png"):
-        assert Image.open(tmp_path / name).width == 800
+    assert sorted(os.listdir(tmp_path)) == ["curves.png", "weights-run.png", "weights-shorter.png"]
+    for name in os.listdir(tmp_path):
+        assert Image.open(tmp_path / name).width == 1200
+
+
+def drawn_curves(monkeypatch):
+    """What `figures.curves` is called with, once it was."""
+    drawn, draw = [], figures.curves
+    monkeypatch.setattr(figures, "curves", lambda *given: drawn.append(given) or draw(*given))
+    return drawn
+
+
+def test_runs_are_named_by_what_differs_between_them(run, train, small, tmp_path, monkeypatch):
+    drawn = drawn_curves(monkeypatch)
+    for name, more in {"a": [], "b": ["--activation=tanh"], "c": ["--seed=3"]}.items():
+        assert train(*small(tmp_path / name, epochs=1), *more).code == 0
+    folders = [f"--workdir={tmp_path / name}" for name in "abc"]
+    assert run(plot, *folders, f"--out={tmp_path}", "--weights=false").code == 0
+    [(runs, _)] = drawn
+    assert list(runs) == ["activation=relu, seed=0", "activation=tanh, seed=0", "activation=relu, seed=3"]
+
+
+def test_one_run_is_named_in_the_title_and_says_when_patience_stopped_it(run, train, small, tmp_path, monkeypatch):
+    drawn = drawn_curves(monkeypatch)
+    flags = [*small(epochs=50, learning_rate=0.05), "--patience=2"]
+    assert "Stopped early" in train(*flags).out
+    assert run(plot, f"--workdir={tmp_path / 'run'}", "--weights=false", "--dpi=75", "--format=pdf").code == 0
+    [(_, title, stopped)] = drawn
+    assert title.startswith("Training of run: 64-8-4-3, small.npz, ")
+    assert stopped == "stopped by --patience=2"
+    assert (tmp_path / "run/curves.pdf").exists()
 
 
 def test_plot_takes_a_run_named_twice_and_asks_where_several_go(run, shorter, run_folder):

@@ -11,7 +11,7 @@ import pytest
 from helpers import command
 from PIL import Image
 
-from mlp_tf import predict
+from mlp_tf import figures, predict
 
 
 def test_predict_goes_on_after_a_bad_file_and_ends_with_1(run, run_folder, arrays, tmp_path, monkeypatch):
@@ -24,7 +24,7 @@ def test_predict_goes_on_after_a_bad_file_and_ends_with_1(run, run_folder, array
     [first, second] = outcome.out.splitlines()
     assert first == second
     assert re.fullmatch(r"good\.png: (\d)   \1: [01]\.\d{4}  \d: [01]\.\d{4}  \d: [01]\.\d{4}", first)
-    assert Image.open("predictions.png").width == 800
+    assert Image.open("predictions.png").width == 1200
 
 
 def test_predict_prints_json(run, run_folder, arrays, tmp_path):
@@ -127,6 +127,32 @@ def test_no_bad_file_keeps_the_others_from_being_predicted(run, run_folder, pict
     assert outcome.code == 1
     assert [line.partition(": ")[2].partition(": ")[0] for line in outcome.err.splitlines()] == list(map(str, paths))
     assert len(outcome.out.splitlines()) == len(paths) + 1
+
+
+def test_a_folder_stands_for_the_pictures_in_it(run, run_folder, good, tmp_path):
+    for name in ("b.png", "a.PNG", "notes.txt"):
+        (tmp_path / name).write_bytes(good)
+    (tmp_path / "empty").mkdir()
+    outcome = run(predict, f"--workdir={run_folder}", tmp_path, tmp_path / "empty", tmp_path / "notes.txt")
+    assert outcome.code == 1
+    paths = [line.partition(": ")[0] for line in outcome.out.splitlines()]
+    assert paths == [str(tmp_path / name) for name in ("a.PNG", "b.png", "notes.txt")]
+    assert outcome.error == f"error: {tmp_path / 'empty'}: Is a directory; give a PNG, JPEG, BMP or GIF file"
+
+
+def test_of_more_than_100_pictures_the_first_100_are_shown(run, run_folder, good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for i in range(101):
+        (tmp_path / f"{i:03}.png").write_bytes(good)
+    drawn, draw = [], figures.image_grid
+    monkeypatch.setattr(
+        figures, "image_grid", lambda *grid, **more: drawn.append(grid) or draw(grid[0][:1], ["a"], "b")
+    )
+    outcome = run(predict, f"--workdir={run_folder}", "--show", "--format=svg", tmp_path)
+    assert (outcome.code, len(outcome.out.splitlines())) == (0, 101)
+    assert outcome.err == "note: the picture shows the first 100 of 101\nPicture: predictions.svg\n"
+    [(images, captions, _)] = drawn
+    assert (len(images), len(captions), captions[99].split()[0]) == (100, 100, "099.png")
 
 
 def test_predict_without_pictures_says_so(run, run_folder):

@@ -24,6 +24,15 @@ def test_the_published_sweep_is_a_recipe():
     values = absl_flags.FlagValues()
     sweep.define_flags(values)
     values(["sweep", f"--flagfile={FOLDER / 'sweep_sigmoid.flags'}"])
-    assert values["hidden"].value == ["10", "25", "50", "100", "150", "200"]
-    config = flags.to_config(values, hidden=(10,), seed=0, workdir="")
-    assert (config.epochs, config.batch_size, config.activation) == (20, 128, "sigmoid")
+    configs = [config for _, config in sweep.grid(values)]
+    assert [config.hidden for config in configs[::3]] == [(10,), (25,), (50,), (100,), (150,), (200,)]
+    assert {(config.epochs, config.batch_size, config.activation) for config in configs} == {(20, 128, "sigmoid")}
+    assert [config.seed for config in configs[:4]] == [0, 1, 2, 0]
+
+
+def test_the_table_of_trials_is_a_recipe():
+    values = absl_flags.FlagValues()
+    sweep.define_flags(values)
+    values(["sweep", f"--flagfile={FOLDER / 'sweep_trials.flags'}"])
+    configs = [config for _, config in sweep.grid(values)]
+    assert len({(config.hidden, config.activation, config.epochs) for config in configs}) == len(configs) / 3 == 30

@@ -56,7 +56,7 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
     results = read_results(folder)
     assert list(results) == [
         "test_cost", "test_accuracy", "epochs", "train_examples", "train_seconds", "examples_per_second", "dataset",
-        "best_epoch", "best_val_cost", "stopped_early", "run", "sha256",
+        "best_epoch", "best_val_cost", "stopped_early", "train_accuracy", "run", "sha256",
     ]  # fmt: skip
     assert (results["epochs"], results["train_examples"]) == (3, 600)
     assert results["test_accuracy"] * 61 == pytest.approx(round(results["test_accuracy"] * 61), abs=1e-9)

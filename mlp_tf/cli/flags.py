@@ -13,15 +13,21 @@ _PATHS = ("dataset", "data_dir", "workdir")
 _OF_STRATEGY = ("strategy", "logical_cpus", "replicate_data")
 
 
-def define(flag_values, only=None):
-    """Defines a flag for each setting, or for those that `only` names."""
+def define(flag_values, only=None, repeatable=()):
+    """Defines a flag for each setting, or for those that `only` names; `repeatable` ones are lists, empty or not."""
     for field in dataclasses.fields(Config):
         if only is not None and field.name not in only:
             continue
-        if field.type is bool:
-            flags.DEFINE_boolean(field.name, field.default, field.metadata["text"], flag_values)
+        text = field.metadata["text"]
+        if field.type is not bool:
+            text += f"\n({field.metadata['allowed']})"
+        if field.name in repeatable:
+            parser = flags.BooleanParser() if field.type is bool else flags.ArgumentParser()
+            flag = flags.MultiFlag(parser, None, field.name, None, text, boolean=field.type is bool)
+            flags.DEFINE_flag(flag, flag_values)
+        elif field.type is bool:
+            flags.DEFINE_boolean(field.name, field.default, text, flag_values)
         else:
-            text = f"{field.metadata['text']}\n({field.metadata['allowed']})"
             flags.DEFINE_string(field.name, config.words_of(field.default), text, flag_values)
 
 
@@ -30,6 +36,18 @@ def define_run(flag_values):
     flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=flag_values)
     text = "Where the data lie now, if they were moved: a folder, or the file."
     flags.DEFINE_string("data_dir", "", text, flag_values=flag_values)
+
+
+def define_pictures(flag_values):
+    """Defines the flags of a command that draws: --format and --dpi."""
+    flags.DEFINE_enum("format", "png", ["png", "svg", "pdf"], "Format of the pictures.", flag_values=flag_values)
+    text = "Dots an inch of the pictures, which are 8 inches wide."
+    flags.DEFINE_integer("dpi", 150, text, lower_bound=50, upper_bound=600, flag_values=flag_values)
+
+
+def pictures(flag_values):
+    """How `figures.save` shall write: {"format": ..., "dpi": ...}."""
+    return {name: flag_values[name].value for name in ("format", "dpi")}
 
 
 def to_config(flag_values, own=None, **settings):
@@ -44,14 +62,22 @@ def to_config(flag_values, own=None, **settings):
     given = {f.name for f in dataclasses.fields(Config) if f.name in flag_values and flag_values[f.name].present}
     if given & set(_OF_STRATEGY):  # which belong together
         given |= {name for name in _OF_STRATEGY if name in flag_values}
-    values = {name: _value_of(flag_values, name) for name in given - settings.keys()}
+    values = {name: _read(name, flag_values[name].value) for name in given - settings.keys()}
     if is_path(values.get("dataset", "")):
         values["dataset"] = os.path.abspath(values["dataset"])  # so that it is found from any folder
     return dataclasses.replace(own or Config(), **values, **settings)
 
 
-def _value_of(flag_values, name):
-    words = flag_values[name].value
+def values_of(flag_values, name):
+    """The values of a flag that may be repeated, each once.
+
+    Raises:
+      UserError: a value out of its range.
+    """
+    return list(dict.fromkeys(_read(name, words) for words in flag_values[name].value))
+
+
+def _read(name, words):
     if isinstance(words, bool):
         return words
     return config.read(name, os.path.expanduser(words) if name in _PATHS else words)

@@ -39,6 +39,7 @@ def parse(values, argv):
     _refuse_nul(values)
     if not values["help"].value:
         _refuse_repeated(values, words)
+    _prefer_typed(values, words)
     return rest
 
 
@@ -59,6 +60,16 @@ def _refuse_repeated(values, words):
         else:
             first = f"--{flag.name} is given as {typed[flag.name]}"
             raise UserError(f"{first}, and as {value} by a --flagfile after it; give the --flagfile first")
+
+
+def _prefer_typed(values, words):
+    """Gives a flag that may be repeated the values that were typed, if any were, in place of those of a flag file."""
+    typed = {}
+    for word, flag, value in _given(values, words):
+        if isinstance(word, _Typed) and isinstance(flag, flags.MultiFlag):
+            typed.setdefault(flag.name, []).append(value)
+    for name, texts in typed.items():
+        values[name].value = [values[name].parser.parse(text) for text in texts]
 
 
 def _given(values, words):

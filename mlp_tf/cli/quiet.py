@@ -32,8 +32,8 @@ def import_tensorflow():
     tensorflow.get_logger().setLevel("ERROR")
 
 
-def progress_bar(total, done, shown=True):
-    """A tqdm bar over the steps of a run, on stderr if that is a terminal and it is to be shown."""
+def progress_bar(total, done, shown=True, unit="steps"):
+    """A tqdm bar over the steps of a run, or other units, on stderr if that is a terminal and it is to be shown."""
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=done, unit=" steps", disable=not (shown and sys.stderr.isatty()), leave=False)
+    return tqdm(total=total, initial=done, unit=f" {unit}", disable=not (shown and sys.stderr.isatty()), leave=False)

@@ -108,6 +108,11 @@ class Description(NamedTuple):
         """Steps of an epoch."""
         return self.data.train // self.config.batch_size
 
+    def title(self, path, epochs):
+        """The run in a folder in a few words, with the epochs that it has trained."""
+        sizes, name = "-".join(map(str, self.sizes)), os.path.basename(self.data.name)
+        return f"{path.resolve().name}: {sizes}, {name}, {epochs} of {self.config.epochs} epochs"
+
     def identity(self):
         """What makes this run and no other, {name: value}: the data, and the settings that cannot change.
 
@@ -189,6 +194,7 @@ class Results(NamedTuple):
     best_epoch: int | None = None  # that of the lowest val_cost; under --patience, what the test figures are of
     best_val_cost: float | None = None
     stopped_early: bool = False  # by --patience
+    train_accuracy: float | None = None  # of the same parameters as the test figures
     run: str = ""  # SHA-256 of `Description.identity`; version 0.3.0 did not write it
 
 

@@ -38,8 +38,7 @@ class Result(NamedTuple):
     @property
     def title(self):
         """The run in a few words."""
-        sizes, name = "-".join(map(str, self.description.sizes)), pathlib.Path(self.description.data.name).name
-        return f"{self.path.resolve().name}: {sizes}, {name}, {self.epochs} of {self.config.epochs} epochs"
+        return self.description.title(self.path, self.epochs)
 
 
 def load(workdir):

@@ -134,7 +134,7 @@ def _evaluate(run, parameters, name, stop_requested):
     cost_sum, correct, count = map(float, run.cluster.all_reduce_sum([float(each) for each in sums]))
     if not math.isfinite(cost_sum):
         raise loop.Diverged(
-            f"{name} cost is not finite after epoch {len(run.history) + (name != 'test')}, at step "
+            f"{name} cost is not finite after epoch {len(run.history) + (run.progress.step > 0)}, at step "
             f"{int(run.state.step.numpy())} of the run, with learning rate {run.config.learning_rate:g}; try a lower "
             "--learning_rate"
         )
@@ -144,6 +144,7 @@ def _evaluate(run, parameters, name, stop_requested):
 def _results(run, stop_requested):
     parameters = run.best if run.config.patience else run.parameters()
     test_cost, test_accuracy = _evaluate(run, parameters, "test", stop_requested)
+    _, train_accuracy = _evaluate(run, parameters, "train", stop_requested)
     seconds = sum(row["seconds"] for row in run.history)
     validated = [row for row in run.history if row["val_cost"] is not None]
     best = min(validated, key=lambda row: row["val_cost"], default=None)
@@ -159,4 +160,5 @@ def _results(run, stop_requested):
         best_epoch=best and best["epoch"],
         best_val_cost=best and best["val_cost"],
         stopped_early=_out_of_patience(run) and len(run.history) < run.config.epochs,
+        train_accuracy=train_accuracy,
     )
