@@ -19,7 +19,7 @@ from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
 from mlp_tf.printable import printable, shortened
 
-MISTAKES = 50
+MISTAKES = 48  # whole lines of digits
 MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
 _MOST_COLUMNS = 50  # of a confusion matrix in words
 _LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are shown in a line, and over a column

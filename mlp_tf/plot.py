@@ -93,7 +93,7 @@ def _draw_first_layer(run, path, pictures):
     app.warn(*trained.warnings)
     first, following = trained.weights["h1"], trained.weights.get("h2", trained.weights["out"])
     shown, units = min(64, first.shape[1]), first.shape[1]
-    title = f"Weights of the first layer: {shown} of {units} units, the largest outgoing weights first"
+    title = f"Weights of the first layer: {shown} of {units} units, by their outgoing weights"
     figure = figures.first_layer(first, following, shape, f"{title}\nof {trained.title}", most=shown)
     print(f"Picture: {figures.save(figure, path, **pictures)}", flush=True)
 

@@ -210,7 +210,7 @@ def _draw(rows, path, pictures):
 
     varied = {name: [table.shown(name, row[name]) for row in rows] for name in table.varied(rows)}
     runs = sum(row["seeds"] for row in rows)
-    title = f"Sweep {path.resolve().parent.name}: {len(rows)} networks, {runs} runs"
+    title = f"Sweep {path.resolve().parent.name} over {', '.join(varied)}: {len(rows)} networks, {runs} runs"
     return figures.save(figures.sweep(rows, varied, title), path, **pictures)
 
 

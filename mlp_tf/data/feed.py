@@ -120,7 +120,7 @@ def rows_at_once(images):
     return max(1, min(_BLOCK, _BLOCK_VALUES // math.prod(images.shape[1:])))
 
 
-def _upright(images, deskew=deskew):
+def _upright(images):
     block = rows_at_once(images)
     return tf.concat([deskew(images[start : start + block]) for start in range(0, max(1, len(images)), block)], axis=0)
 
@@ -138,10 +138,5 @@ def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
     shard = split.sharded(worker_shard(cluster))
     for start in range(0, math.ceil(split.global_rows / cluster.workers), size):
         images, labels = (tf.constant(array[start : start + size]) for array in (shard.images, shard.labels))
-        images = _upright(images, _compiled_deskew) if config.deskew else images
+        images = _upright(images) if config.deskew else images
         yield standardize(images, shard.scaling), labels
-
-
-@tf.function(autograph=False)
-def _compiled_deskew(images):
-    return deskew(images)

@@ -29,18 +29,32 @@ def deskew(images):
 
     row, column = mean(rows), mean(columns)
     covariance, variance = mean(rows * columns) - row * column, mean(rows * rows) - row * row
-    shear = covariance / (variance + 1e-6)
-    one, zero = tf.ones_like(shear), tf.zeros_like(shear)
-    # Not `resample`, since this is part of exported graphs, which not every server compiles.
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.reshape(images, [-1, height, width, math.prod(images.shape[3:])]),
-        transforms=tf.stack([one, shear, -shear * row, zero, one, zero, zero, zero], axis=1),
-        output_shape=[height, width],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
-    return tf.reshape(moved, [-1, *images.shape[1:]])
+    shear = (covariance / (variance + 1e-6))[:, None, None]
+    return _shift_rows(images, columns + shear * rows - shear * row[:, None, None])
+
+
+def _shift_rows(images, x):
+    """Shows at each point what lies at x, `[N, H, W]`, in the same row; between two pixels, linearly.
+
+    Plain operations, since this is part of exported graphs: TensorFlow Lite and ONNX have no projective transform.
+    """
+    height, width = images.shape[1:3]
+    pixels = tf.reshape(tf.cast(images, tf.float32), [-1, *images.shape[3:]])
+    row_starts = tf.reshape(width * tf.range(tf.size(x) // width), [-1, height, 1])
+    left = tf.floor(x)
+
+    def at(column):
+        inside = (column >= 0) & (column < width)
+        found = tf.gather(pixels, row_starts + tf.cast(tf.where(inside, column, 0.0), tf.int32))
+        return tf.where(_for_channels(inside, images), found, 0.0)
+
+    value = _for_channels(left + 1 - x, images) * at(left) + _for_channels(x - left, images) * at(left + 1)
+    return tf.cast(value, tf.uint8)
+
+
+def _for_channels(weights, images):
+    """`[N, H, W]` as it multiplies images of that shape, or `[N, H, W, C]`."""
+    return weights if len(images.shape) == 3 else weights[..., None]
 
 
 def affine_maps(draws, height, width):
