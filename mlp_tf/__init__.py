@@ -31,6 +31,7 @@ before it, so each file can be read knowing just those above it here.
         splits.py         Rows, Source, Split, Splits, Shard
         memory.py         arrays and tensors that share their memory
         labels.py         which class a label is
+        ink.py            where ink is on paper
         pictures.py       a user's picture file, prepared as MNIST was
         sample.py         5,000 real MNIST images that need no network
         npz.py            the user's own arrays
@@ -73,6 +74,7 @@ before it, so each file can be read knowing just those above it here.
       inspect.py          what each layer does
       export.py           a SavedModel
       plot.py             curves and weights
+      draw.py             a page to draw on, from the files in page/
       show_data.py        a dataset as training sees it
       __main__.py         the list of the commands
 

@@ -5,7 +5,8 @@
 
 Of a folder the pictures in it are recognised. --show writes what the network sees, beside its prediction, to
 predictions.png in the current folder; of more than 100 pictures the first 100. --json prints an object for each file:
-file, class (its number), name, probability, and top, the same of the three most probable classes.
+file, class (its number), name, probability, top, the same of the three most probable classes, and warnings, texts.
+An answer that should not be trusted says why: ink that does not look like one digit, or a low probability.
 A picture of the size of a run's own pictures is taken as it is, as those were; all others are prepared as MNIST's were:
 cut out, scaled and centred, bright on black. A file that cannot be read gets a line on stderr; the others are
 predicted, and the exit code is 1.
@@ -58,16 +59,33 @@ def main(values, paths):
         return code
     run = result.load(workdir)
     app.warn(*run.warnings)
-    names, probabilities = run.description.data.names(), result.probabilities(run, np.stack(images))
-    for path, row in zip(read, probabilities, strict=True):
-        print(_line(path, row, names, values["json"].value), flush=True)
+    names = run.description.data.names()
+    probabilities = result.probabilities(run, np.stack([image for image, _ in images]))
+    for path, prepared, row in zip(read, images, probabilities, strict=True):
+        print(_line(path, row, names, doubts(run, prepared, row), values["json"].value), flush=True)
     if values["show"].value:
         answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
         captions = [
             f"{shortened(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
         ]
-        print(f"Picture: {_show(run, images, captions, flags.pictures(values))}", file=sys.stderr)
+        print(
+            f"Picture: {_show(run, [image for image, _ in images], captions, flags.pictures(values))}", file=sys.stderr
+        )
     return code
+
+
+def doubts(run, prepared, probabilities):
+    """Why an answer should not be trusted, as texts: what is odd about the ink, or a probability that is low.
+
+    Args:
+      run: `result.Result`.
+      prepared: `pictures.Prepared`.
+      probabilities: of each class.
+    """
+    from mlp_tf.runs import result
+
+    enough = result.trusted(run)
+    return [*prepared.warnings, *([f"a probability below {enough:.2f}"] if probabilities.max() < enough else [])]
 
 
 def _files(path):
@@ -77,7 +95,7 @@ def _files(path):
 
 
 def _read(paths, trained_on):
-    """(paths that were read, their images, exit code); a line on stderr for each other path."""
+    """(paths that were read, what `pictures.Prepared` each is, exit code); a line on stderr for each other path."""
     from mlp_tf.data import pictures
 
     read, images, code = [], [], 0
@@ -86,7 +104,7 @@ def _read(paths, trained_on):
     for path in (file for each in paths for file in _files(each)):
         try:
             image = _read_as_it_is(path, trained_on.image_shape) if trained_on.own else None
-            images.append(pictures.read(path, height, width) if image is None else image)
+            images.append(pictures.read(path, height, width) if image is None else pictures.Prepared(image))
             read.append(path)
             others += image is None
         except UserError as error:
@@ -135,13 +153,14 @@ def _show(run, images, captions, pictures):
     return figures.save(grid, pathlib.Path("predictions"), **pictures)
 
 
-def _line(path, probabilities, names, as_json):
+def _line(path, probabilities, names, doubts, as_json):
     best = probabilities.argsort(kind="stable")[::-1][:3]
     top = [{"class": int(c), "name": names[c], "probability": float(probabilities[c])} for c in best]
     if as_json:
-        return json.dumps({"file": path, **top[0], "top": top})
+        return json.dumps({"file": path, **top[0], "top": top, "warnings": doubts})
     shown = [(printable(each["name"]), each["probability"]) for each in top]
-    return f"{path}: {shown[0][0]}   " + "  ".join(f"{name}: {probability:.4f}" for name, probability in shown)
+    answer = f"{path}: {shown[0][0]}   " + "  ".join(f"{name}: {probability:.4f}" for name, probability in shown)
+    return f"{answer}   not to be trusted: {'; '.join(doubts)}" if doubts else answer
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import socket
 
 import numpy as np
 import pytest
-from helpers import Outcome, command, make_arrays, small_flags
+from helpers import Outcome, command, make_arrays, prepared_mnist, small_flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -74,6 +74,22 @@ def run_folder(npz, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     assert command("mlp_tf.train", *small_flags(npz, folder, epochs=20)).code == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained_for_handwriting(tmp_path_factory):
+    """(a run on full MNIST, set upright, distorted and smoothed as by the record recipe, its test split)."""
+    from mlp_tf import data
+    from mlp_tf.config import Config
+    from mlp_tf.runs import result, start, training
+    from mlp_tf.runs.folder import open_run
+
+    path, splits = tmp_path_factory.mktemp("mnist") / "run", data.load("mnist", prepared_mnist())
+    config = Config(epochs=12, deskew=True, distort=1.0, label_smoothing=0.1, schedule="linear")
+    with open_run(path) as folder:
+        for _ in training.train(start.start(config, folder, splits), lambda: 0):
+            pass
+    return result.load(path), splits.test
 
 
 @pytest.fixture(scope="session")

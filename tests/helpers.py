@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import oracle
 import pytest
+from PIL import Image, ImageDraw
 
 from mlp_tf.config import Config
 
@@ -59,6 +60,13 @@ class Outcome(NamedTuple):
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         return lines[0]
+
+
+def bar(width=80, height=80):
+    """A picture of a bright bar on black."""
+    picture = Image.new("L", (width, height))
+    ImageDraw.Draw(picture).rectangle([width // 4, height // 3, 3 * width // 4, height // 2], fill=255)
+    return picture
 
 
 def make_arrays(train=240, test=61, seed=0):

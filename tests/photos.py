@@ -1,9 +1,15 @@
 """Photos of handwriting, made by code: a digit of MNIST as ink on paper, under light, with a camera's noise."""
 
+import os
+
+import matplotlib
 import numpy as np
 from PIL import Image
 
 HEIGHT, WIDTH = 240, 320  # pixels
+# The fonts come with matplotlib, so every machine has them.
+FONT_FOLDER = os.path.join(matplotlib.get_data_path(), "fonts/ttf")
+FONTS = ["DejaVuSans.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSerif.ttf", "DejaVuSerif-Italic.ttf", "DejaVuSansMono.ttf"]
 PAPER, INK = 0.9, 0.15  # the share of the light that they send back
 
 
@@ -23,7 +29,7 @@ def _on_paper(covered, ink=INK, paper=PAPER):
     return covered * ink + (1 - covered) * paper
 
 
-def _ramp(rng):
+def ramp(rng):
     """A plane over the picture, in a random direction, from 0 to 1."""
     y, x = np.indices((HEIGHT, WIDTH))
     angle = rng.uniform(0, 2 * np.pi)
@@ -31,7 +37,7 @@ def _ramp(rng):
     return (plane - plane.min()) / np.ptp(plane)
 
 
-def _seen(light):
+def seen(light):
     """What a camera writes: a picture of 8 bits."""
     return Image.fromarray(np.uint8(np.rint(255 * np.clip(light, 0, 1))))
 
@@ -42,18 +48,18 @@ def _noisy(light, rng, deviation):
 
 def plain(covered, rng):
     """On even paper."""
-    return _seen(_on_paper(covered))
+    return seen(_on_paper(covered))
 
 
 def fall_off(share):
     """The light falls off by this share from one side to the other."""
-    return lambda covered, rng: _seen(_on_paper(covered) * (1 - share * _ramp(rng)))
+    return lambda covered, rng: seen(_on_paper(covered) * (1 - share * ramp(rng)))
 
 
 def shadow(covered, rng):
     """The shadow of something with a straight edge lies over a part of the paper, and of the digit."""
-    edge = np.clip((_ramp(rng) - rng.uniform(0.35, 0.65)) * rng.uniform(20, 80), 0, 1)
-    return _seen(_on_paper(covered) * (1 - rng.uniform(0.3, 0.5) * edge))
+    edge = np.clip((ramp(rng) - rng.uniform(0.35, 0.65)) * rng.uniform(20, 80), 0, 1)
+    return seen(_on_paper(covered) * (1 - rng.uniform(0.3, 0.5) * edge))
 
 
 def _lines(rng, across):
@@ -67,7 +73,7 @@ def _lines(rng, across):
 def ruled(covered, rng, across=False):
     """On paper with printed lines, fainter than the ink."""
     paper = np.where(_lines(rng, across), rng.uniform(0.55, 0.75), PAPER)
-    return _seen(_on_paper(covered, paper=paper))
+    return seen(_on_paper(covered, paper=paper))
 
 
 def squared(covered, rng):
@@ -77,26 +83,28 @@ def squared(covered, rng):
 
 def noise(covered, rng):
     """By a camera in little light."""
-    return _seen(_noisy(_on_paper(covered), rng, rng.uniform(0.04, 0.1)))
+    return seen(_noisy(_on_paper(covered), rng, rng.uniform(0.04, 0.1)))
 
 
 def pencil(covered, rng):
     """In pencil, which covers paper in grains."""
     grains = np.clip(rng.normal(0.8, 0.2, covered.shape), 0, 1)
-    return _seen(_noisy(_on_paper(covered * grains, ink=rng.uniform(0.5, 0.65)), rng, 0.015))
+    return seen(_noisy(_on_paper(covered * grains, ink=rng.uniform(0.5, 0.65)), rng, 0.015))
 
 
 def coloured(covered, rng):
     """In ink of another colour than the paper's, and of equal luminance."""
-    ink, paper = ((0.85, 0.35, 0.35), (0.35, 0.60, 0.359)) if rng.random() < 0.5 else ((0.2, 0.55, 0.9), (0.75, 0.42, 0.145))
+    ink, paper = (
+        ((0.85, 0.35, 0.35), (0.35, 0.60, 0.359)) if rng.random() < 0.5 else ((0.2, 0.55, 0.9), (0.75, 0.42, 0.145))
+    )
     light = _on_paper(covered[..., None], np.array(ink), np.array(paper))
-    return _seen(_noisy(light, rng, 0.01))
+    return seen(_noisy(light, rng, 0.01))
 
 
 def everything(covered, rng):
     """On ruled paper, in falling light, with noise."""
     paper = np.where(_lines(rng, False), 0.7, PAPER)
-    return _seen(_noisy(_on_paper(covered, ink=0.3, paper=paper) * (1 - 0.5 * _ramp(rng)), rng, 0.03))
+    return seen(_noisy(_on_paper(covered, ink=0.3, paper=paper) * (1 - 0.5 * ramp(rng)), rng, 0.03))
 
 
 KINDS = {

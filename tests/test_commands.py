@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, command, newest
+from helpers import ROOT, bar, command, newest
 from PIL import Image, ImageDraw
 
 from mlp_tf import evaluate, export, inspect, plot, predict, show_data, sweep, train
@@ -56,7 +56,7 @@ def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folde
     folder = shutil.copytree(run_folder, tmp_path / "run")
     (newest(folder) / "state.index").write_bytes(b"damaged")
     picture, model = tmp_path / "a.png", tmp_path / "model"
-    Image.fromarray(arrays["x_test"][0]).resize((80, 80), 0).save(picture)
+    bar().save(picture)
     for module, more in ((evaluate, []), (export, [f"--export_dir={model}"]), (predict, [picture])):
         outcome = run(module, f"--workdir={folder}", *more)
         assert outcome.code == 1
@@ -69,7 +69,7 @@ ODD = "".join(chr(code) for code in range(32, 127) if chr(code) != "/") + "\n é
 def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, monkeypatch):
     folder, pictures = tmp_path / ODD / "run", tmp_path / ODD / "$x_{$.png"
     outcomes = [run(train, *small(folder, epochs=1), "--tensorboard"), run(train, *small(folder, epochs=2))]
-    Image.fromarray(arrays["x_test"][0]).resize((80, 80), 0).save(pictures)
+    bar().save(pictures)
     monkeypatch.chdir(tmp_path / ODD)
     given = f"--workdir={folder}"
     outcomes += [run(evaluate, given, "--plots"), run(plot, given), run(plot, given, given, f"--out={folder.parent}")]

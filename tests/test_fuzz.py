@@ -18,8 +18,7 @@ import time
 import zipfile
 
 import pytest
-from helpers import contents, newest, small_flags
-from PIL import Image
+from helpers import bar, contents, newest, small_flags
 
 from mlp_tf import UserError, data, evaluate, plot, predict, train
 from mlp_tf.config import Config
@@ -180,7 +179,7 @@ def test_a_mutated_table(tmp_path, rng):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF"])
 def test_a_mutated_picture_never_ends_predict(run, run_folder, arrays, tmp_path, rng, kind):
-    picture = Image.fromarray(arrays["x_test"][0]).resize((60, 50), 0)
+    picture = bar(60, 50)
     buffer = io.BytesIO()
     picture.save(buffer, kind)
     picture.save(tmp_path / "good.png")

@@ -8,51 +8,64 @@ import contextlib
 import logging
 import math
 import warnings
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageOps
+from scipy import ndimage
 
 from mlp_tf import UserError
+from mlp_tf.data import ink
 from mlp_tf.regular import open_regular
 
 # None of them lets Pillow start another program, as PostScript would, and of TIFF only what it reads without libtiff,
 # which writes to stderr.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 50_000_000
-LONGEST = 200  # pixels a side that strokes are measured and thickened at
+LONGEST = 250  # pixels a side that ink is looked for at
 BOX_SHARE = 20 / 28
-INK = 0.2  # of the contrast: what is fainter than this is paper
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
 
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of a wrong file, it raises too
 
 
+class Prepared(NamedTuple):
+    """A picture as the network sees it."""
+
+    image: np.ndarray  # uint8 [height, width], bright on black
+    warnings: tuple = ()  # texts: why the picture may be none of a digit
+
+
 def read(path, height, width):
-    """Reads a picture of any size and kind: dark on light or light on dark, grey, colour, with alpha.
+    """Reads a picture of any size and kind: dark on light or light on dark, grey, colour, with alpha, a photo.
 
     Args:
       path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
       height, width: of the images that the network was trained on.
 
     Returns:
-      uint8 `[height, width]`, bright on black.
+      `Prepared`.
 
     Raises:
       UserError: a file that cannot be opened, is no such picture, has more than `MOST_PIXELS`, or shows nothing.
     """
-    ink = _ink(path, _grey(path))
-    return _place(_thicken(_shrink(_crop(ink))), height, width)
+    try:
+        found = ink.find(_light(path))
+    except ink.NoInk as error:
+        raise UserError(f"{path}: {error}") from None
+    return Prepared(_place(_thicken(_crop(found.values)), height, width), found.warnings)
 
 
-def _grey(path):
-    """float32 `[H, W]` from 0 to 1; what is transparent has the opposite brightness of what is not."""
+def _light(path):
+    """Float `[H, W, C]` from 0 to 1, C being 1 or 3; what is transparent has the opposite brightness of what is not."""
     picture = _decode(path)
-    grey = np.asarray(picture.convert("L"), np.float32) / 255
-    alpha = np.asarray(picture.getchannel("A"), np.float32) / 255
-    if alpha.min() == 1:
-        return grey
-    dark = (grey * alpha).sum() < 0.5 * alpha.sum()
-    return grey * alpha + (1 - alpha) * (1.0 if dark else 0.0)
+    factor = math.ceil(max(picture.size) / LONGEST)
+    pixels = np.asarray(picture.reduce((min(factor, picture.width), min(factor, picture.height)))) / 255
+    colours, alpha = pixels[..., :3], pixels[..., 3:]
+    if alpha.min() < 1:
+        dark = (colours.mean(axis=2) * alpha[..., 0]).sum() < 0.5 * alpha.sum()
+        colours = colours * alpha + (1 - alpha) * (1.0 if dark else 0.0)
+    return colours[..., :1] if (colours == colours[..., :1]).all() else colours
 
 
 def _decode(path):
@@ -104,46 +117,27 @@ def _check(path, picture):
         raise UserError(f"{path}: a compressed TIFF file; give a PNG, JPEG, BMP or GIF file")
 
 
-def _ink(path, grey):
-    """How much each pixel differs from the paper, from 0 to 1. The paper is what the border mostly shows."""
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    difference = np.abs(grey - np.median(border))
-    if difference.max() < 0.1:
-        raise UserError(f"{path}: all of one colour; there is nothing to recognise")
-    ink = difference / difference.max()
-    return np.where(ink < INK, 0, ink)
+def _crop(values):
+    rows, columns = np.flatnonzero(values.any(axis=1)), np.flatnonzero(values.any(axis=0))
+    return values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _crop(ink):
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _shrink(ink):
-    """At most `LONGEST` pixels a side, each the most ink of its block, so that thin strokes do not fade."""
-    block = math.ceil(max(ink.shape) / LONGEST)
-    for axis, side in enumerate(ink.shape):
-        ink = np.maximum.reduceat(ink, range(0, side, block), axis)
-    return ink
-
-
-def _thicken(ink):
+def _thicken(values):
     """Widens thin strokes, which would fade when a large picture is scaled down."""
-    solid = np.pad(ink > 0.5, 1)
+    solid = np.pad(values > 0.5, 1)
     inner = solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
     stroke = 2 * solid.sum() / max(solid.sum() - inner.sum(), 1)  # a stroke's area over half its outline
-    grow = math.floor((THINNEST * max(ink.shape) - stroke) / 2)
+    grow = math.floor((THINNEST * max(values.shape) - stroke) / 2)
     if grow < 1:
-        return ink
-    padded = Image.fromarray(np.uint8(255 * np.pad(ink, grow)))
-    return np.asarray(padded.filter(ImageFilter.MaxFilter(2 * grow + 1)), np.float32) / 255
+        return values
+    return ndimage.grey_dilation(np.pad(values, grow), 2 * grow + 1)
 
 
-def _place(ink, height, width):
+def _place(values, height, width):
     """Fits ink into the box, and puts its centre of mass into the middle."""
-    scale = BOX_SHARE * min(height / ink.shape[0], width / ink.shape[1])
-    size = [max(1, round(scale * side)) for side in ink.shape[::-1]]
-    small = np.asarray(Image.fromarray(np.uint8(255 * ink)).resize(size, Image.Resampling.BOX), np.float32)
+    scale = BOX_SHARE * min(height / values.shape[0], width / values.shape[1])
+    size = [max(1, round(scale * side)) for side in values.shape[::-1]]
+    small = np.asarray(Image.fromarray(np.uint8(255 * values)).resize(size, Image.Resampling.BOX), np.float32)
     small *= 255 / small.max()
     y, x = (np.average(np.arange(n), weights=small.sum(axis=1 - axis)) for axis, n in enumerate(small.shape))
     top, left = (

@@ -20,17 +20,24 @@ def deskew(images):
       uint8 tensor, shaped as `images`; what comes from outside an image is 0.
     """
     height, width = images.shape[1:3]
-    light = tf.cast(images, tf.float32)
-    light = light if len(images.shape) == 3 else tf.reduce_mean(light, axis=3)  # [N, H, W]
-    rows, columns = tf.range(height, dtype=tf.float32)[:, None], tf.range(width, dtype=tf.float32)
+    light = tf.cast(images, tf.int32)
+    light = light if len(images.shape) == 3 else tf.reduce_sum(light, axis=3)  # [N, H, W]
+    rows = tf.range(height, dtype=tf.int64)
+    # Sums of integers, which are the same in whatever order they are added: here, in an exported graph, in JavaScript.
+    of_row = tf.cast(tf.reduce_sum(light, axis=2), tf.int64)  # [N, H]
+    columns_of_row = tf.cast(tf.reduce_sum(light * tf.range(width), axis=2), tf.int64)
+    total = tf.maximum(_sum(of_row), 1.0)
+    row, column = _sum(rows * of_row) / total, _sum(columns_of_row) / total
+    covariance = _sum(rows * columns_of_row) / total - row * column
+    variance = _sum(rows * rows * of_row) / total - row * row
+    shear = covariance / (variance + 1e-6)  # [N, 1, 1]
+    x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)[:, None]
+    return _shift_rows(images, x + shear * y - shear * row)
 
-    def mean(values):
-        return tf.reduce_sum(light * values, axis=[1, 2]) / (tf.reduce_sum(light, axis=[1, 2]) + 1e-6)  # [N]
 
-    row, column = mean(rows), mean(columns)
-    covariance, variance = mean(rows * columns) - row * column, mean(rows * rows) - row * row
-    shear = (covariance / (variance + 1e-6))[:, None, None]
-    return _shift_rows(images, columns + shear * rows - shear * row[:, None, None])
+def _sum(values):
+    """Float32 `[N, 1, 1]`: the sums of integers `[N, H]`."""
+    return tf.cast(tf.reduce_sum(values, axis=1), tf.float32)[:, None, None]
 
 
 def _shift_rows(images, x):

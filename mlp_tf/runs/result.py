@@ -16,6 +16,7 @@ from mlp_tf.runs.describe import Description
 from mlp_tf.runs.folder import read_run
 from mlp_tf.runs.start import parameters_of
 
+TRUSTED = 0.9
 BATCH = 1000  # images predicted at once, if they are small
 
 
@@ -135,6 +136,12 @@ def servable(result):
 
     module.serve = serve
     return module
+
+
+def trusted(result):
+    """The smallest probability of an answer to trust: 0.9 of what label smoothing lets a right one have."""
+    smoothing = result.config.label_smoothing
+    return TRUSTED * (1 - smoothing + smoothing / result.description.data.classes)
 
 
 def rows_predicted_at_once(images):

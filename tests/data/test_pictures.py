@@ -2,17 +2,14 @@
 
 import os
 
-import matplotlib
 import numpy as np
 import pytest
-from helpers import needs_mnist, prepared_mnist
+from helpers import needs_mnist
+from photos import FONT_FOLDER, FONTS
 from PIL import Image, ImageDraw, ImageFont
 
 from mlp_tf import UserError
 from mlp_tf.data import pictures
-
-FONT_FOLDER = os.path.join(matplotlib.get_data_path(), "fonts/ttf")
-FONTS = ["DejaVuSans.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSerif.ttf", "DejaVuSerif-Italic.ttf", "DejaVuSansMono.ttf"]
 
 
 def digit(size=28, stroke=3, dark_on_light=True, at=(0.5, 0.5)):
@@ -27,7 +24,7 @@ def digit(size=28, stroke=3, dark_on_light=True, at=(0.5, 0.5)):
 def prepare(picture, tmp_path, name="a.png"):
     """What the network sees of a picture that was written to a file."""
     picture.save(tmp_path / name)
-    return pictures.read(tmp_path / name, 28, 28)
+    return pictures.read(tmp_path / name, 28, 28).image
 
 
 @pytest.mark.parametrize("size", [40, 200, 1000])
@@ -75,7 +72,7 @@ def test_transparent_pixels_are_paper_whatever_the_ink(tmp_path):
 def test_a_picture_of_which_a_phone_made_a_jpeg_of_two_is_read(tmp_path):
     digit(200, 15).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[digit(100)])
     assert Image.open(tmp_path / "a.jpg").format == "MPO"
-    seen = pictures.read(tmp_path / "a.jpg", 28, 28).astype(int)
+    seen = pictures.read(tmp_path / "a.jpg", 28, 28).image.astype(int)
     assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
 
 
@@ -84,20 +81,20 @@ def test_a_picture_that_a_phone_took_askew_is_upright(tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter to the right
     digit(200, 15).transpose(Image.Transpose.ROTATE_90).save(tmp_path / name, exif=exif)
-    seen = pictures.read(tmp_path / name, 28, 28).astype(int)
+    seen = pictures.read(tmp_path / name, 28, 28).image.astype(int)
     assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
 
 
 def test_a_symbolic_link_to_a_picture_is_followed(tmp_path):
     seen = prepare(digit(200, 15), tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "a.png")
-    np.testing.assert_array_equal(pictures.read(tmp_path / "link", 28, 28), seen)
+    np.testing.assert_array_equal(pictures.read(tmp_path / "link", 28, 28).image, seen)
 
 
 @pytest.mark.parametrize("shape", [(1, 2_000_000), (2_000_000, 1)])
 def test_a_picture_of_one_row_or_column_is_read(tmp_path, shape):
     grey = np.zeros(2_000_000, np.uint8)
-    grey[::3] = 255
+    grey[900_000:1_000_000] = 255
     assert prepare(Image.fromarray(grey.reshape(shape)), tmp_path).any()
 
 
@@ -136,21 +133,6 @@ def test_a_picture_that_shows_nothing_gets_a_clear_message(tmp_path, make, messa
         pictures.read(tmp_path / "a.png", 28, 28)
 
 
-@pytest.fixture(scope="module")
-def trained_on_mnist(tmp_path_factory):
-    """(a run on full MNIST, its test split)."""
-    from mlp_tf import data
-    from mlp_tf.config import Config
-    from mlp_tf.runs import result, start, training
-    from mlp_tf.runs.folder import open_run
-
-    path, splits = tmp_path_factory.mktemp("mnist") / "run", data.load("mnist", prepared_mnist())
-    with open_run(path) as folder:
-        for _ in training.train(start.start(Config(epochs=8), folder, splits), lambda: 0):
-            pass
-    return result.load(path), splits.test
-
-
 def accuracy(trained, images, labels):
     """The share of images that a run recognises."""
     from mlp_tf.runs import result
@@ -160,22 +142,22 @@ def accuracy(trained, images, labels):
 
 @pytest.mark.slow
 @needs_mnist
-def test_mnists_own_test_images_as_pictures_lose_at_most_a_point(trained_on_mnist, tmp_path):
+def test_mnists_own_test_images_as_pictures_lose_at_most_0_3_points(trained_for_handwriting, tmp_path):
     """Written to PNG, inverted, padded and enlarged, then read back."""
-    trained, test = trained_on_mnist
-    images, labels = test.images[:3000], test.labels[:3000]
+    trained, test = trained_for_handwriting
+    images, labels = test.images[:2000], test.labels[:2000]
     seen = []
     for i, image in enumerate(images):
         padded = Image.new("L", (300, 220), 255)
         enlarged = Image.fromarray(255 - image).resize((140, 140), Image.Resampling.BICUBIC)
         padded.paste(enlarged, (7 * (i % 20), 4 * (i % 20)))
         seen.append(prepare(padded, tmp_path))
-    assert accuracy(trained, seen, labels) > accuracy(trained, images, labels) - 0.01
+    assert accuracy(trained, seen, labels) > accuracy(trained, images, labels) - 0.003
 
 
 @pytest.mark.slow
 @needs_mnist
-def test_digits_drawn_with_system_fonts_are_read_at_40_to_1000_pixels(trained_on_mnist, tmp_path):
+def test_digits_drawn_with_system_fonts_are_read_at_40_to_1000_pixels(trained_for_handwriting, tmp_path):
     """Dark on light and light on dark, off centre; the fonts come with matplotlib, so every machine has them."""
     seen, labels = [], []
     for font in FONTS:
@@ -188,4 +170,4 @@ def test_digits_drawn_with_system_fonts_are_read_at_40_to_1000_pixels(trained_on
                     ImageDraw.Draw(picture).text(where, str(digit), font=face, fill=255 - paper)
                     seen.append(prepare(picture, tmp_path))
                     labels.append(digit)
-    assert accuracy(trained_on_mnist[0], seen, np.array(labels)) > 0.9
+    assert accuracy(trained_for_handwriting[0], seen, np.array(labels)) > 0.9

@@ -1,0 +1,118 @@
+"""Writes a page to draw on: one file that any browser opens, without a network, and that sees what the run sees.
+
+    python -m mlp_tf.draw --workdir=RUN                 (RUN/draw.html)
+    python -m mlp_tf.draw --workdir=RUN --out=FILE.html
+
+While you draw, with mouse, finger or pen, it shows the prepared image, the activations of each hidden layer, the
+probabilities and the answer, with the warnings of `predict`. The weights are in the page; nothing is sent anywhere.
+For runs on grey images.
+"""
+
+import base64
+import importlib.resources
+import json
+import pathlib
+
+from absl import flags as absl_flags
+
+from mlp_tf import UserError
+from mlp_tf.cli import app, flags, quiet
+from mlp_tf.config import words_of
+from mlp_tf.runs.folder import read_run
+
+_GALLERY = 10  # test images
+
+
+def define_flags(values):
+    """Defines the flags of this command."""
+    flags.define_run(values)
+    absl_flags.DEFINE_string("out", "", "The file; empty: draw.html in the run's folder.", flag_values=values)
+
+
+def main(values):
+    """Writes the page of the run that the flags name; returns the exit code."""
+    workdir, out = flags.required(values, "workdir"), flags.path(values, "out")
+    raw = read_run(workdir).description.data
+    if raw.dtype != "uint8" or len(raw.image_shape) != 2:
+        raise UserError(
+            f"--workdir={workdir}: was trained on {raw.dtype} of shape {list(raw.image_shape)}; the page needs a run "
+            "on grey images, uint8 [H, W]"
+        )
+    path = pathlib.Path(out or pathlib.Path(workdir) / "draw.html")
+    if path.is_dir():
+        raise UserError(f"--out={out}: is a folder; give a file, such as {path / 'draw.html'}")
+    quiet.import_tensorflow()
+    from mlp_tf.runs import files, result
+
+    run = result.load(workdir)
+    app.warn(*run.warnings)
+    test = result.splits(run, flags.path(values, "data_dir")).test
+    content = page(run, test, result.evaluate(run, test)[1])
+    files.write(path, content)
+    print(f"Page: {path} ({len(content) / 1e6:.1f} MB)")
+    return 0
+
+
+def page(run, test, accuracy):
+    """The page, as text."""
+    text = _read("draw.html")
+    # In a script, "</script>" ends it and "<!--" begins a comment, also within a string.
+    model = json.dumps(_model(run, test, accuracy)).replace("<", "\\u003c")
+    for name, content in (("perceptron.js", _read("perceptron.js")), ("page.js", _read("page.js")), ("MODEL", model)):
+        text = text.replace("{{" + name + "}}", content)
+    return text
+
+
+def _read(name):
+    return (importlib.resources.files("mlp_tf") / "page" / name).read_text(encoding="utf-8")
+
+
+def _model(run, test, accuracy):
+    """What the scripts of the page know as MODEL."""
+    from mlp_tf.runs import result
+
+    data, config, names = run.description.data, run.config, run.description.data.names()
+    layers = [(f"h{i}", f"b{i}") for i in range(1, len(run.weights))] + [("out", "out")]
+    return {
+        "title": run.title,
+        "accuracy": f"{accuracy:.4f}",
+        "settings": {name: words_of(getattr(config, name)) for name in config.to_json() if name not in _LEFT_OUT},
+        "height": data.image_shape[0],
+        "width": data.image_shape[1],
+        "classes": list(names),
+        "activation": config.activation,
+        "deskew": config.deskew,
+        "trusted": result.trusted(run),
+        "layers": [{"weights": _text(run.weights[w], "<f4"), "biases": _text(run.biases[b], "<f4")} for w, b in layers],
+        "gallery": [
+            {"image": _text(test.images[i], "u1"), "name": names[test.labels[i]]} for i in _examples(test.labels)
+        ],
+    }
+
+
+_LEFT_OUT = (
+    "data_dir",
+    "workdir",
+    "tensorboard",
+    "strategy",
+    "logical_cpus",
+    "replicate_data",
+)  # no part of the network
+
+
+def _text(array, dtype):
+    """An array's values in C's order, in base64."""
+    return base64.b64encode(array.astype(dtype).tobytes()).decode()
+
+
+def _examples(labels):
+    """The rows of ten test images: the first of each class, as far as they go, and then others."""
+    import numpy as np
+
+    _, firsts = np.unique(labels, return_index=True)
+    others = np.setdiff1d(np.arange(min(len(labels), 2 * _GALLERY)), firsts)
+    return [*firsts, *others][:_GALLERY]
+
+
+if __name__ == "__main__":
+    app.end(app.run(main, __doc__, define_flags))

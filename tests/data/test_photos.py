@@ -1,0 +1,91 @@
+"""Photos of handwriting: each kind is read, and what is no digit is doubted or refused."""
+
+import os
+import string
+
+import numpy as np
+import photos
+import pytest
+from helpers import needs_mnist
+from PIL import Image, ImageDraw, ImageFont
+
+from mlp_tf import UserError, predict
+from mlp_tf.data import pictures
+from mlp_tf.runs import result
+
+# Letters that nobody takes for a digit.
+LETTERS = [letter for letter in string.ascii_letters if letter not in "ABCDGIJLOPQSTUYZbcdgijloqsuyz"]
+
+
+def prepare(picture, tmp_path):
+    """The picture as the network sees it."""
+    picture.save(tmp_path / "a.png", compress_level=1)
+    return pictures.read(tmp_path / "a.png", 28, 28)
+
+
+@pytest.mark.slow
+@needs_mnist
+@pytest.mark.parametrize("kind", photos.KINDS)
+def test_a_digit_is_read_in_a_photo_of_each_kind(trained_for_handwriting, tmp_path, kind):
+    trained, test = trained_for_handwriting
+    rng, labels = np.random.default_rng(1), test.labels[:200]
+    made = [photos.KINDS[kind](photos.ink_of(rng, image), rng) for image in test.images[:200]]
+    images = np.stack([prepare(each, tmp_path).image for each in made])
+    as_they_are = (result.probabilities(trained, test.images[:200]).argmax(axis=1) == labels).mean()
+    assert (result.probabilities(trained, images).argmax(axis=1) == labels).mean() >= as_they_are - 0.03
+
+
+def doubted(trained, made, tmp_path):
+    """(share of pictures that are refused or carry a warning, the class of each, of those the warned ones)."""
+    prepared = []
+    for picture in made:
+        try:
+            prepared.append(prepare(picture, tmp_path))
+        except UserError:
+            prepared.append(pictures.Prepared(np.zeros((28, 28), np.uint8), ("refused",)))
+    probabilities = result.probabilities(trained, np.stack([image for image, _ in prepared]))
+    warned = [bool(predict.doubts(trained, each, row)) for each, row in zip(prepared, probabilities, strict=True)]
+    return np.array(warned), probabilities.argmax(axis=1)
+
+
+def letter(i):
+    """A letter of a font."""
+    picture = Image.new("L", (photos.WIDTH, photos.HEIGHT), 230)
+    face = ImageFont.truetype(os.path.join(photos.FONT_FOLDER, photos.FONTS[i % len(photos.FONTS)]), 120)
+    ImageDraw.Draw(picture).text((100, 40), LETTERS[i % len(LETTERS)], font=face, fill=40)
+    return picture
+
+
+def scribble(rng):
+    """A line through random points."""
+    picture = Image.new("L", (photos.WIDTH, photos.HEIGHT), 230)
+    points = rng.uniform([80, 40], [240, 200], (rng.integers(5, 14), 2))
+    ImageDraw.Draw(picture).line(
+        [tuple(point) for point in points], fill=40, width=int(rng.integers(6, 14)), joint="curve"
+    )
+    return picture
+
+
+def blank(i, rng):
+    """Paper without ink: even, in falling light, or with noise."""
+    even = np.full((photos.HEIGHT, photos.WIDTH), rng.uniform(0.1, 0.9))
+    noise = rng.normal(0, rng.uniform(0.01, 0.15), even.shape)
+    return photos.seen([even, even * (1 - rng.uniform(0.1, 0.9) * photos.ramp(rng)), even + noise][i % 3])
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_what_is_no_digit_is_doubted_or_refused_and_right_digits_are_not(trained_for_handwriting, tmp_path):
+    trained, test = trained_for_handwriting
+    rng = np.random.default_rng(5)
+    two = [photos.plain(photos.ink_of(rng, *test.images[i : i + 2]), rng) for i in range(0, 400, 2)]
+    others = [letter(i) for i in range(50)] + [scribble(rng) for _ in range(50)]
+    blanks = [blank(i, rng) for i in range(100)]
+    shares = [doubted(trained, made, tmp_path)[0].mean() for made in (two, others, blanks)]
+    assert shares[0] >= 0.95
+    assert shares[1] >= 0.6
+    assert shares[2] == 1
+    assert np.average(shares, weights=[200, 100, 100]) >= 0.9
+    digits = [photos.plain(photos.ink_of(rng, image), rng) for image in test.images[:1000]]
+    warned, guesses = doubted(trained, digits, tmp_path)
+    assert warned[guesses == test.labels[:1000]].mean() <= 0.03
