@@ -41,6 +41,8 @@ def main(values):
     path = pathlib.Path(out or pathlib.Path(workdir) / "draw.html")
     if path.is_dir():
         raise UserError(f"--out={out}: is a folder; give a file, such as {path / 'draw.html'}")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UserError(f"{path}: is a link or a device, which is not replaced; give another file with --out=FILE.html")
     quiet.import_tensorflow()
     from mlp_tf.runs import files, result
 

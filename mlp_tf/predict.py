@@ -89,9 +89,12 @@ def doubts(run, prepared, probabilities):
 
 
 def _files(path):
-    """The pictures in a folder, sorted by their names; the path itself where there are none, or where it is a file."""
-    names = os.listdir(path) if os.path.isdir(path) and os.access(path, os.R_OK) else []
-    return sorted(os.path.join(path, name) for name in names if name.lower().endswith(_SUFFIXES)) or [path]
+    """The pictures in a folder, sorted by their names, without hidden ones; any other path itself."""
+    if not os.path.isdir(path) or not os.access(path, os.R_OK):
+        return [path]
+    files = [os.path.join(path, name) for name in sorted(os.listdir(path)) if not name.startswith(".")]
+    pictures = [file for file in files if file.lower().endswith(_SUFFIXES) and os.path.isfile(file)]
+    return pictures or [path]
 
 
 def _read(paths, trained_on):
@@ -103,6 +106,8 @@ def _read(paths, trained_on):
     others = 0  # pictures that are no such images yet
     for path in (file for each in paths for file in _files(each)):
         try:
+            if os.path.isdir(path):
+                raise UserError(f"{path}: a folder without pictures ({', '.join(_SUFFIXES)}) that can be read")
             image = _read_as_it_is(path, trained_on.image_shape) if trained_on.own else None
             images.append(pictures.read(path, height, width) if image is None else pictures.Prepared(image))
             read.append(path)
@@ -159,7 +164,9 @@ def _line(path, probabilities, names, doubts, as_json):
     if as_json:
         return json.dumps({"file": path, **top[0], "top": top, "warnings": doubts})
     shown = [(printable(each["name"]), each["probability"]) for each in top]
-    answer = f"{path}: {shown[0][0]}   " + "  ".join(f"{name}: {probability:.4f}" for name, probability in shown)
+    answer = f"{printable(path)}: {shown[0][0]}   " + "  ".join(
+        f"{name}: {probability:.4f}" for name, probability in shown
+    )
     return f"{answer}   not to be trusted: {'; '.join(doubts)}" if doubts else answer
 
 

@@ -17,7 +17,7 @@ import sys
 from absl import flags as absl_flags
 
 from mlp_tf.cli import app, flags, quiet
-from mlp_tf.printable import printable
+from mlp_tf.printable import printable, shortened
 
 SAMPLES = 50
 SETTINGS = ("dataset", "data_dir", "validation_size", "distort", "elastic", "deskew", "seed")
@@ -101,7 +101,7 @@ def _draw(splits, config, out, pictures):
     name, changes = pathlib.Path(splits.name).name, _changes(config)
     seen = f"as the first epoch sees them ({', '.join(changes)})" if changes else "as they are"
     title = f"Samples of {name}: {len(rows)} of {len(splits.train.labels):,} training images, {seen}"
-    captions = [splits.class_names[label] for label in splits.train.labels[rows]]
+    captions = [shortened(splits.class_names[label], 24) for label in splits.train.labels[rows]]
     picture = figures.image_grid(_first_epoch(splits.train, config, rows), captions, title)
     return figures.save(picture, flags.make_folder("out", out) / "_".join([f"samples-{name}", *changes]), **pictures)
 

@@ -25,6 +25,7 @@ from mlp_tf import UserError
 from mlp_tf import config as settings
 from mlp_tf.cli import app, flags, quiet, signals
 from mlp_tf.distribute.tf_config import Task
+from mlp_tf.printable import shortened
 from mlp_tf.runs import table
 from mlp_tf.runs.folder import NoFolder, open_run, read_run
 from mlp_tf.runs.lock import lock_folder
@@ -72,8 +73,8 @@ def main(values):
 
 
 def grid(values):
-    """(name of the folder, settings) of each run; none where no flag says what to train."""
-    if not any(values[name].present for name in (*_FLAGS, "seeds")):
+    """(name of the folder, settings) of each run; none where no flag of the network or its training is given."""
+    if not any(values[name].present for name in (*_VARIED, "seeds")):
         return []
     names = [name for name in _VARIED if values[name].present]
     several = {name: flags.values_of(values, name) for name in names}
@@ -82,7 +83,7 @@ def grid(values):
     for combination in itertools.product(*several.values()):
         config = flags.to_config(values, **dict(zip(names, combination, strict=True)))
         pairs = [(name, getattr(config, name)) for name in _VARIED if name in {"hidden", *varied}]
-        folder = "_".join(f"{name}={settings.words_of(value)}" for name, value in pairs)
+        folder = shortened("_".join(f"{name}={settings.words_of(value)}" for name, value in pairs), 120)
         found += [(folder, dataclasses.replace(config, seed=seed)) for seed in range(values["seeds"].value)]
     return found
 
@@ -111,11 +112,12 @@ def _sweep(wanted, entries, lock, stop, as_json):
                 entries[path] = table.read(path)
             except training.Stopped as stopped:
                 return signals.report_stopped(stop, stopped.number)
-            except (UserError, ArithmeticError) as error:
+            except (UserError, ArithmeticError, OSError) as error:
                 failed, note = True, " ".join(str(error).split())
-                entries[path] = table.Entry(path, description, None, note=f"failed: {note}")
+                entries[path] = table.entry(path, description, f"failed: {note}")
             bar.update()
             lock.check()
+            table.write_failures(lock.path, entries.values())
             _write_csv(table.rows(list(entries.values())), lock.path / "sweep.csv")
     return int(failed)
 
@@ -124,37 +126,33 @@ def _load(config, entries):
     """The data of all runs, as those that are there have them: also what `auto` stood for then."""
     from mlp_tf.runs import start
 
-    def fits(own):
-        return own.is_of(config.dataset) and config.validation_size in (None, own.data.validation)
+    def fits(entry):
+        own, path = entry.settings, entry.path / "config.json"
+        right = config.validation_size in (None, own["validation_rows"]) and path.exists()
+        return right and read_run(entry.path).description.is_of(config.dataset)
 
-    begun = [path for path, entry in entries.items() if fits(entry.description)]
+    begun = [entry.path for entry in entries.values() if fits(entry)]
     return start.load(config, read_run(begun[0]) if begun else NoFolder())
 
 
 def _plan(wanted, entries, workdir):
     """{folder: description} of each run that is wanted: as it is there, or in a new folder."""
-    there = {_key(entry.description): entry for entry in sorted(entries.values(), key=lambda each: bool(each.results))}
-    taken, plan = {path: entry.description for path, entry in entries.items()}, {}
+    order = sorted(entries.values(), key=lambda entry: bool(entry.results))  # a finished one counts
+    there = {(table.key(entry.settings), entry.seed): entry.path for entry in order}
+    taken, plan = {entry.path: table.key(entry.settings) for entry in order}, {}
     for name, description in wanted:
-        if known := there.get(_key(description)):
-            plan[known.path] = known.description
-        else:
-            path = _new_folder(workdir, name, description, taken)
-            plan[path] = taken[path] = description
+        own, seed = table.key(table.settings(description)), description.config.seed
+        path = there.get((own, seed)) or _new_folder(workdir, name, own, taken) / f"seed-{seed}"
+        plan[path], taken[path] = description, own
     return plan
 
 
-def _key(description):
-    return tuple(table.settings(description).values()), description.config.seed
-
-
-def _new_folder(workdir, name, description, taken):
-    """A folder for a run: that of its combination, which a run of another one may have."""
+def _new_folder(workdir, name, own, taken):
+    """A folder for the runs of a combination: its name's, unless runs of another one have that."""
     for number in itertools.count(1):
         folder = workdir / (name if number == 1 else f"{name}-{number}")
-        here = [table.settings(other) for path, other in taken.items() if folder in (path, path.parent)]
-        if folder not in taken and all(other == table.settings(description) for other in here):
-            return folder / f"seed-{description.config.seed}"
+        if folder not in taken and all(other == own for path, other in taken.items() if path.parent == folder):
+            return folder
 
 
 def _train(path, config, splits, cluster, stop):

@@ -85,7 +85,7 @@ def trained_for_handwriting(tmp_path_factory):
     from mlp_tf.runs.folder import open_run
 
     path, splits = tmp_path_factory.mktemp("mnist") / "run", data.load("mnist", prepared_mnist())
-    config = Config(epochs=12, deskew=True, distort=1.0, label_smoothing=0.1, schedule="linear")
+    config = Config(epochs=8, deskew=True, distort=1.0, label_smoothing=0.1, schedule="linear")
     with open_run(path) as folder:
         for _ in training.train(start.start(config, folder, splits), lambda: 0):
             pass

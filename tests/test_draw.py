@@ -237,6 +237,34 @@ def test_the_page_shows_nothing_until_something_is_drawn_and_asks_nobody(opened,
     assert "a<b: 784-40-8-3" in page.inner_text("#title")
 
 
+@needs_chromium
+def test_nothing_goes_wrong_or_moves_when_buttons_and_strokes_meet(opened):
+    run = untrained((9, 14), hidden=(4,), classes=3)
+    names = ("a name of a class that is far too long for a telephone " * 3, "b", "c")
+    run = run._replace(description=run.description._replace(data=run.description.data._replace(class_names=names)))
+    page, noted = opened(
+        draw.page(run, data.Split(np.full((3, 9, 14), 200, np.uint8), np.arange(3)), 0.5),
+        viewport={"width": 360, "height": 700},
+    )
+    height = page.evaluate("document.documentElement.scrollHeight")
+    draw_seven(page, 0.1, 0.4)
+    draw_seven(page, 0.6, 0.9)
+    assert page.inner_text("#doubts").count(";") >= 1
+    assert page.evaluate("document.documentElement.scrollHeight") == height
+    box = page.locator("#drawing").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.down()
+    page.evaluate("document.getElementById('clear').click()")  # as by another finger, in the middle of a stroke
+    page.mouse.move(box["x"] + 90, box["y"] + 90)
+    page.mouse.up()
+    assert page.inner_text("#answer") == ""
+    for selector in ("#seen", "#gallery canvas >> nth=0"):
+        shape = page.locator(selector).bounding_box()
+        assert shape["width"] / shape["height"] == pytest.approx(14 / 9, rel=0.05)
+    assert len(noted) == 1  # the page itself
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 @pytest.mark.slow
 @needs_mnist
 @needs_chromium
@@ -261,6 +289,9 @@ def test_draw_writes_one_file_and_refuses_what_is_no_grey_image(run, run_folder,
     assert "{{" not in text
     assert not re.search(r"(src|href)=|https?://|url\(|@import", text)
     assert "is a folder" in run(draw, f"--workdir={run_folder}", f"--out={tmp_path}").error
+    (tmp_path / "link").symlink_to("/dev/null")
+    assert "is a link or a device" in run(draw, f"--workdir={run_folder}", f"--out={tmp_path / 'link'}").error
+    assert (tmp_path / "link").is_symlink()
     for shape in ((64,), (8, 4, 2)):
         rows = {
             name: each.reshape(-1, *shape) if name.startswith("x") else each for name, each in make_arrays().items()

@@ -141,7 +141,7 @@ def test_each_of_ten_runs_has_a_colour_and_of_more_the_best_have():
     assert len({*legend_of(figures.curves(several(10), "title")).values()} - {"black"}) == 10
     runs = {f"run {i}": metrics(15, 2 - i / 50) for i in range(30)}
     entries = legend_of(figures.curves(runs, "title"))
-    assert [*entries][:6] == [*(f"run {i}" for i in (29, 28, 27, 26, 25)), "25 other runs"]
+    assert [*entries][:6] == [*(f"run {i}" for i in (29, 28, 27, 26, 25)), "25 other runs, of a higher validation cost"]
     assert len({*entries.values()}) == 7  # black for the line styles
 
 
@@ -186,6 +186,27 @@ def test_a_heat_map_leaves_a_combination_that_is_missing_empty():
     np.testing.assert_allclose(validation.get_images()[0].get_array(), [[90, 91], [np.nan, 92]])
     assert [text.get_text() for text in validation.texts] == ["90.00", "91.00", "92.00"]
     assert validation.get_images()[0].get_clim() == test.get_images()[0].get_clim() == (90, 94)
+
+
+def test_of_many_rows_the_best_are_drawn_and_the_title_says_so():
+    rows = [{**row, "val_accuracy": 0.5 + i / 200} for i, row in enumerate(sweep_rows(60))]
+    varied = {name: [f"{name}{i}" for i in range(60)] for name in ("hidden", "init", "optimizer")}
+    figure = figures.sweep(rows, varied, "title")
+    assert figure.get_suptitle() == "title\nthe best 40 of 60"
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert (len(names), names[-1]) == (40, "hidden59, init59, optimizer59")
+
+
+def test_a_heat_map_has_numbers_in_their_order():
+    varied = {"learning_rate": [0.1, 0.001, 0.01], "activation": ["tanh", "relu", "relu"]}
+    axis = figures.sweep(sweep_rows(3), varied, "title").axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0.001", "0.01", "0.1"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["tanh", "relu"]
+
+
+def test_curves_of_a_cost_of_0_are_drawn_on_a_linear_axis():
+    rows = [{"epoch": e, "cost": 0.0, "val_cost": 0.0, "val_accuracy": 1.0} for e in (1, 2)]
+    assert figures.curves({"run": rows}, "title").axes[0].get_yscale() == "linear"
 
 
 def test_bars_show_errors_the_smallest_by_validation_on_top():

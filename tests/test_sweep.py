@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 from helpers import make_arrays, read_lines, read_results, start
 from PIL import Image
 
@@ -192,6 +193,35 @@ def test_a_failing_network_becomes_a_row_that_says_so(run, npz, tmp_path):
     rows = table(tmp_path / "sweep")
     assert [row["note"].count("not finite") for row in rows] == [2, 2]
     assert [row["test_accuracy"] for row in rows] == ["", ""]
+
+
+def test_the_reason_of_a_failure_stays_in_the_table(run, npz, tmp_path):
+    flags = sweep_flags(npz, tmp_path / "sweep", "--batch_size=10", "--batch_size=999", hidden=["4"], seeds=1, epochs=1)
+    first = run(sweep, *flags)
+    assert first.code == 1
+    again = run(sweep, f"--workdir={tmp_path / 'sweep'}")
+    assert (again.code, again.out.splitlines()) == (0, first.out.splitlines()[1:])
+    (tmp_path / "sweep/failures.json").write_text("[1]")
+    broken = run(sweep, f"--workdir={tmp_path / 'sweep'}")
+    assert "failures.json: " in broken.error
+    assert "batch_size=999" not in broken.out
+
+
+def test_data_that_were_moved_make_no_new_runs(run, small, tmp_path):
+    np.savez(tmp_path / "a.npz", **make_arrays())
+    flags = [f for f in small(tmp_path / "sweep", epochs=1) if "--hidden" not in f and "--dataset" not in f]
+    assert run(sweep, *flags, f"--dataset={tmp_path / 'a.npz'}", "--hidden=4", "--seeds=1").code == 0
+    (tmp_path / "a.npz").rename(tmp_path / "b.npz")
+    outcome = run(sweep, *flags, f"--dataset={tmp_path / 'b.npz'}", "--hidden=4", "--seeds=1")
+    assert "Sweep: 1 runs, of which 1 are done" in outcome.out
+    assert len(table(tmp_path / "sweep")) == 1
+
+
+def test_the_name_of_a_folder_is_short_enough_for_any_disk():
+    values = absl_flags.FlagValues()
+    sweep.define_flags(values)
+    values(["sweep", f"--hidden={','.join(['10'] * 200)}", "--hidden=4", "--seeds=1"])
+    assert [len(name) for name, _ in sweep.grid(values)] == [120, len("hidden=4")]
 
 
 def test_a_failure_takes_no_other_run_with_it(run, npz, tmp_path):

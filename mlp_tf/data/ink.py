@@ -47,6 +47,8 @@ def find(light):
     if ink.max() < FAINTEST:
         raise NoInk("all of one colour; there is nothing to recognise")
     dark = ink > ink.max() / 2
+    if dark.all():
+        raise NoInk("ink all over; there is nothing to recognise")
     paper, darkness = np.median(ink[~dark]), np.median(ink[dark])
     noise = 1.4826 * np.median(np.abs(ink[~dark] - paper))  # its standard deviation, if it is normal
     if darkness - paper < max(FAINTEST, 5 * noise):
@@ -98,10 +100,11 @@ def _whole_pieces(ink, faint):
     labels, count = ndimage.label(ink, np.ones((3, 3)))
     numbers = np.arange(1, count + 1)
     amounts = ndimage.sum_labels(ink, labels, numbers)
-    kept = (amounts >= _SPECK * amounts.max()) & (ndimage.maximum(ink, labels, numbers) > 0.5)
+    dark = ndimage.maximum(ink, labels, numbers) > 0.5  # the darkest ink is 1, so at least one piece is
+    kept = dark & (amounts >= _SPECK * amounts[dark].max())
     at_border = np.isin(numbers, np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     inside = kept & ~at_border
-    if inside.any() and amounts[inside].max() > 0.05 * amounts.max():
+    if inside.any() and amounts[inside].max() > 0.05 * amounts[dark].max():
         kept = inside & (amounts >= _SPECK * amounts[inside].max())
     boxes = [box for box, keep in zip(ndimage.find_objects(labels), kept, strict=True) if keep]
     ink = np.where(np.isin(labels, numbers[kept]), ink, 0)

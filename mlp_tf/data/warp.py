@@ -25,7 +25,7 @@ def deskew(images):
     rows = tf.range(height, dtype=tf.int64)
     # Sums of integers, which are the same in whatever order they are added: here, in an exported graph, in JavaScript.
     of_row = tf.cast(tf.reduce_sum(light, axis=2), tf.int64)  # [N, H]
-    columns_of_row = tf.cast(tf.reduce_sum(light * tf.range(width), axis=2), tf.int64)
+    columns_of_row = tf.reduce_sum(tf.cast(light, tf.int64) * tf.range(width, dtype=tf.int64), axis=2)
     total = tf.maximum(_sum(of_row), 1.0)
     row, column = _sum(rows * of_row) / total, _sum(columns_of_row) / total
     covariance = _sum(rows * columns_of_row) / total - row * column

@@ -30,7 +30,7 @@ def curves(runs, title, stopped=""):
     if stopped:
         for axis in axes:
             axis.axvline(last, color="black", linestyle=":", linewidth=1.6)
-    _scale(axes, last)
+    _scale(axes, last, all(row["cost"] > 0 and row["val_cost"] != 0 for rows in runs.values() for row in rows))
     legend(figure, *zip(*_explained(runs, colours, validated, stopped), strict=True))
     return figure
 
@@ -57,9 +57,11 @@ def _draw(axes, rows, colour):
         axis.plot(best["epoch"], scale * best[name], "o", color=colour)
 
 
-def _scale(axes, last):
-    axes[0].set(ylabel="cost (nats per example)", yscale="log")
-    decimal(axes[0].yaxis)
+def _scale(axes, last, positive):
+    axes[0].set(ylabel="cost (nats per example)")
+    if positive:
+        axes[0].set_yscale("log")
+        decimal(axes[0].yaxis)
     for axis in axes[1:]:
         axis.set(ylabel="validation accuracy (%)")
     for axis in axes:
@@ -80,7 +82,8 @@ def _explained(runs, colours, validated, stopped):
     named = [name for name, colour in colours.items() if colour != _OTHERS] if several else []
     entries = [line("-", shown(name, 70), colours[name]) for name in named]
     if len(named) < len(runs) and several:
-        entries.append(line("-", f"{len(runs) - len(named)} other runs", _OTHERS))
+        what = ", of a higher validation cost" if validated else ""
+        entries.append(line("-", f"{len(runs) - len(named)} other runs{what}", _OTHERS))
     own = "black" if several else next(iter(colours.values()))
     entries.append(line("--", "training", own))
     if validated:

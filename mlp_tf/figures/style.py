@@ -4,6 +4,7 @@ Never pyplot: it keeps global state and may ask for a display.
 """
 
 import functools
+import math
 import textwrap
 import warnings
 
@@ -48,7 +49,7 @@ def new_figure(height, title):
 def legend(figure, handles, labels):
     """Puts a legend below the axes, in as many columns as fit, and makes the figure higher by its lines."""
     columns = max(1, min(len(labels), 3, fitting(WIDTH, max(map(len, labels)) + 7)))
-    figure.set_figheight(figure.get_figheight() + 0.25 * -(-len(labels) // columns) + 0.15)
+    figure.set_figheight(figure.get_figheight() + 0.25 * math.ceil(len(labels) / columns) + 0.15)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 

@@ -1,11 +1,14 @@
-"""Accuracy over what a sweep varies."""
+"""Accuracy over what a sweep varies, or the error, where that is words."""
+
+import math
 
 import numpy as np
 
-from mlp_tf.figures.style import COLOURS, decimal, legend, new_figure, shown, styled
+from mlp_tf.figures.style import COLOURS, decimal, fitting, legend, new_figure, shown, styled
 
 _SPLITS = {"validation": ("val_accuracy", "s--", COLOURS[1]), "test": ("test_accuracy", "o-", COLOURS[0])}
 _MOST_BARS = 40  # of more rows, the best
+_MOST_NAMES = 28  # of points
 _MOST_CELLS = 12  # across a heat map
 
 
@@ -63,7 +66,9 @@ def _name_points(axis, values, labels):
     low, high = axis.get_xlim()
     scale = np.log if axis.get_xscale() == "log" else np.asarray
     places = (scale(values) - scale(low)) / (scale(high) - scale(low))
-    spread, gap = list(places), 0.035  # of the width of the axes, which one line of text takes
+    every = math.ceil(len(labels) / _MOST_NAMES)
+    values, places, labels = values[::every], places[::every], labels[::every]
+    spread, gap = list(places), 1 / _MOST_NAMES  # of the width of the axes, which one line of text takes
     for i in range(1, len(spread)):
         spread[i] = max(spread[i], spread[i - 1] + gap)
     spread[-1] = min(spread[-1], 1.0)
@@ -79,7 +84,7 @@ def _name_points(axis, values, labels):
 
 def _heat(rows, varied, title):
     (down, downs), (across, acrosses) = sorted(varied.items(), key=lambda item: len(set(item[1])))
-    lines, columns = list(dict.fromkeys(downs)), list(dict.fromkeys(acrosses))
+    lines, columns = _in_order(downs), _in_order(acrosses)
     splits = [split for split in _SPLITS if _known(rows, split)[0]]
     figure = new_figure(len(splits) * (0.9 + 0.45 * len(lines)), title)
     grids = []
@@ -91,24 +96,40 @@ def _heat(rows, varied, title):
     for axis, split, grid in zip(figure.subplots(len(splits), squeeze=False).ravel(), splits, grids, strict=True):
         axis.imshow(grid, cmap="viridis", vmin=low, vmax=high, aspect="auto")
         axis.set(title=f"{split} accuracy (%)", xlabel=across, ylabel=down)
-        axis.set_xticks(range(len(columns)), [shown(str(each), 12) for each in columns])
-        axis.set_yticks(range(len(lines)), [shown(str(each), 20) for each in lines])
+        texts = [_text(each, 14) for each in columns]
+        beside = fitting(6.3, max(map(len, texts)) + 1) >= len(texts)
+        axis.set_xticks(range(len(columns)), texts, rotation=0 if beside else 90)
+        axis.set_yticks(range(len(lines)), [_text(each, 20) for each in lines])
         for line, column in np.argwhere(np.isfinite(grid)):
             colour = "black" if grid[line, column] > (low + high) / 2 else "white"
             axis.text(column, line, f"{grid[line, column]:.2f}", ha="center", va="center", color=colour)
     return figure
 
 
+def _in_order(values):
+    """Each value once: numbers from the least on, words as they come."""
+    distinct = list(dict.fromkeys(values))
+    return distinct if any(isinstance(each, str) for each in distinct) else sorted(distinct)
+
+
+def _text(value, most):
+    return f"{value:g}" if isinstance(value, float) else shown(str(value), most)
+
+
 def _bars(rows, varied, title):
     names = [", ".join(_named(name, values[i]) for name, values in varied.items()) for i in range(len(rows))]
     order = sorted(range(len(rows)), key=lambda i: rows[i]["val_accuracy"] or rows[i]["test_accuracy"])
-    order = order[-_MOST_BARS:] if len(varied) != 1 else range(len(rows) - 1, -1, -1)  # the first one on top
-    rows, names = [rows[i] for i in order], [names[i] for i in order]
-    title += f"\nthe best {len(rows)} of {len(order)}" if len(rows) > _MOST_BARS else ""
+    if len(rows) > _MOST_BARS:
+        title += f"\nthe best {_MOST_BARS} of {len(rows)}"
+    elif len(varied) == 1:  # in their own order, the first one on top
+        order = range(len(rows) - 1, -1, -1)
+    rows, names = [[each[i] for i in order[-_MOST_BARS:]] for each in (rows, names)]
     figure = new_figure(1 + 0.5 * len(rows), title)
     axis = figure.subplots()
     for split, offset in zip(_SPLITS, (0.2, -0.2), strict=True):
         known, accuracies, deviations = _known(rows, split)
+        if not known:
+            continue
         errors = [100 - accuracy for accuracy in accuracies]
         style = {"color": _SPLITS[split][2], "hatch": "//" if split == "validation" else None, "edgecolor": "white"}
         drawn = axis.barh([i + offset for i in known], errors, 0.4, xerr=deviations, label=split, **style)
@@ -122,4 +143,4 @@ def _bars(rows, varied, title):
 
 def _named(name, value):
     """A value that says of what it is."""
-    return value if isinstance(value, str) else f"{name}={value}"
+    return value if isinstance(value, str) else f"{name}={_text(value, 20)}"

@@ -6,6 +6,7 @@
   const drawing = element("drawing"), pen = drawing.getContext("2d", { willReadFrequently: true });
   const strokes = []; // lists of points [x, y]
   let chosen = null; // a test image that stands in place of strokes
+  let stroke = null; // the one that is being drawn, and by which pointer: {points, pointer}
 
   function make(name, properties, ...children) {
     const made = Object.assign(document.createElement(name), properties);
@@ -25,10 +26,10 @@
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, drawing.width, drawing.height);
     if (chosen) {
-      const copy = document.createElement("canvas");
+      const copy = document.createElement("canvas"), scale = drawing.width / Math.max(MODEL.width, MODEL.height);
       paint(copy, Array.from(chosen, (pixel) => 1 - pixel / 255), MODEL.width);
       pen.imageSmoothingEnabled = false;
-      pen.drawImage(copy, 0, 0, drawing.width, drawing.height);
+      pen.drawImage(copy, 0, 0, scale * copy.width, scale * copy.height);
     }
     Object.assign(pen, { lineWidth: PEN, lineCap: "round", lineJoin: "round", strokeStyle: "#000" });
     for (const points of strokes) {
@@ -68,7 +69,8 @@
       const bar = make("div", { className: "bar" });
       bar.style.width = `${100 * probabilities[i]}%`;
       const number = make("span", { className: "number" }, `${(100 * probabilities[i]).toFixed(1)} %`);
-      return make("li", {}, make("span", {}, MODEL.classes[i]), make("div", { className: "track" }, bar), number);
+      const name = make("span", { className: "name", title: MODEL.classes[i] }, MODEL.classes[i]);
+      return make("li", {}, name, make("div", { className: "track" }, bar), number);
     }));
   }
 
@@ -88,19 +90,24 @@
   }
 
   function begin(event) {
-    if (event.button) return;
+    if (event.button || stroke) return; // a second finger, or a palm
     drawing.setPointerCapture(event.pointerId);
     chosen = null;
-    strokes.push([point(event)]);
+    stroke = { points: [point(event)], pointer: event.pointerId };
+    strokes.push(stroke.points);
     redraw();
     later();
   }
 
   function go(event) {
-    if (!drawing.hasPointerCapture(event.pointerId)) return;
-    strokes.at(-1).push(...(event.getCoalescedEvents?.() ?? [event]).map(point), point(event));
+    if (stroke?.pointer !== event.pointerId) return;
+    stroke.points.push(...(event.getCoalescedEvents?.() ?? [event]).map(point), point(event));
     redraw();
     later();
+  }
+
+  function end(event) {
+    if (stroke?.pointer === event.pointerId) stroke = null;
   }
 
   // Reads the drawing once a frame at most.
@@ -116,14 +123,14 @@
 
   function forget(count) {
     strokes.splice(strokes.length - count);
-    chosen = null;
+    chosen = stroke = null;
     redraw();
     read();
   }
 
   function choose(image) {
     strokes.length = 0;
-    chosen = image;
+    [chosen, stroke] = [image, null];
     redraw();
     show(image, []);
   }
@@ -138,6 +145,7 @@
       const units = perceptron.bytes(layer.biases).length / 4, label = `Hidden layer ${i + 1}: ${units} units`;
       const canvas = make("canvas", { role: "img", ariaLabel: label });
       canvas.style.aspectRatio = `${Math.min(32, units)} / ${Math.ceil(units / 32)}`;
+      canvas.style.width = `min(100%, ${1.5 * Math.min(32, units)}rem)`;
       element("layers").append(make("div", { className: "layer" }, make("h2", {}, label, make("span")), canvas));
     });
     for (const { image, name } of MODEL.gallery) {
@@ -150,8 +158,10 @@
   }
 
   fill();
+  element("seen").style.aspectRatio = `${MODEL.width} / ${MODEL.height}`;
   drawing.addEventListener("pointerdown", begin);
   drawing.addEventListener("pointermove", go);
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) drawing.addEventListener(name, end);
   element("undo").addEventListener("click", () => forget(1));
   element("clear").addEventListener("click", () => forget(strokes.length));
   redraw();

@@ -65,12 +65,13 @@ const perceptron = (() => {
     return result;
   }
 
-  // The image of a drawing on even paper, and what looks odd about its ink: grey is [height * width], from 0 to 1.
+  // The image of a drawing on even paper, of 40 pixels a side or more, and what looks odd about its ink: grey is
+  // [height * width], from 0 to 1.
   function prepared(grey, width, height) {
     const nothing = { image: new Uint8Array(MODEL.height * MODEL.width), warnings: [] };
     const ink = contrast(smoothed(reduced({ values: grey, width, height })));
     const largest = ink.values.reduce((a, b) => Math.max(a, b), 0);
-    if (largest < 0.04) return nothing;
+    if (largest < 0.04 || ink.values.every((value) => value > largest / 2)) return nothing;
     const darkness = median(ink.values.filter((value) => value > largest / 2));
     ink.values = ink.values.map((value) => (value / darkness < 0.2 ? 0 : Math.min(value / darkness, 1)));
     const warnings = keepWholePieces(ink);
@@ -145,10 +146,10 @@ const perceptron = (() => {
   function keepWholePieces(ink) {
     const { labels, pieces } = labelled(ink);
     const most = (among) => Math.max(0, ...among.map((piece) => piece.amount));
-    const largest = most(pieces);
-    let kept = pieces.filter((piece) => piece.amount >= 0.02 * largest && piece.darkest > 0.5);
+    const dark = pieces.filter((piece) => piece.darkest > 0.5);
+    let kept = dark.filter((piece) => piece.amount >= 0.02 * most(dark));
     const inside = kept.filter((piece) => !piece.atBorder);
-    if (most(inside) > 0.05 * largest) kept = inside.filter((piece) => piece.amount >= 0.02 * most(inside));
+    if (most(inside) > 0.05 * most(dark)) kept = inside.filter((piece) => piece.amount >= 0.02 * most(inside));
     ink.values = ink.values.map((value, i) => (kept.includes(pieces[labels[i] - 1]) ? value : 0));
     return oddities(ink, kept);
   }

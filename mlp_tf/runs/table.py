@@ -1,25 +1,29 @@
 """The runs in a folder as a table: a row for each network and way of training, over its seeds."""
 
 import dataclasses
-import json
 import pathlib
 import statistics
 from typing import NamedTuple
 
-from mlp_tf import UserError
+from mlp_tf import UserError, strict_json
 from mlp_tf.config import Config, words_of
 from mlp_tf.printable import printable, shortened
-from mlp_tf.runs.describe import FREE, Description, Results
+from mlp_tf.runs import files
+from mlp_tf.runs.describe import FREE, Results
 from mlp_tf.runs.folder import read_run
 
 # Settings that change no result, or of which the data say more.
 _NOT_COMPARED = {*FREE, "dataset", "validation_size"} - {"epochs"}
 _OF_DATA = ("dataset", "validation_rows", "sha256", "train_rows", "workers")
+_FAILURES = "failures.json"
 _ACCURACIES = ("val_accuracy", "train_accuracy", "test_accuracy")
 _MEASURED = [f"{name}{end}" for name in _ACCURACIES for end in ("", "_std")]
-COLUMNS = [
+_COMPARED = [
     *(field.name for field in dataclasses.fields(Config) if field.name not in {*_NOT_COMPARED, "seed"}),
     *_OF_DATA,
+]
+COLUMNS = [
+    *_COMPARED,
     "parameters", "units", "seeds", "epochs_trained", *_MEASURED, "seconds", "best", "note",
 ]  # fmt: skip
 
@@ -28,10 +32,27 @@ class Entry(NamedTuple):
     """A run in the table."""
 
     path: pathlib.Path
-    description: Description
-    results: Results | None  # of a finished run
+    settings: dict  # from `settings`
+    seed: int
+    parameters: int
+    results: Results | None = None  # of a finished run
     val_accuracy: float | None = None  # of the epoch that the results are of
     note: str = ""  # why there are no results
+
+
+class _Failure(NamedTuple):
+    """A run that failed, as failures.json has it: its own folder cannot tell why, and may not be there."""
+
+    path: str  # within the folder of the table
+    settings: dict
+    seed: int
+    parameters: int
+    note: str
+
+
+def entry(path, description, note=""):
+    """The `Entry` of a run that has no results."""
+    return Entry(path, settings(description), description.config.seed, description.parameters, note=note)
 
 
 def find(folder):
@@ -40,13 +61,36 @@ def find(folder):
     Returns:
       ({path: `Entry`}, [texts]).
     """
-    entries, texts = {}, []
-    for file in (file for depth in ("*", "*/*") for file in sorted(pathlib.Path(folder).glob(f"{depth}/config.json"))):
+    folder, entries, texts = pathlib.Path(folder), {}, []
+    for file in (file for depth in ("*", "*/*") for file in sorted(folder.glob(f"{depth}/config.json"))):
         try:
             entries[file.parent] = read(file.parent)
         except UserError as error:
             texts.append(f"left out: {error}")
+    try:
+        failures = strict_json.conform(files.read_json(folder / _FAILURES).get("failures"), list[_Failure])
+    except FileNotFoundError:
+        failures = []
+    except (OSError, ValueError) as error:
+        failures, texts = [], [*texts, f"left out: {folder / _FAILURES}: {error}"]
+    for failure in failures:
+        path, own = folder / failure.path, failure.settings
+        known = entries.get(path)
+        if set(own) == set(_COMPARED) and (known is None or known.results is None):
+            own = {name: own[name] for name in _COMPARED}
+            entries[path] = Entry(path, own, failure.seed, failure.parameters, note=failure.note)
     return entries, texts
+
+
+def write_failures(folder, entries):
+    """Keeps why runs failed, for later starts; without any, the file is removed."""
+    failed = [entry for entry in entries if entry.note.startswith("failed: ")]
+    kept = [_Failure(str(e.path.relative_to(folder)), e.settings, e.seed, e.parameters, e.note) for e in failed]
+    if kept:
+        content = {"format": files.FORMAT, "failures": [failure._asdict() for failure in kept]}
+        files.write(folder / _FAILURES, files.to_json(content))
+    else:
+        (folder / _FAILURES).unlink(missing_ok=True)
 
 
 def read(path):
@@ -58,22 +102,26 @@ def read(path):
     run = read_run(path)
     rows, config = run.read_metrics(), run.description.config
     if run.results is None:
-        note = f"not finished, {len(rows)} of {config.epochs} epochs"
-        return Entry(run.path, run.description, None, note=note)
+        return entry(run.path, run.description, f"not finished, {len(rows)} of {config.epochs} epochs")
     epoch = run.results.best_epoch if config.patience else run.results.epochs
     of_epoch = [row["val_accuracy"] for row in rows if row["epoch"] == epoch]
-    return Entry(run.path, run.description, run.results, of_epoch[0] if of_epoch else None)
+    return entry(run.path, run.description)._replace(results=run.results, val_accuracy=(of_epoch or [None])[0])
 
 
 def settings(description):
     """What two runs of a row have in common, {name: value}: all that the network and its training depend on.
 
-    The seed is not among them, which tells the runs of a row apart.
+    The seed is not among them, which tells the runs of a row apart. Values are numbers, or words.
     """
-    config, data = dataclasses.asdict(description.config), description.data
-    compared = {name: value for name, value in config.items() if name not in {*_NOT_COMPARED, "seed"}}
+    config, data = description.config, description.data
+    compared = {name: getattr(config, name) for name in _COMPARED if name not in _OF_DATA}
     of_data = (data.name, data.validation, data.sha256, data.train, data.shards)
-    return {**compared, **dict(zip(_OF_DATA, of_data, strict=True))}
+    return {**compared, "hidden": words_of(config.hidden), **dict(zip(_OF_DATA, of_data, strict=True))}
+
+
+def key(settings):
+    """What tells the rows of a table apart; the data by their SHA-256, wherever they lie."""
+    return tuple(value for name, value in settings.items() if name != "dataset")
 
 
 def differing(several):
@@ -114,10 +162,9 @@ def rows(entries):
     """
     of_row = {}
     for entry in entries:
-        of_row.setdefault(json.dumps(settings(entry.description)), []).append(entry)
+        of_row.setdefault(key(entry.settings), []).append(entry)
     table = [_summary(each) for each in of_row.values()]
-    names = list(settings(entries[0].description))
-    table.sort(key=lambda row: [row["parameters"], *(row[name] for name in names)])
+    table.sort(key=lambda row: [row["parameters"], *(row[name] for name in _COMPARED)])
     of_data = {}
     for row in table:
         if row["val_accuracy"] is not None:
@@ -146,7 +193,7 @@ def lines(rows):
     found = []
     for mark, texts, more in zip(marks, [heads, *cells], notes, strict=True):
         found += [" ".join(map(str.rjust, [mark, *texts], [1, *widths])), *more]
-    return [*found, "(*: the highest val accuracy; +- standard deviation over seeds)"]
+    return [*found, "(*: the highest val accuracy; +- standard deviation over seeds)"] if "*" in marks else found
 
 
 def _measured(row):
@@ -162,17 +209,15 @@ def _measured(row):
 
 def _summary(entries):
     """The row of runs that differ in their seed alone, each seed counted once."""
-    description = entries[0].description
-    own = settings(description)
-    row = {**own, "hidden": words_of(own["hidden"]), "parameters": description.parameters}
-    finished = {entry.description.config.seed: entry for entry in entries if entry.results}.values()
-    row |= {"units": sum(own["hidden"]), "seeds": len(finished), "best": False}
+    row = {**entries[0].settings, "parameters": entries[0].parameters}
+    finished = {entry.seed: entry for entry in entries if entry.results}.values()
+    row |= {"units": sum(map(int, row["hidden"].split(","))), "seeds": len(finished), "best": False}
     row["epochs_trained"] = _mean([entry.results.epochs for entry in finished])
     accuracies = [(entry.val_accuracy, entry.results.train_accuracy, entry.results.test_accuracy) for entry in finished]
     for name, values in zip(_ACCURACIES, zip(*accuracies, strict=True) if accuracies else [()] * 3, strict=True):
         row |= {name: _mean(values), f"{name}_std": _deviation(values)}
     row["seconds"] = _mean([entry.results.train_seconds for entry in finished])
-    row["note"] = "\n".join(f"seed {each.description.config.seed}: {each.note}" for each in entries if each.note)
+    row["note"] = "\n".join(f"seed {each.seed}: {each.note}" for each in entries if each.note)
     return row
 
 
