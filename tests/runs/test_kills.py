@@ -92,8 +92,7 @@ def reference(npz, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lane", [1, 2])
-def test_of_7_kills_2_are_inside_a_save_and_all_runs_end_bit_equal(train, npz, tmp_path, reference, lane):
+def test_of_7_kills_2_are_inside_a_save_and_all_runs_end_bit_equal(train, npz, tmp_path, reference):
     inside, folders = kill_many_times(npz, tmp_path, 7)
     assert inside >= 2
     for folder in folders:
