@@ -11,10 +11,11 @@ import pytest
 from helpers import ROOT, bar, command, newest
 from PIL import Image, ImageDraw
 
-from mlp_tf import evaluate, export, inspect, plot, predict, show_data, sweep, train
+from mlp_tf import draw, evaluate, export, inspect, plot, predict, show_data, sweep, train
 
-COMMANDS = [evaluate, export, inspect, plot, predict, show_data, sweep, train]
+COMMANDS = [draw, evaluate, export, inspect, plot, predict, show_data, sweep, train]
 SAID = {  # on the sample
+    draw: "draw.html",
     evaluate: "Confusion matrix",
     export: "Compared: 500 test examples",
     inspect: "layers.png",
@@ -42,7 +43,7 @@ def test_help_is_answered_without_tensorflow(module):
     assert not imported & HEAVY
 
 
-@pytest.mark.parametrize("module", [evaluate, export, inspect, plot, predict], ids=name_of)
+@pytest.mark.parametrize("module", [draw, evaluate, export, inspect, plot, predict], ids=name_of)
 @pytest.mark.parametrize("given", [[], ["--workdir=nosuch"]])
 def test_a_missing_run_is_one_line(run, module, given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -57,7 +58,7 @@ def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folde
     (newest(folder) / "state.index").write_bytes(b"damaged")
     picture, model = tmp_path / "a.png", tmp_path / "model"
     bar().save(picture)
-    for module, more in ((evaluate, []), (export, [f"--export_dir={model}"]), (predict, [picture])):
+    for module, more in ((draw, []), (evaluate, []), (export, [f"--export_dir={model}"]), (predict, [picture])):
         outcome = run(module, f"--workdir={folder}", *more)
         assert outcome.code == 1
         assert "its results are of 20 epochs, but the newest whole checkpoint has 0" in outcome.error
@@ -96,6 +97,7 @@ def on_sample(tmp_path_factory):
         train: ["--hidden=16", *data, run],
         show_data: ["--dataset=mnist_sample", f"--out={folder}"],
         sweep: ["--hidden=4", "--seeds=1", *data, f"--workdir={folder / 'sweep'}"],
+        draw: [run],
         evaluate: [run, "--plots"],
         predict: [run, folder / "a.png"],
         export: [run, f"--export_dir={folder / 'model'}"],
@@ -106,7 +108,7 @@ def on_sample(tmp_path_factory):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for modules in (
             [train, show_data, sweep],
-            [evaluate, predict, export, inspect, plot],
+            [draw, evaluate, predict, export, inspect, plot],
         ):  # the latter need the run
             ended = pool.map(lambda module: command(module.__name__, *words[module]), modules)
             outcomes |= zip(modules, ended, strict=True)
@@ -136,9 +138,9 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
     def files(package, pattern):
         return {str(path.relative_to(package)) for path in package.rglob(pattern)}
 
-    for pattern in ("*.py", "*.flags"):
+    for pattern in ("*.py", "*.flags", "*.js", "*.html"):
         assert files(site / "mlp_tf", pattern) == files(ROOT / "mlp_tf", pattern)
-    for wing in ("recipes", "data", "runs", "distribute", "cli"):
+    for wing in ("recipes", "data", "runs", "distribute", "cli", "figures", "page"):
         assert any((site / "mlp_tf" / wing).iterdir())
     environment = {**os.environ, "PYTHONPATH": str(site)}
     where = [sys.executable, "-c", "import mlp_tf; print(mlp_tf.__file__)"]
