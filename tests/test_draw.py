@@ -132,11 +132,11 @@ def compare_prepared(run, test, evaluated, tmp_path, count):
 
 
 def assert_same_images(got, expected):
-    """Within 2 grey levels on 99 % of the pixels, with the same warnings."""
+    """Within 2 grey levels on 99.9 % of the pixels, with the same warnings."""
     differences = np.abs(
         [np.subtract(image, its.image.ravel(), dtype=int) for (image, _), its in zip(got, expected, strict=True)]
     )
-    assert (differences <= 2).mean() >= 0.99
+    assert (differences <= 2).mean() >= 0.999
     assert [tuple(warnings) for _, warnings in got] == [its.warnings for its in expected]
 
 

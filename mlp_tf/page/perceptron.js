@@ -88,7 +88,9 @@ const perceptron = (() => {
       result.values[block] += Math.round(255 * value);
       counts[block]++;
     });
-    result.values = result.values.map((sum, block) => Math.round(sum / counts[block]) / 255);
+    // Pillow multiplies by the inverse of the count, in 24 bits.
+    const mean = (sum, count) => Math.floor(((sum + Math.floor(count / 2)) * Math.floor(2 ** 24 / count)) / 2 ** 24);
+    result.values = result.values.map((sum, block) => mean(sum, counts[block]) / 255);
     return result;
   }
 
@@ -252,17 +254,23 @@ const perceptron = (() => {
     return value - down === 0.5 ? down + (down % 2) : Math.round(value);
   }
 
-  // So many columns, or rows, each the mean of those whose middles it covers.
+  // So many columns, or rows, each the mean of those whose middles it covers; in the steps of Pillow's box filter, as
+  // on the line between two of them the last bit decides.
   function shrunk(picture, count, across) {
-    const length = across ? picture.width : picture.height, scale = length / count;
+    const length = across ? picture.width : picture.height, scale = length / count, covered = Math.max(scale, 1);
     const result = across ? empty(count, picture.height) : empty(picture.width, count);
-    const reach = Math.max(scale, 1) / 2;
     result.values.forEach((_, i) => {
       const x = i % result.width, y = Math.floor(i / result.width), middle = ((across ? x : y) + 0.5) * scale;
-      const first = Math.max(0, Math.floor(middle - reach + 0.5)), end = Math.min(length, Math.floor(middle + reach + 0.5));
-      let sum = 0;
-      for (let k = first; k < end; k++) sum += picture.values[across ? y * picture.width + k : k * picture.width + x];
-      result.values[i] = Math.round(sum / (end - first));
+      const first = Math.max(0, Math.floor(middle - 0.5 * covered + 0.5));
+      const end = Math.min(length, Math.floor(middle + 0.5 * covered + 0.5));
+      let sum = 0, found = 0;
+      for (let k = first; k < end; k++) {
+        const from = (k - middle + 0.5) * (1 / covered);
+        if (from <= -0.5 || from > 0.5) continue;
+        sum += picture.values[across ? y * picture.width + k : k * picture.width + x];
+        found++;
+      }
+      result.values[i] = Math.round(sum / found);
     });
     return result;
   }
