@@ -18,6 +18,7 @@ from absl import flags as absl_flags
 from mlp_tf import UserError
 from mlp_tf.cli import app, flags, quiet
 from mlp_tf.config import words_of
+from mlp_tf.runs.describe import OUTSIDE
 from mlp_tf.runs.folder import read_run
 
 _GALLERY = 10  # test images
@@ -78,7 +79,7 @@ def _model(run, test, accuracy):
     return {
         "title": run.title,
         "accuracy": f"{accuracy:.4f}",
-        "settings": {name: words_of(getattr(config, name)) for name in config.to_json() if name not in _LEFT_OUT},
+        "settings": {name: words_of(getattr(config, name)) for name in config.to_json() if name not in OUTSIDE},
         "height": data.image_shape[0],
         "width": data.image_shape[1],
         "classes": list(names),
@@ -90,16 +91,6 @@ def _model(run, test, accuracy):
             {"image": _text(test.images[i], "u1"), "name": names[test.labels[i]]} for i in _examples(test.labels)
         ],
     }
-
-
-_LEFT_OUT = (
-    "data_dir",
-    "workdir",
-    "tensorboard",
-    "strategy",
-    "logical_cpus",
-    "replicate_data",
-)  # no part of the network
 
 
 def _text(array, dtype):

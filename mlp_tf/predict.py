@@ -54,23 +54,21 @@ def main(values, paths):
 
     from mlp_tf.runs import result
 
-    read, images, code = _read(paths, trained_on)
+    read, prepared, code = _read(paths, trained_on)
     if not read:
         return code
     run = result.load(workdir)
     app.warn(*run.warnings)
-    names = run.description.data.names()
-    probabilities = result.probabilities(run, np.stack([image for image, _ in images]))
-    for path, prepared, row in zip(read, images, probabilities, strict=True):
-        print(_line(path, row, names, doubts(run, prepared, row), values["json"].value), flush=True)
+    names, images = run.description.data.names(), np.stack([each.image for each in prepared])
+    probabilities = result.probabilities(run, images)
+    for path, each, row in zip(read, prepared, probabilities, strict=True):
+        print(_line(path, row, names, doubts(run, each, row), values["json"].value), flush=True)
     if values["show"].value:
         answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
         captions = [
             f"{shortened(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
         ]
-        print(
-            f"Picture: {_show(run, [image for image, _ in images], captions, flags.pictures(values))}", file=sys.stderr
-        )
+        print(f"Picture: {_show(run, images, captions, flags.pictures(values))}", file=sys.stderr)
     return code
 
 
@@ -143,12 +141,10 @@ def _read_as_it_is(path, shape):
 
 def _show(run, images, captions, pictures):
     """The path of a picture of the first images, as the network sees them, above their captions."""
-    import numpy as np
-
     from mlp_tf import figures
     from mlp_tf.data.warp import deskew
 
-    seen = np.stack(images[:SHOWN])
+    seen = images[:SHOWN]
     title = "What the network sees, and what it says"
     if len(images) > SHOWN:
         app.note(f"the picture shows the first {SHOWN} of {len(images):,}")

@@ -26,7 +26,7 @@ from mlp_tf import config as settings
 from mlp_tf.cli import app, flags, quiet, signals
 from mlp_tf.distribute.tf_config import Task
 from mlp_tf.printable import shortened
-from mlp_tf.runs import table
+from mlp_tf.runs import files, table
 from mlp_tf.runs.folder import NoFolder, open_run, read_run
 from mlp_tf.runs.lock import lock_folder
 
@@ -126,13 +126,11 @@ def _load(config, entries):
     """The data of all runs, as those that are there have them: also what `auto` stood for then."""
     from mlp_tf.runs import start
 
-    def fits(entry):
-        own, path = entry.settings, entry.path / "config.json"
-        right = config.validation_size in (None, own["validation_rows"]) and path.exists()
-        return right and read_run(entry.path).description.is_of(config.dataset)
+    def fits(own):
+        return own.is_of(config.dataset) and config.validation_size in (None, own.data.validation)
 
-    begun = [entry.path for entry in entries.values() if fits(entry)]
-    return start.load(config, read_run(begun[0]) if begun else NoFolder())
+    begun = (read_run(path) for path in entries if (path / "config.json").exists())
+    return start.load(config, next((run for run in begun if fits(run.description)), NoFolder()))
 
 
 def _plan(wanted, entries, workdir):
@@ -179,8 +177,6 @@ def _train(path, config, splits, cluster, stop):
 
 
 def _write_csv(rows, path):
-    from mlp_tf.runs import files
-
     text = io.StringIO()
     writer = csv.DictWriter(text, table.COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -207,6 +207,18 @@ def test_the_reason_of_a_failure_stays_in_the_table(run, npz, tmp_path):
     assert "batch_size=999" not in broken.out
 
 
+@pytest.mark.parametrize("place", ["../outside", "/tmp/outside", "a/../../outside"])
+def test_a_failure_outside_of_the_folder_is_not_believed(run, npz, tmp_path, place):
+    flags = sweep_flags(npz, tmp_path / "sweep", "--batch_size=999", hidden=["4"], seeds=1, epochs=1)
+    flags = [flag for flag in flags if flag != "--batch_size=10"]
+    assert run(sweep, *flags).code == 1
+    file = tmp_path / "sweep/failures.json"
+    content = json.loads(file.read_text())
+    content["failures"][0]["path"] = place
+    file.write_text(json.dumps(content))
+    assert "no run there" in run(sweep, f"--workdir={tmp_path / 'sweep'}").error
+
+
 def test_data_that_were_moved_make_no_new_runs(run, small, tmp_path):
     np.savez(tmp_path / "a.npz", **make_arrays())
     flags = [f for f in small(tmp_path / "sweep", epochs=1) if "--hidden" not in f and "--dataset" not in f]

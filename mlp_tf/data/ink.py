@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-FAINTEST = 0.04  # of the paper's light: what is fainter is no ink
+_FAINTEST = 0.04  # of the paper's light: what is fainter is no ink
 _INK = 0.2  # of the contrast of the darkest ink: what is fainter than this is paper
 _SMOOTH = 1 / 600  # of the longer side: deviation of the Gaussian that takes a camera's noise away
 _WINDOW = 1 / 4  # of the longer side: wider than any stroke
@@ -44,14 +44,14 @@ def find(light):
     """
     ink = np.sqrt(np.mean([_contrast(channel) ** 2 for channel in np.moveaxis(light, -1, 0)], axis=0))
     ink = _without_lines(ink)
-    if ink.max() < FAINTEST:
+    if ink.max() < _FAINTEST:
         raise NoInk("all of one colour; there is nothing to recognise")
     dark = ink > ink.max() / 2
     if dark.all():
         raise NoInk("ink all over; there is nothing to recognise")
     paper, darkness = np.median(ink[~dark]), np.median(ink[dark])
     noise = 1.4826 * np.median(np.abs(ink[~dark] - paper))  # its standard deviation, if it is normal
-    if darkness - paper < max(FAINTEST, 5 * noise):
+    if darkness - paper < max(_FAINTEST, 5 * noise):
         raise NoInk("nothing that can be told from the paper and the noise; there is nothing to recognise")
     ink = np.clip((ink - paper) / (darkness - paper), 0, 1)
     ink[ink < max(_INK, 3 * noise / (darkness - paper))] = 0
@@ -121,7 +121,7 @@ def _oddities(ink, boxes, faint):
     yield "several pieces of ink beside each other, as of several digits", beside
     yield "wider than a digit is", not beside and width > 1.6 * height
     borders = [ink[0], ink[-1], ink[:, 0], ink[:, -1]]
-    yield "ink at the border, as of a frame, or of a digit that is cut off", sum(each.any() for each in borders) > 0
+    yield "ink at the border, as of a frame, or of a digit that is cut off", any(each.any() for each in borders)
     yield "ink all over the picture", (ink > 0.5).mean() > 0.5
     yield "hardly any ink: a dot", max(height, width) < 0.04 * max(ink.shape)
     yield "hardly any contrast between ink and paper", faint

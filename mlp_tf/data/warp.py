@@ -20,12 +20,11 @@ def deskew(images):
       uint8 tensor, shaped as `images`; what comes from outside an image is 0.
     """
     height, width = images.shape[1:3]
-    light = tf.cast(images, tf.int32)
+    light = tf.cast(images, tf.int64)
     light = light if len(images.shape) == 3 else tf.reduce_sum(light, axis=3)  # [N, H, W]
-    rows = tf.range(height, dtype=tf.int64)
+    rows, columns = tf.range(height, dtype=tf.int64), tf.range(width, dtype=tf.int64)
     # Sums of integers, which are the same in whatever order they are added: here, in an exported graph, in JavaScript.
-    of_row = tf.cast(tf.reduce_sum(light, axis=2), tf.int64)  # [N, H]
-    columns_of_row = tf.reduce_sum(tf.cast(light, tf.int64) * tf.range(width, dtype=tf.int64), axis=2)
+    of_row, columns_of_row = tf.reduce_sum(light, axis=2), tf.reduce_sum(light * columns, axis=2)  # [N, H]
     total = tf.maximum(_sum(of_row), 1.0)
     row, column = _sum(rows * of_row) / total, _sum(columns_of_row) / total
     covariance = _sum(rows * columns_of_row) / total - row * column

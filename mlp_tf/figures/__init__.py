@@ -4,7 +4,7 @@ from mlp_tf.figures.confusion import confusion
 from mlp_tf.figures.curves import curves
 from mlp_tf.figures.images import first_layer, image_grid
 from mlp_tf.figures.layers import layers
-from mlp_tf.figures.style import DOTS_PER_INCH, FORMATS, save
+from mlp_tf.figures.style import save
 from mlp_tf.figures.sweep import sweep
 
-__all__ = ["DOTS_PER_INCH", "FORMATS", "confusion", "curves", "first_layer", "image_grid", "layers", "save", "sweep"]
+__all__ = ["confusion", "curves", "first_layer", "image_grid", "layers", "save", "sweep"]

@@ -16,8 +16,6 @@ from mlp_tf import UserError
 from mlp_tf.printable import printable, shortened
 from mlp_tf.regular import replaced
 
-FORMATS = ("png", "svg", "pdf")
-DOTS_PER_INCH = 150
 WIDTH = 8  # inches
 # Okabe and Ito (2008); beyond these seven, three that differ from them in lightness.
 COLOURS = [
@@ -76,12 +74,12 @@ def wrapped(title):
     return "\n".join(textwrap.fill(line, 75) for line in shown(title).splitlines())
 
 
-def save(figure, path, format="png", dpi=DOTS_PER_INCH):
+def save(figure, path, format, dpi):
     """Writes a figure, replacing the file at once; returns the path.
 
     Args:
       path: without the ending, which is the format's.
-      format: one of `FORMATS`.
+      format: png, svg or pdf.
       dpi: dots an inch, of all that is made of dots.
 
     Raises:

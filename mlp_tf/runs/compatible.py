@@ -8,13 +8,8 @@ from mlp_tf import UserError, machine
 from mlp_tf.config import Config, is_path, words_of
 from mlp_tf.runs.describe import FREE
 
-_SAME_BITS = {
-    "0.2.0",
-    "0.3.0",
-    "0.4.0",
-    "0.5.0",
-    "0.6.0",
-}  # versions of this package between which a run goes on bit for bit
+# Versions of this package between which a run goes on bit for bit.
+_SAME_BITS = {"0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0"}
 # Which workers may call in their own way, or which the data say better.
 _OF_EACH_MACHINE = ("name", "dataset", "data_dir", "workdir", "validation_size")
 

@@ -18,7 +18,8 @@ from mlp_tf.runs import files
 
 # Settings that may change within a run: the total of epochs, where things lie, what is written besides, and what
 # trains (whether the workers hold shards is compared with the data).
-FREE = ("epochs", "data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
+OUTSIDE = ("data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")  # no part of the network
+FREE = ("epochs", *OUTSIDE)
 # Environment variables that may change the bits of a run, besides TF_NUM_INTRAOP_THREADS.
 _VARIABLES = (
     "XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA",

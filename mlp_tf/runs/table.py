@@ -3,29 +3,24 @@
 import dataclasses
 import pathlib
 import statistics
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from mlp_tf import UserError, strict_json
 from mlp_tf.config import Config, words_of
 from mlp_tf.printable import printable, shortened
 from mlp_tf.runs import files
-from mlp_tf.runs.describe import FREE, Results
+from mlp_tf.runs.describe import OUTSIDE, Results
 from mlp_tf.runs.folder import read_run
 
-# Settings that change no result, or of which the data say more.
-_NOT_COMPARED = {*FREE, "dataset", "validation_size"} - {"epochs"}
-_OF_DATA = ("dataset", "validation_rows", "sha256", "train_rows", "workers")
+# Settings that change no result, of which the data say more, or that tell the runs of a row apart.
+_NOT_COMPARED = {*OUTSIDE, "dataset", "validation_size", "seed"}
+_OF_DATA = {"dataset": str, "validation_rows": int, "sha256": str, "train_rows": int, "workers": int}
+_TYPES = {field.name: field.type for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED} | _OF_DATA
+_Settings = TypedDict("_Settings", _TYPES)
 _FAILURES = "failures.json"
 _ACCURACIES = ("val_accuracy", "train_accuracy", "test_accuracy")
 _MEASURED = [f"{name}{end}" for name in _ACCURACIES for end in ("", "_std")]
-_COMPARED = [
-    *(field.name for field in dataclasses.fields(Config) if field.name not in {*_NOT_COMPARED, "seed"}),
-    *_OF_DATA,
-]
-COLUMNS = [
-    *_COMPARED,
-    "parameters", "units", "seeds", "epochs_trained", *_MEASURED, "seconds", "best", "note",
-]  # fmt: skip
+COLUMNS = [*_TYPES, "parameters", "units", "seeds", "epochs_trained", *_MEASURED, "seconds", "best", "note"]
 
 
 class Entry(NamedTuple):
@@ -44,7 +39,7 @@ class _Failure(NamedTuple):
     """A run that failed, as failures.json has it: its own folder cannot tell why, and may not be there."""
 
     path: str  # within the folder of the table
-    settings: dict
+    settings: _Settings
     seed: int
     parameters: int
     note: str
@@ -73,12 +68,10 @@ def find(folder):
         failures = []
     except (OSError, ValueError) as error:
         failures, texts = [], [*texts, f"left out: {folder / _FAILURES}: {error}"]
-    for failure in failures:
-        path, own = folder / failure.path, failure.settings
-        known = entries.get(path)
-        if set(own) == set(_COMPARED) and (known is None or known.results is None):
-            own = {name: own[name] for name in _COMPARED}
-            entries[path] = Entry(path, own, failure.seed, failure.parameters, note=failure.note)
+    for path, *rest, note in failures:
+        path = folder / path
+        if folder in path.parents and ".." not in path.parts and not (path in entries and entries[path].results):
+            entries[path] = Entry(path, *rest, note=note)
     return entries, texts
 
 
@@ -111,12 +104,12 @@ def read(path):
 def settings(description):
     """What two runs of a row have in common, {name: value}: all that the network and its training depend on.
 
-    The seed is not among them, which tells the runs of a row apart. Values are numbers, or words.
+    The seed is not among them, which tells the runs of a row apart.
     """
     config, data = description.config, description.data
-    compared = {name: getattr(config, name) for name in _COMPARED if name not in _OF_DATA}
+    compared = {name: getattr(config, name) for name in _TYPES if name not in _OF_DATA}
     of_data = (data.name, data.validation, data.sha256, data.train, data.shards)
-    return {**compared, "hidden": words_of(config.hidden), **dict(zip(_OF_DATA, of_data, strict=True))}
+    return {**compared, **dict(zip(_OF_DATA, of_data, strict=True))}
 
 
 def key(settings):
@@ -164,7 +157,7 @@ def rows(entries):
     for entry in entries:
         of_row.setdefault(key(entry.settings), []).append(entry)
     table = [_summary(each) for each in of_row.values()]
-    table.sort(key=lambda row: [row["parameters"], *(row[name] for name in _COMPARED)])
+    table.sort(key=lambda row: [row["parameters"], *(row[name] for name in _TYPES)])
     of_data = {}
     for row in table:
         if row["val_accuracy"] is not None:
@@ -176,9 +169,7 @@ def rows(entries):
 
 def varied(rows):
     """The names of the settings that differ between the rows; of rows that are all alike, `hidden`."""
-    return differing([{name: row[name] for name in COLUMNS[: COLUMNS.index("parameters")]} for row in rows]) or [
-        "hidden"
-    ]
+    return differing([{name: row[name] for name in _TYPES} for row in rows]) or ["hidden"]
 
 
 def lines(rows):
@@ -198,7 +189,7 @@ def lines(rows):
 
 def _measured(row):
     epochs, test, deviation = row["epochs_trained"], row["test_accuracy"], row["test_accuracy_std"]
-    accuracies = [f"{row[name]:.4f}" if row[name] is not None else "-" for name in _ACCURACIES[:2]]
+    accuracies = [f"{row[name]:.4f}" if row[name] is not None else "-" for name in ("val_accuracy", "train_accuracy")]
     if not row["seeds"]:
         return [str(row["epochs"]), f"{row['parameters']:,}", *accuracies, "-", "-"]
     return [
@@ -209,9 +200,10 @@ def _measured(row):
 
 def _summary(entries):
     """The row of runs that differ in their seed alone, each seed counted once."""
-    row = {**entries[0].settings, "parameters": entries[0].parameters}
+    own = entries[0].settings
+    row = {**own, "hidden": words_of(own["hidden"]), "parameters": entries[0].parameters}
     finished = {entry.seed: entry for entry in entries if entry.results}.values()
-    row |= {"units": sum(map(int, row["hidden"].split(","))), "seeds": len(finished), "best": False}
+    row |= {"units": sum(own["hidden"]), "seeds": len(finished), "best": False}
     row["epochs_trained"] = _mean([entry.results.epochs for entry in finished])
     accuracies = [(entry.val_accuracy, entry.results.train_accuracy, entry.results.test_accuracy) for entry in finished]
     for name, values in zip(_ACCURACIES, zip(*accuracies, strict=True) if accuracies else [()] * 3, strict=True):
