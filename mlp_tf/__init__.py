@@ -10,6 +10,7 @@ before it, so each file can be read knowing just those above it here.
       machine.py          memory, processor, threads
     rank 1
       model.py            the network as pure functions of (x, weights, biases), and its cost
+      regularize.py       dropout, weight decay, bounded norms
       config.py           every setting once: default, range, JSON
       figures/            arrays to matplotlib figures
         style.py          size, text, colours, legend; a figure written to a file

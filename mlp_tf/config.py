@@ -25,6 +25,14 @@ def _strength(text):
     return _real(0.0, "a number from 0 to 10", lambda v: 0 <= v <= 10, text)
 
 
+def _share(text):
+    return _real(0.0, "a number from 0 to below 1", lambda v: 0 <= v < 1, text)
+
+
+def _amount(text):
+    return _real(0.0, "a number of 0 or more", lambda v: v >= 0, text)
+
+
 def _choice(default, choices, text, or_function=False):
     def accepts(value):
         return value in choices or (or_function and callable(value))
@@ -79,9 +87,13 @@ class Config:
     schedule: str = _choice(
         "constant", ("constant", "linear"), "Learning rate over the run: constant, or linear down to 0 at its end."
     )
-    label_smoothing: float = _real(
-        0.0, "a number from 0 to below 1", lambda v: 0 <= v < 1, "Share of each label spread over all classes."
+    label_smoothing: float = _share("Share of each label spread over all classes.")
+    dropout: float = _share("Share of the hidden units that each example loses in each step of training.")
+    input_dropout: float = _share("Share of the values of each example that it loses in each step of training.")
+    weight_decay: float = _amount(
+        "Share of each weight, times the learning rate, that each step takes off (decoupled, as in AdamW); 0 is off."
     )
+    max_norm: float = _amount("Largest norm of the weights into a unit, kept after each step; 0 is off.")
     distort: float = _strength(
         "Strength of a random affine distortion of each image in each epoch; 0 is off, 1 is rotation up to "
         "10 degrees, scaling up to 10 %, shear up to 0.1, translation up to 1.5 pixels.",
@@ -149,6 +161,9 @@ class Config:
                 f"--patience={self.patience} with --validation_size=0: patience watches the validation cost; "
                 "give --validation_size=N above 0, or --patience=0"
             )
+        for name in ("weight_decay", "max_norm"):
+            if getattr(self, name) and callable(self.optimizer):
+                raise UserError(f"{name}={getattr(self, name)} with an optimizer of your own: let that one do it")
         for name, needs in (("logical_cpus", "mirrored"), ("replicate_data", "multi_worker")):
             if getattr(self, name) and self.strategy != needs:
                 raise UserError(

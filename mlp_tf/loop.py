@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mlp_tf import UserError
+from mlp_tf import UserError, regularize
 from mlp_tf.model import cross_entropy, init_params, normalize, perceptron, two_layer_perceptron
 
 CHUNK_SECONDS = 0.25  # a Python signal handler runs only between two chunks
@@ -93,7 +93,7 @@ def new_state(config, sizes, total_steps):
     return State(
         {name: tf.Variable(value, name=f"weights/{name}") for name, value in weights.items()},
         {name: tf.Variable(value, name=f"biases/{name}") for name, value in biases.items()},
-        OPTIMIZERS.get(config.optimizer, config.optimizer)(rate),
+        regularize.regularized(OPTIMIZERS.get(config.optimizer, config.optimizer), config, rate)(rate),
         step,
     )
 
@@ -103,7 +103,8 @@ def compute_gradients(state, config, images, labels):
 
     The mean is over `config.batch_size` examples; the gradients are in the order of `state.variables()`.
     """
-    model = model_function(config)
+    activation = ACTIVATIONS.get(config.activation, config.activation)
+    model = regularize.with_dropout(model_function(config), activation, config, state.step)
     with tf.GradientTape() as tape:
         logits = model(normalize(images), state.weights, state.biases)  # [B, classes]
         cost_sum = tf.reduce_sum(cross_entropy(logits, labels, config.label_smoothing))
@@ -149,15 +150,14 @@ def compile_steps(state, config, feed, step=train_step):
 
 
 def fit(train_steps, state, config, feed, progress):
-    """Trains from `progress` to the end of the last epoch.
+    """Trains from `progress` to the end of the last epoch; what is not finite after a chunk raises Diverged.
 
     Args:
       train_steps, feed: from `compile_steps`, and what it was compiled for.
       progress: where the state is; `Progress(0, 0, feed.steps)` at the start of a run.
 
     Yields:
-      `Progress` after each chunk of steps, and once more where the state was at the end of an epoch. A chunk that
-      ends with something that is not finite raises Diverged.
+      `Progress` after each chunk of steps, and once more where the state was at the end of an epoch.
     """
     chunk = 1
     while progress.epoch < config.epochs:

@@ -89,8 +89,8 @@ def test_an_import_goes_down_and_in_a_wing_to_an_earlier_file(path):
             assert MAP[name.split("/")[0]][0] < rank, f"{name_of(path)} imports {name}"
 
 
-def test_the_loop_knows_the_model_and_the_settings_alone():
-    assert set(own_imports(PACKAGE / "loop.py")) <= {"model", "config"}
+def test_the_loop_knows_the_model_its_regularizers_and_settings_alone():
+    assert set(own_imports(PACKAGE / "loop.py")) <= {"model", "regularize", "config"}
     code = ast.unparse(ast.parse((PACKAGE / "loop.py").read_text()))
     assert not re.search(r"cluster|shard|distort|elastic|deskew|folder|path|open\(|strategy|worker|signal\.", code)
 

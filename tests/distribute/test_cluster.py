@@ -20,6 +20,7 @@ from mlp_tf.data.feed import SINGLE_DEVICE
 from mlp_tf.distribute.cluster import connect
 from mlp_tf.distribute.tf_config import Task
 settings = {"batch_size": 24, "epochs": 10, "schedule": "linear", "distort": 0.5, "elastic": 0.5, "deskew": True}
+settings |= {"dropout": 0.2, "input_dropout": 0.1, "weight_decay": 0.1, "max_norm": 1.0}
 config = Config(hidden=(16, 8), **settings, strategy="mirrored", logical_cpus=int(sys.argv[2]))
 train = data.load(sys.argv[1], validation_size=0).train
 several = connect(config, Task(), lambda: None, print)

@@ -44,7 +44,8 @@ def test_what_changes_no_result_makes_no_row_of_its_own():
     names = [field.name for field in dataclasses.fields(Config) if field.name not in free]
     differing = {"hidden": (1,), "epochs": 1, "batch_size": 1, "learning_rate": 1.0, "optimizer": "sgd"}
     differing |= {"activation": "tanh", "init": "he", "schedule": "linear", "label_smoothing": 0.1, "distort": 1.0}
-    differing |= {"elastic": 1.0, "deskew": True, "patience": 1}
+    differing |= {"elastic": 1.0, "deskew": True, "patience": 1, "dropout": 0.1, "input_dropout": 0.1}
+    differing |= {"weight_decay": 0.1, "max_norm": 1.0}
     assert set(names) - set(differing) == {"validation_size", "dataset", "replicate_data"}  # of which the data tell
     for name, value in differing.items():
         assert len(table.rows([entry(0.9, description()), entry(0.9, description(**{name: value}))])) == 2

@@ -26,6 +26,7 @@ STOPS = {
 SETTINGS = {
     "adam": {},
     "rmsprop, linear": {"optimizer": "rmsprop", "schedule": "linear"},
+    "dropout, weight decay, max norm": {"dropout": 0.3, "input_dropout": 0.1, "weight_decay": 0.1, "max_norm": 1.0},
     "sgd, patience": {"optimizer": "sgd", "patience": 2},
     "distort, elastic, deskew, linear, patience": {
         "distort": 1.0, "elastic": 0.5, "deskew": True, "schedule": "linear", "patience": 2, "label_smoothing": 0.1,
@@ -42,7 +43,9 @@ def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole, tm
     assert_same_run(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("settings", [name if "distort" in name else slow(name) for name in SETTINGS])
+@pytest.mark.parametrize(
+    "settings", [name if name.startswith(("distort", "dropout")) else slow(name) for name in SETTINGS]
+)
 def test_a_run_stopped_at_every_seventeenth_step_ends_as_if_never_stopped(live, config, tmp_path, settings):
     config = dataclasses.replace(config, **SETTINGS[settings])
     live(config, tmp_path / "whole")
