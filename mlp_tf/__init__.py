@@ -67,6 +67,7 @@ before it, so each file can be read knowing just those above it here.
         start.py          start or resume
         training.py       a run's life: train, save, stop, results
         result.py         a run read back: its parameters, its data, its predictions
+        committee.py      several runs that answer together
     rank 4, the commands
       train.py            train a network, or go on with a run
       sweep.py            train several, and compare them

@@ -1,13 +1,16 @@
-"""Evaluates a trained run: cost, accuracy, accuracy of each class, confusion matrix.
+"""Evaluates a trained run, or a committee: cost, accuracy, accuracy of each class, confusion matrix.
 
     python -m mlp_tf.evaluate --workdir=RUN
     python -m mlp_tf.evaluate --workdir=RUN --split=validation --plots
     python -m mlp_tf.evaluate --workdir=RUN --json
+    python -m mlp_tf.evaluate --workdir=RUN1 --workdir=RUN2 --workdir=RUN3
 
---plots writes confusion.png and mistakes.png, the most confidently wrong images, into the run's folder.
+Several runs are a committee: the mean of their probabilities answers. They must share their data.
+--plots writes confusion.png and mistakes.png, the most confidently wrong images, into the run's folder or --out.
 --json prints one object: run (its folder's name), dataset, split, examples, cost (nats per example), accuracy,
 train_accuracy, test_accuracy, classes (for each: name, examples, correct), confusion (rows true, columns predicted),
-pictures (paths).
+pictures (paths). Of a committee it has runs (for each: run, its path; cost; accuracy) in the place of run,
+train_accuracy and test_accuracy.
 """
 
 import json
@@ -27,33 +30,45 @@ _LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are sh
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_run(values)
+    flags.define_committee(values)
+    flags.define_data_dir(values)
     absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
+    text = "Folder for the pictures; empty: the run's own."
+    absl_flags.DEFINE_string("out", "", text, flag_values=values)
     flags.define_pictures(values)
 
 
 def main(values):
-    """Prints the evaluation of the run that the flags name; returns the exit code."""
-    workdir = flags.required(values, "workdir")
+    """Prints the evaluation of the runs that the flags name; returns the exit code."""
+    workdirs, out, name = flags.required(values, "workdir"), flags.path(values, "out"), values["split"].value
+    if values["plots"].value and len(workdirs) > 1 and not out:
+        raise UserError("a committee has no folder of its own: say where its pictures go with --out=FOLDER")
     quiet.import_tensorflow()
-    from mlp_tf.runs import result
+    from mlp_tf.runs import committee, result
 
-    run, name = result.load(workdir), values["split"].value
-    app.warn(*run.warnings)
-    splits = result.splits(run, flags.path(values, "data_dir"))
+    members = committee.load(workdirs)
+    app.warn(*(warning for run in members for warning in run.warnings))
+    splits = result.splits(members[0], flags.path(values, "data_dir"))
     split = getattr(splits, name)
     if splits.classes > MOST_CLASSES:
-        raise UserError(f"--workdir={workdir}: has {splits.classes:,} classes; at most {MOST_CLASSES:,} can be shown")
+        raise UserError(
+            f"--workdir={workdirs[0]}: has {splits.classes:,} classes; at most {MOST_CLASSES:,} can be shown"
+        )
     if not len(split.labels):
         raise UserError(f"--split={name}: the run held no rows out; give --split=test or train")
-    predicted = result.probabilities(run, split.images)
-    counts = confusion(split.labels, predicted.argmax(axis=1), splits.classes)
-    report = _report(run, splits, name, counts)
+    predicted = committee.probabilities(members, split.images)
+    report = _report(members, splits, name, predicted)
     if not values["json"].value:
-        _print(run, report)
-    pictures = _draw(run, name, split, predicted, flags.pictures(values)) if values["plots"].value else []
+        _print(committee.title(members), report)
+    pictures = []
+    if values["plots"].value:
+        from mlp_tf import figures
+
+        out, how = flags.make_folder("out", out or workdirs[0]), flags.pictures(values)
+        drawn = _draw(members, name, split, predicted)
+        pictures = [figures.save(figure, out / picture, **how) for picture, figure in drawn.items()]
     if values["json"].value:
         print(json.dumps({**report, "pictures": list(map(str, pictures))}))
         return 0
@@ -69,35 +84,55 @@ def confusion(labels, predicted, classes):
     return np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _report(run, splits, name, counts):
+def _report(members, splits, name, predicted):
     """What is printed, of JSON's types."""
-    from mlp_tf.runs import result
-
-    evaluated = {name: result.evaluate(run, getattr(splits, name)) for name in dict.fromkeys((name, "train", "test"))}
-    names, totals = run.description.data.names(), counts.sum(axis=1).tolist()
-    classes = zip(names, totals, counts.diagonal().tolist(), strict=True)
+    labels, names = getattr(splits, name).labels, members[0].description.data.names()
+    counts = confusion(labels, predicted.argmax(axis=1), splits.classes)
+    classes = zip(names, counts.sum(axis=1).tolist(), counts.diagonal().tolist(), strict=True)
     return {
-        "run": run.path.resolve().name,
         "dataset": splits.name,
         "split": name,
-        "examples": int(counts.sum()),
-        "cost": evaluated[name][0],
-        "accuracy": evaluated[name][1],
-        "train_accuracy": evaluated["train"][1],
-        "test_accuracy": evaluated["test"][1],
+        "examples": len(labels),
+        **(_of_committee(members, splits, name, predicted) if len(members) > 1 else _of_run(*members, splits, name)),
         "classes": [{"name": name, "examples": total, "correct": right} for name, total, right in classes],
         "confusion": counts.tolist(),
     }
 
 
-def _print(run, report):
+def _of_run(run, splits, name):
+    from mlp_tf.runs import result
+
+    evaluated = {name: result.evaluate(run, getattr(splits, name)) for name in dict.fromkeys((name, "train", "test"))}
+    return {
+        "run": run.path.resolve().name,
+        "cost": evaluated[name][0],
+        "accuracy": evaluated[name][1],
+        "train_accuracy": evaluated["train"][1],
+        "test_accuracy": evaluated["test"][1],
+    }
+
+
+def _of_committee(members, splits, name, predicted):
+    from mlp_tf.runs import committee, result
+
+    split = getattr(splits, name)
+    evaluated = [(str(run.path), *result.evaluate(run, split)) for run in members]
+    cost, accuracy = committee.score(predicted, split.labels)
+    runs = [dict(zip(("run", "cost", "accuracy"), each, strict=True)) for each in evaluated]
+    return {"runs": runs, "cost": cost, "accuracy": accuracy}
+
+
+def _print(title, report):
     """The report in words."""
-    train, test = report["train_accuracy"], report["test_accuracy"]
-    print(f"Run: {run.title}")
+    print(f"Run: {title}")
+    for each in report.get("runs", ()):
+        print(f"  accuracy {each['accuracy']:.4f}, cost {each['cost']:.4f}: {printable(each['run'])}")
     print(f"Split: {report['split']}, {report['examples']:,} examples")
     print(f"Cost: {report['cost']:.4f}")
     print(f"Accuracy: {report['accuracy']:.4f}")
-    print(f"Gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
+    if "run" in report:
+        train, test = report["train_accuracy"], report["test_accuracy"]
+        print(f"Gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
     _print_classes([printable(each["name"]) for each in report["classes"]], report["classes"], report["confusion"])
 
 
@@ -117,14 +152,16 @@ def _print_classes(names, classes, counts):
         print(f"{shortened(name, _LONGEST_NAME):>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
 
 
-def _draw(run, name, split, predicted, pictures):
-    """The paths of the pictures."""
+def _draw(members, name, split, predicted):
+    """{a picture's name: its figure}."""
     from mlp_tf import figures
+    from mlp_tf.runs import committee
 
-    names, guesses = run.description.data.names(), predicted.argmax(axis=1)
-    counts = confusion(split.labels, guesses, len(names))
-    picture = figures.confusion(counts, names, f"Confusion: the {len(guesses):,} {name} examples\nof {run.title}")
-    paths = [figures.save(picture, run.path / "confusion", **pictures)]
+    names, guesses = members[0].description.data.names(), predicted.argmax(axis=1)
+    counts, title = confusion(split.labels, guesses, len(names)), committee.title(members)
+    drawn = {
+        "confusion": figures.confusion(counts, names, f"Confusion: the {len(guesses):,} {name} examples\nof {title}")
+    }
     wrong = (guesses != split.labels).nonzero()[0]
     worst = wrong[predicted[wrong].max(axis=1).argsort(kind="stable")[::-1]][:MISTAKES]
     if not len(worst):
@@ -137,10 +174,9 @@ def _draw(run, name, split, predicted, pictures):
             f"true {names[split.labels[i]]}\nread as {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %"
             for i in worst
         ]
-        title = f"Mistakes: the {len(worst)} most confident of {len(wrong):,} wrong in {len(guesses):,} {name} images"
-        grid = figures.image_grid(split.images[worst], captions, f"{title}\nof {run.title}")
-        paths.append(figures.save(grid, run.path / "mistakes", **pictures))
-    return paths
+        which = f"the {len(worst)} most confident of {len(wrong):,} wrong in {len(guesses):,} {name} images"
+        drawn["mistakes"] = figures.image_grid(split.images[worst], captions, f"Mistakes: {which}\nof {title}")
+    return drawn
 
 
 if __name__ == "__main__":

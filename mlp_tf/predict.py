@@ -1,8 +1,10 @@
-"""Recognises picture files with a trained run: the class of each, and the three most probable ones.
+"""Recognises picture files with a trained run, or a committee: the class of each, and the three most probable ones.
 
     python -m mlp_tf.predict --workdir=RUN digit.png photo.jpg
     python -m mlp_tf.predict --workdir=RUN --show --json FOLDER
+    python -m mlp_tf.predict --workdir=RUN1 --workdir=RUN2 digit.png
 
+Of several runs, a committee on the same data, the mean of their probabilities answers.
 Of a folder the pictures in it are recognised. --show writes what the network sees, beside its prediction, to
 predictions.png in the current folder; of more than 100 pictures the first 100. --json prints an object for each file:
 file, class (its number), name, probability, top, the same of the three most probable classes, and warnings, texts.
@@ -31,7 +33,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")  # what i
 
 def define_flags(values):
     """Defines the flags of this command."""
-    absl_flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=values)
+    flags.define_committee(values)
     absl_flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
     flags.define_pictures(values)
@@ -39,50 +41,51 @@ def define_flags(values):
 
 def main(values, paths):
     """Predicts the pictures on the command line; returns the exit code."""
-    workdir = flags.required(values, "workdir")
+    workdirs = flags.required(values, "workdir")
     if not paths:
         raise UserError("no picture given; name one or more files, or a folder, after the flags")
-    trained_on = read_run(workdir).description.data
+    trained_on = read_run(workdirs[0]).description.data
     colours = trained_on.image_shape[2:] == (3,) and trained_on.own
     if trained_on.dtype != "uint8" or not (len(trained_on.image_shape) == 2 or colours):
         raise UserError(
-            f"--workdir={workdir}: was trained on {trained_on.dtype} of shape {list(trained_on.image_shape)}; pictures "
-            "need a run that was trained on images, uint8 [H, W] or [H, W, 3]; of rows, result.probabilities tells"
+            f"--workdir={workdirs[0]}: was trained on {trained_on.dtype} of shape {list(trained_on.image_shape)}; "
+            "pictures need a run that was trained on images, uint8 [H, W] or [H, W, 3]; of rows, "
+            "result.probabilities tells"
         )
     quiet.import_tensorflow()
     import numpy as np
 
-    from mlp_tf.runs import result
+    from mlp_tf.runs import committee
 
     read, prepared, code = _read(paths, trained_on)
     if not read:
         return code
-    run = result.load(workdir)
-    app.warn(*run.warnings)
-    names, images = run.description.data.names(), np.stack([each.image for each in prepared])
-    probabilities = result.probabilities(run, images)
+    members = committee.load(workdirs)
+    app.warn(*(warning for run in members for warning in run.warnings))
+    names, images = trained_on.names(), np.stack([each.image for each in prepared])
+    probabilities = committee.probabilities(members, images)
     for path, each, row in zip(read, prepared, probabilities, strict=True):
-        print(_line(path, row, names, doubts(run, each, row), values["json"].value), flush=True)
+        print(_line(path, row, names, doubts(members, each, row), values["json"].value), flush=True)
     if values["show"].value:
         answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
         captions = [
             f"{shortened(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
         ]
-        print(f"Picture: {_show(run, images, captions, flags.pictures(values))}", file=sys.stderr)
+        print(f"Picture: {_show(members, images, captions, flags.pictures(values))}", file=sys.stderr)
     return code
 
 
-def doubts(run, prepared, probabilities):
+def doubts(members, prepared, probabilities):
     """Why an answer should not be trusted, as texts: what is odd about the ink, or a probability that is low.
 
     Args:
-      run: `result.Result`.
+      members: of a committee, or one run alone; `result.Result` each.
       prepared: `pictures.Prepared`.
       probabilities: of each class.
     """
-    from mlp_tf.runs import result
+    from mlp_tf.runs import committee
 
-    enough = result.trusted(run)
+    enough = committee.trusted(members)
     return [*prepared.warnings, *([f"a probability below {enough:.2f}"] if probabilities.max() < enough else [])]
 
 
@@ -139,18 +142,19 @@ def _read_as_it_is(path, shape):
     return None
 
 
-def _show(run, images, captions, pictures):
+def _show(members, images, captions, pictures):
     """The path of a picture of the first images, as the network sees them, above their captions."""
     from mlp_tf import figures
     from mlp_tf.data.warp import deskew
+    from mlp_tf.runs import committee
 
     seen = images[:SHOWN]
     title = "What the network sees, and what it says"
     if len(images) > SHOWN:
         app.note(f"the picture shows the first {SHOWN} of {len(images):,}")
         title += f": the first {SHOWN} of {len(images):,} pictures"
-    seen = deskew(seen).numpy() if run.config.deskew else seen
-    grid = figures.image_grid(seen, captions[:SHOWN], f"{title}\n{run.title}", columns=5)
+    seen = deskew(seen).numpy() if all(run.config.deskew for run in members) else seen
+    grid = figures.image_grid(seen, captions[:SHOWN], f"{title}\n{committee.title(members)}", columns=5)
     return figures.save(grid, pathlib.Path("predictions"), **pictures)
 
 

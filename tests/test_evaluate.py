@@ -1,5 +1,7 @@
 """The evaluate command: its numbers against NumPy, its pictures, and the data that it takes or refuses."""
 
+import json
+
 import numpy as np
 import pytest
 from helpers import logits, make_arrays, read_results
@@ -41,6 +43,67 @@ def test_evaluate_draws_confusion_and_mistakes(run, train, small, tmp_path):
     for name in ("confusion.png", "mistakes.png"):
         assert f"Picture: {tmp_path / 'run' / name}" in outcome.out
         assert Image.open(tmp_path / "run" / name).width == 1200
+
+
+@pytest.fixture
+def members(train, small, tmp_path):
+    """Three runs on one file that differ in their seed, one of them in its network too."""
+    folders = [tmp_path / name for name in "abc"]
+    for seed, (folder, hidden) in enumerate(zip(folders, ("8,4", "8,4", "6,5"), strict=True)):
+        train(*small(workdir=folder, seed=seed, hidden=hidden, epochs=1))
+    return folders
+
+
+def test_a_committee_answers_with_the_mean_of_the_probabilities(run, members, arrays):
+    outcome = run(evaluate, *(f"--workdir={folder}" for folder in members), "--json")
+    report, labels = json.loads(outcome.out), arrays["y_test"]
+    exponentials = [np.exp(logits(folder, arrays["x_test"])) for folder in members]
+    predicted = np.mean([each / each.sum(axis=1, keepdims=True) for each in exponentials], axis=0)
+    assert report["accuracy"] == (predicted.argmax(axis=1) == labels).mean()
+    assert report["cost"] == pytest.approx(-np.log(predicted[np.arange(len(labels)), labels]).mean(), rel=1e-5)
+    assert [each["run"] for each in report["runs"]] == list(map(str, members))
+    for folder, each in zip(members, report["runs"], strict=True):
+        results = read_results(folder)
+        assert (each["accuracy"], each["cost"]) == (results["test_accuracy"], results["test_cost"])
+    assert sum(map(sum, report["confusion"])) == len(labels)
+    assert sum(report["confusion"][c][c] for c in range(3)) == round(report["accuracy"] * len(labels))
+
+
+def test_a_committee_is_told_of_in_words(run, members):
+    outcome = run(evaluate, *(f"--workdir={folder}" for folder in members))
+    assert "Run: a committee of 3 runs" in outcome.out
+    for folder in members:
+        accuracy, cost = (read_results(folder)[f"test_{name}"] for name in ("accuracy", "cost"))
+        assert f"  accuracy {accuracy:.4f}, cost {cost:.4f}: {folder}" in outcome.out.splitlines()
+    assert "Gap:" not in outcome.out
+
+
+def test_a_run_that_is_named_twice_is_no_committee(run, members):
+    once, twice = (run(evaluate, *[f"--workdir={members[0]}"] * times) for times in (1, 2))
+    assert once.out == twice.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "differing"), [({"validation_size": 50}, "validation"), ({"dataset": "other"}, "sha256")]
+)
+def test_a_committee_of_runs_on_other_data_is_refused(run, train, small, tmp_path, changes, differing):
+    np.savez(tmp_path / "other.npz", **make_arrays(seed=1))
+    changes = {**changes, **({"dataset": tmp_path / "other.npz"} if "dataset" in changes else {})}
+    train(*small(workdir=tmp_path / "a", epochs=1))
+    train(*small(workdir=tmp_path / "b", epochs=1, **changes))
+    outcome = run(evaluate, f"--workdir={tmp_path / 'a'}", f"--workdir={tmp_path / 'b'}")
+    assert outcome.code == 1
+    assert "its data differ from those of" in outcome.error
+    assert differing in outcome.error
+
+
+def test_the_pictures_of_a_committee_need_a_folder(run, members, tmp_path):
+    words = [f"--workdir={folder}" for folder in members]
+    assert "say where its pictures go with --out=FOLDER" in run(evaluate, *words, "--plots").error
+    outcome = run(evaluate, *words, "--plots", f"--out={tmp_path / 'pictures'}")
+    assert outcome.code == 0
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["confusion.png", "mistakes.png"]
+    assert not (members[0] / "confusion.png").exists()
 
 
 def test_data_that_changed_is_refused(run, train, small, tmp_path):

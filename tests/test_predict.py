@@ -36,6 +36,21 @@ def test_predict_prints_json(run, run_folder, arrays, tmp_path):
     assert sum(top["probability"] for top in answer["top"]) == pytest.approx(1, abs=1e-6)
 
 
+def test_a_committee_predicts_the_mean_of_its_runs(run, train, small, run_folder, tmp_path):
+    train(*small(workdir=tmp_path / "other", seed=1, epochs=1))
+    bar().save(tmp_path / "a.png")
+    members = [f"--workdir={run_folder}", f"--workdir={tmp_path / 'other'}"]
+    *alone, together = (
+        {
+            top["class"]: top["probability"]
+            for top in json.loads(run(predict, *words, "--json", tmp_path / "a.png").out)["top"]
+        }
+        for words in ([members[0]], [members[1]], members)
+    )
+    for c, probability in together.items():
+        assert probability == pytest.approx((alone[0][c] + alone[1][c]) / 2, rel=1e-5)
+
+
 @pytest.mark.slow
 def test_a_name_that_is_no_text_is_spelled_out(run_folder, good, tmp_path):
     name = os.fsdecode(b"\xff.png")

@@ -34,6 +34,17 @@ def define(flag_values, only=None, repeatable=()):
 def define_run(flag_values):
     """Defines the flags of a command that reads a run and its data: --workdir and --data_dir."""
     flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=flag_values)
+    define_data_dir(flag_values)
+
+
+def define_committee(flag_values):
+    """Defines --workdir of a command that takes several runs, a committee, in the place of one."""
+    text = "The run's folder; repeat it for a committee of runs on the same data: the mean of their probabilities."
+    flags.DEFINE_multi_string("workdir", None, text, flag_values=flag_values)
+
+
+def define_data_dir(flag_values):
+    """Defines --data_dir of a command that reads a run's data again."""
     text = "Where the data lie now, if they were moved: a folder, or the file."
     flags.DEFINE_string("data_dir", "", text, flag_values=flag_values)
 
