@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mlp_tf import UserError, loop, regularize
 from mlp_tf.config import Config
+from mlp_tf.model import two_layer_perceptron
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.integers(0, 256, (20, 6, 4), np.uint8), np.arange(20, dtype=np.int32) % 3
@@ -111,9 +112,10 @@ def test_an_optimizer_of_your_own_is_left_to_decay_by_itself(changes):
         settings(optimizer=tf.compat.v1.train.MomentumOptimizer, **changes)
 
 
-def test_with_neither_decay_nor_bound_the_optimizer_is_the_class_itself():
-    adam = tf.compat.v1.train.AdamOptimizer
+def test_with_the_flags_off_training_has_the_model_and_the_optimizer_themselves():
+    adam, model = tf.compat.v1.train.AdamOptimizer, two_layer_perceptron
     assert regularize.regularized(adam, settings(), None) is adam
+    assert regularize.with_dropout(model, tf.nn.relu, settings(), None) is model
 
 
 def test_inference_knows_nothing_of_dropout():
