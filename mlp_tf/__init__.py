@@ -4,12 +4,12 @@ The modules, lowest rank first. An import goes only to a lower rank, and within 
 before it, so each file can be read knowing just those above it here.
 
     rank 0
+      model.py            the network as pure functions of (x, weights, biases), and its cost
       strict_json.py      JSON from outside, checked against types
       printable.py        text that can be shown
       regular.py          regular files: read if they are, written at once or not at all
       machine.py          memory, processor, threads
     rank 1
-      model.py            the network as pure functions of (x, weights, biases), and its cost
       regularize.py       dropout, weight decay, bounded norms
       config.py           every setting once: default, range, JSON
       figures/            arrays to matplotlib figures

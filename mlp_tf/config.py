@@ -114,7 +114,7 @@ class Config:
     patience: int = _integer(
         0, 0, None, "Stop after this many epochs without a lower val_cost, with the best epoch as the result; 0 is off."
     )
-    seed: int = _integer(0, 0, 2**31 - 1, "Seed of the first weights, the order of images and the distortion.")
+    seed: int = _integer(0, 0, 2**31 - 1, "Seed of the first weights, the order of images, distortion and dropout.")
     dataset: str = _text(
         "auto",
         "auto, mnist_sample, the name of an image-classification set of tensorflow-datasets, a FILE.npz, a FILE.csv, "
@@ -163,7 +163,9 @@ class Config:
             )
         for name in ("weight_decay", "max_norm"):
             if getattr(self, name) and callable(self.optimizer):
-                raise UserError(f"{name}={getattr(self, name)} with an optimizer of your own: let that one do it")
+                raise UserError(
+                    f"{name}={getattr(self, name)} with an optimizer of your own: leave it out, and let that one do it"
+                )
         for name, needs in (("logical_cpus", "mirrored"), ("replicate_data", "multi_worker")):
             if getattr(self, name) and self.strategy != needs:
                 raise UserError(

@@ -35,7 +35,7 @@ def define_flags(values):
     absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
-    text = "Folder for the pictures; empty: the run's own."
+    text = "With --plots, the folder for the pictures; empty: the run's own. A committee needs one."
     absl_flags.DEFINE_string("out", "", text, flag_values=values)
     flags.define_pictures(values)
 
@@ -58,8 +58,9 @@ def main(values):
         )
     if not len(split.labels):
         raise UserError(f"--split={name}: the run held no rows out; give --split=test or train")
-    predicted = committee.probabilities(members, split.images)
-    report = _report(members, splits, name, predicted)
+    by_member = committee.probabilities(members, split.images)
+    predicted = by_member.mean(axis=0)
+    report = _report(members, splits, name, by_member)
     if not values["json"].value:
         _print(committee.title(members), report)
     pictures = []
@@ -84,22 +85,25 @@ def confusion(labels, predicted, classes):
     return np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _report(members, splits, name, predicted):
+def _report(members, splits, name, by_member):
     """What is printed, of JSON's types."""
-    labels, names = getattr(splits, name).labels, members[0].description.data.names()
-    counts = confusion(labels, predicted.argmax(axis=1), splits.classes)
+    from mlp_tf.runs import committee
+
+    labels, names = getattr(splits, name).labels, committee.class_names(members)
+    counts = confusion(labels, by_member.mean(axis=0).argmax(axis=1), splits.classes)
+    scores = _scores(members, by_member, labels) if len(members) > 1 else _scores_of_one(members[0], splits, name)
     classes = zip(names, counts.sum(axis=1).tolist(), counts.diagonal().tolist(), strict=True)
     return {
         "dataset": splits.name,
         "split": name,
         "examples": len(labels),
-        **(_of_committee(members, splits, name, predicted) if len(members) > 1 else _of_run(*members, splits, name)),
+        **scores,
         "classes": [{"name": name, "examples": total, "correct": right} for name, total, right in classes],
         "confusion": counts.tolist(),
     }
 
 
-def _of_run(run, splits, name):
+def _scores_of_one(run, splits, name):
     from mlp_tf.runs import result
 
     evaluated = {name: result.evaluate(run, getattr(splits, name)) for name in dict.fromkeys((name, "train", "test"))}
@@ -112,14 +116,16 @@ def _of_run(run, splits, name):
     }
 
 
-def _of_committee(members, splits, name, predicted):
-    from mlp_tf.runs import committee, result
+def _scores(members, by_member, labels):
+    from mlp_tf.runs import committee
 
-    split = getattr(splits, name)
-    evaluated = [(str(run.path), *result.evaluate(run, split)) for run in members]
-    cost, accuracy = committee.score(predicted, split.labels)
-    runs = [dict(zip(("run", "cost", "accuracy"), each, strict=True)) for each in evaluated]
-    return {"runs": runs, "cost": cost, "accuracy": accuracy}
+    names = ("cost", "accuracy")
+    committees = dict(zip(names, committee.score(by_member.mean(axis=0), labels), strict=True))
+    each = [committee.score(predicted, labels) for predicted in by_member]
+    runs = [
+        {"run": str(run.path), **dict(zip(names, own, strict=True))} for run, own in zip(members, each, strict=True)
+    ]
+    return {"runs": runs, **committees}
 
 
 def _print(title, report):
@@ -157,7 +163,7 @@ def _draw(members, name, split, predicted):
     from mlp_tf import figures
     from mlp_tf.runs import committee
 
-    names, guesses = members[0].description.data.names(), predicted.argmax(axis=1)
+    names, guesses = committee.class_names(members), predicted.argmax(axis=1)
     counts, title = confusion(split.labels, guesses, len(names)), committee.title(members)
     drawn = {
         "confusion": figures.confusion(counts, names, f"Confusion: the {len(guesses):,} {name} examples\nof {title}")

@@ -5,8 +5,9 @@
 For each layer: mean and deviation of its activations; the share that is exactly 0; how many units are on for no row
 (dead) and for every row, a unit being on where its input, before the activation, is above 0; the norms (Frobenius) of
 its weights and of the gradient of the mean cost; and how far one step of the optimizer would move the weights, as a
-share of their norm. Nothing is saved. layers.png, in the run's folder or in --out, has histograms of activations and
-gradients.
+share of their norm. Gradient and step are those of training: under --dropout of the thinned network, and with decay and
+bounded norms, if the run has them. Nothing is saved. layers.png, in the run's folder or in --out, has histograms of
+activations and gradients.
 """
 
 import dataclasses

@@ -1,7 +1,6 @@
-"""The training loop: a step, the compiled loop over the steps of an epoch, and the epochs.
+"""The training loop: a step, the compiled loop over the steps of an epoch, and the epochs, as a generator.
 
-`fit` yields after each chunk of steps, where the state is whole: what a framework calls a callback is the body of
-the caller's `for`.
+What a framework calls a callback is the body of the caller's `for` over `fit`, which yields where the state is whole.
 """
 
 import functools
@@ -63,11 +62,13 @@ class Sums(NamedTuple):
     count: int
 
 
-def model_function(config):
-    """The function (x, weights, biases) -> logits that the settings describe."""
-    if len(config.hidden) == 2 and config.activation == "relu":
-        return two_layer_perceptron
-    return functools.partial(perceptron, activation=ACTIVATIONS.get(config.activation, config.activation))
+def model_function(config, step=None):
+    """The function (x, weights, biases) -> logits that the settings describe; with dropout for a `step` of training."""
+    activation = ACTIVATIONS.get(config.activation, config.activation)
+    if step is not None and (config.dropout or config.input_dropout):
+        return regularize.with_dropout(activation, config, step)
+    two_layers = len(config.hidden) == 2 and config.activation == "relu"
+    return two_layer_perceptron if two_layers else functools.partial(perceptron, activation=activation)
 
 
 def learning_rate(config, step, total_steps):
@@ -93,7 +94,7 @@ def new_state(config, sizes, total_steps):
     return State(
         {name: tf.Variable(value, name=f"weights/{name}") for name, value in weights.items()},
         {name: tf.Variable(value, name=f"biases/{name}") for name, value in biases.items()},
-        regularize.regularized(OPTIMIZERS.get(config.optimizer, config.optimizer), config, rate)(rate),
+        regularize.optimizer(OPTIMIZERS.get(config.optimizer, config.optimizer), config, rate),
         step,
     )
 
@@ -103,10 +104,8 @@ def compute_gradients(state, config, images, labels):
 
     The mean is over `config.batch_size` examples; the gradients are in the order of `state.variables()`.
     """
-    activation = ACTIVATIONS.get(config.activation, config.activation)
-    model = regularize.with_dropout(model_function(config), activation, config, state.step)
     with tf.GradientTape() as tape:
-        logits = model(normalize(images), state.weights, state.biases)  # [B, classes]
+        logits = model_function(config, state.step)(normalize(images), state.weights, state.biases)  # [B, classes]
         cost_sum = tf.reduce_sum(cross_entropy(logits, labels, config.label_smoothing))
         mean = cost_sum / config.batch_size  # the global batch's, since gradients are summed over replicas
     return cost_sum, tape.gradient(mean, state.variables())
@@ -150,14 +149,15 @@ def compile_steps(state, config, feed, step=train_step):
 
 
 def fit(train_steps, state, config, feed, progress):
-    """Trains from `progress` to the end of the last epoch; what is not finite after a chunk raises Diverged.
+    """Trains from `progress` to the end of the last epoch.
 
     Args:
       train_steps, feed: from `compile_steps`, and what it was compiled for.
       progress: where the state is; `Progress(0, 0, feed.steps)` at the start of a run.
 
     Yields:
-      `Progress` after each chunk of steps, and once more where the state was at the end of an epoch.
+      `Progress` after each chunk of steps, and once more where the state was at the end of an epoch. A chunk that
+      ends with something that is not finite raises Diverged.
     """
     chunk = 1
     while progress.epoch < config.epochs:

@@ -7,7 +7,6 @@ Several runs are named by the settings in which they differ; each has its own we
 still training, too.
 """
 
-import pathlib
 import sys
 
 from absl import flags as absl_flags
@@ -29,7 +28,7 @@ def define_flags(values):
 def main(values):
     """Draws the runs that the flags name; returns the exit code."""
     workdirs = flags.required(values, "workdir")
-    runs = [read_run(path) for path in dict.fromkeys(pathlib.Path(path) for path in workdirs)]
+    runs = [read_run(path) for path in workdirs]
     out = flags.path(values, "out")
     if len(runs) > 1 and not out:
         raise UserError("several runs in one picture: say where it goes with --out=FOLDER")

@@ -62,8 +62,8 @@ def main(values, paths):
         return code
     members = committee.load(workdirs)
     app.warn(*(warning for run in members for warning in run.warnings))
-    names, images = trained_on.names(), np.stack([each.image for each in prepared])
-    probabilities = committee.probabilities(members, images)
+    names, images = committee.class_names(members), np.stack([each.image for each in prepared])
+    probabilities = committee.probabilities(members, images).mean(axis=0)
     for path, each, row in zip(read, prepared, probabilities, strict=True):
         print(_line(path, row, names, doubts(members, each, row), values["json"].value), flush=True)
     if values["show"].value:
@@ -153,6 +153,7 @@ def _show(members, images, captions, pictures):
     if len(images) > SHOWN:
         app.note(f"the picture shows the first {SHOWN} of {len(images):,}")
         title += f": the first {SHOWN} of {len(images):,} pictures"
+    # Where just some of a committee set images upright, the picture shows them as the others see them.
     seen = deskew(seen).numpy() if all(run.config.deskew for run in members) else seen
     grid = figures.image_grid(seen, captions[:SHOWN], f"{title}\n{committee.title(members)}", columns=5)
     return figures.save(grid, pathlib.Path("predictions"), **pictures)

@@ -2,24 +2,26 @@
 
 import tensorflow as tf
 
+from mlp_tf.model import perceptron
 
-def with_dropout(model, activation, config, step):
-    """The model as training sees it: inverted dropout of its input and of its hidden units (Srivastava et al. 2014).
+
+def with_dropout(activation, config, step):
+    """A perceptron as training sees it: inverted dropout of its input and of its hidden units (Srivastava et al. 2014).
 
     Args:
-      model: a function (x, weights, biases) -> logits, of a perceptron with this activation.
-      config: `dropout`, `input_dropout`; without either, the model is returned as it is.
+      activation: of the hidden layers.
+      config: `dropout` and `input_dropout`, the probability that a hidden unit, or a value of the input, is dropped.
       step: int64, the steps taken so far, which with `config.seed` the masks are drawn from.
+
+    Returns:
+      A function (x, weights, biases) -> logits.
     """
-    if not config.dropout and not config.input_dropout:
-        return model
 
     def thinned(x, weights, biases):
-        masks = draw_masks(config, [weight.shape[0] for weight in weights.values()], step, rows=x.shape[0])
-        layer = x * masks[0]  # [B, D]
-        for i in range(1, len(weights)):
-            layer = activation(tf.matmul(layer, weights[f"h{i}"]) + biases[f"b{i}"]) * masks[i]  # [B, units]
-        return tf.matmul(layer, weights["out"]) + biases["out"]
+        widths = [weight.shape[0] for weight in weights.values()]
+        of_input, *of_layers = draw_masks(config, widths, step, rows=tf.shape(x)[0])
+        masks = iter(of_layers)
+        return perceptron(x * of_input, weights, biases, lambda inputs: activation(inputs) * next(masks))
 
     return thinned
 
@@ -34,7 +36,7 @@ def draw_masks(config, widths, step, rows):
       config: `seed`, `input_dropout` and `dropout`, the P of the input and of the hidden layers.
       widths: of the input and of each hidden layer.
       step: int64, the steps taken so far.
-      rows: how many rows of the batch this replica has.
+      rows: how many rows of the batch this replica has, int or int32.
 
     Returns:
       For each of the widths float32 `[rows, width]`; 1.0 where P is 0.
@@ -63,20 +65,21 @@ def _mix(key, number):
     return bits ^ tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32))
 
 
-def regularized(optimizer, config, rate):
-    """A class of optimizers that in each step also shrink the weights, and bound their norms; biases stay out of it.
+def optimizer(kind, config, rate):
+    """An optimizer that in each step may also shrink the weights, and bound their norms; biases stay out of it.
 
     Args:
-      optimizer: a class of `tf.compat.v1.train`; returned as it is where the settings ask for neither.
+      kind: a class of `tf.compat.v1.train`, or a function of the learning rate where the settings ask for neither.
       config: `weight_decay`: this share of each weight before the step, times the learning rate, is taken off, beside
-        the gradient's part (decoupled: Loshchilov and Hutter 2019, algorithm 2). `max_norm`: the weights into a unit
-        whose norm is larger after the step are scaled down to it (Srivastava et al. 2014, section 5.1).
+        what the gradient does (decoupled, Loshchilov and Hutter 2019; times the whole rate, as AdamW in PyTorch).
+        `max_norm`: the weights into a unit whose norm is larger after the step are scaled down to it (Srivastava et
+        al. 2014, section 5.1).
       rate: a function that gives the learning rate.
     """
     if not config.weight_decay and not config.max_norm:
-        return optimizer
+        return kind(rate)
 
-    class Regularized(optimizer):
+    class Regularized(kind):
         def _resource_apply_dense(self, grad, handle):
             if handle.shape.rank < 2:  # a bias
                 return super()._resource_apply_dense(grad, handle)
@@ -84,7 +87,8 @@ def regularized(optimizer, config, rate):
                 handle.assign_sub(config.weight_decay * rate() * handle)
             done = super()._resource_apply_dense(grad, handle)
             if config.max_norm:
-                handle.assign(tf.clip_by_norm(handle, config.max_norm, axes=[0]))
+                # `tf.clip_by_norm` would move the last bits of what is within the bound.
+                handle.assign(handle * tf.minimum(1.0, config.max_norm / tf.norm(handle, axis=0)))
             return done
 
-    return Regularized
+    return Regularized(rate)

@@ -8,6 +8,7 @@ from helpers import logits, make_arrays, read_results
 from PIL import Image
 
 from mlp_tf import data, evaluate
+from mlp_tf.runs import committee, result
 
 
 def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
@@ -64,7 +65,8 @@ def test_a_committee_answers_with_the_mean_of_the_probabilities(run, members, ar
     assert [each["run"] for each in report["runs"]] == list(map(str, members))
     for folder, each in zip(members, report["runs"], strict=True):
         results = read_results(folder)
-        assert (each["accuracy"], each["cost"]) == (results["test_accuracy"], results["test_cost"])
+        assert each["accuracy"] == results["test_accuracy"]
+        assert each["cost"] == pytest.approx(results["test_cost"], rel=1e-5)
     assert sum(map(sum, report["confusion"])) == len(labels)
     assert sum(report["confusion"][c][c] for c in range(3)) == round(report["accuracy"] * len(labels))
 
@@ -78,23 +80,43 @@ def test_a_committee_is_told_of_in_words(run, members):
     assert "Gap:" not in outcome.out
 
 
-def test_a_run_that_is_named_twice_is_no_committee(run, members):
-    once, twice = (run(evaluate, *[f"--workdir={members[0]}"] * times) for times in (1, 2))
-    assert once.out == twice.out
+def test_a_run_that_is_named_twice_is_no_committee(run, members, monkeypatch):
+    monkeypatch.chdir(members[0].parent)
+    once, twice = (run(evaluate, *words, "--plots") for words in (["--workdir=a"], ["--workdir=a", "--workdir=./a/"]))
+    assert (twice.code, once.out) == (0, twice.out)
 
 
 @pytest.mark.parametrize(
-    ("changes", "differing"), [({"validation_size": 50}, "validation"), ({"dataset": "other"}, "sha256")]
+    ("changes", "differing"), [({"validation_size": 50}, "validation, sha256"), ({"dataset": "other.npz"}, "sha256")]
 )
-def test_a_committee_of_runs_on_other_data_is_refused(run, train, small, tmp_path, changes, differing):
-    np.savez(tmp_path / "other.npz", **make_arrays(seed=1))
-    changes = {**changes, **({"dataset": tmp_path / "other.npz"} if "dataset" in changes else {})}
-    train(*small(workdir=tmp_path / "a", epochs=1))
-    train(*small(workdir=tmp_path / "b", epochs=1, **changes))
-    outcome = run(evaluate, f"--workdir={tmp_path / 'a'}", f"--workdir={tmp_path / 'b'}")
+def test_a_committee_of_runs_on_other_data_is_refused(run, train, small, tmp_path, monkeypatch, changes, differing):
+    monkeypatch.chdir(tmp_path)
+    np.savez("other.npz", **make_arrays(seed=1))
+    train(*small(workdir="a", epochs=1))
+    train(*small(workdir="b", epochs=1, **changes))
+    outcome = run(evaluate, "--workdir=a", "--workdir=b")
     assert outcome.code == 1
-    assert "its data differ from those of" in outcome.error
-    assert differing in outcome.error
+    assert f"--workdir=b: its data differ from those of a in {differing}; a committee needs" in outcome.error
+
+
+def test_the_members_of_a_committee_take_features_as_they_come(run, train, small, tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(100, 30, (300, 4)), rng.integers(0, 2, 300)
+    np.savez(tmp_path / "x.npz", x_train=x[:240], y_train=y[:240], x_test=x[240:], y_test=y[240:])
+    for name in "ab":
+        train(*small(dataset=tmp_path / "x.npz", workdir=tmp_path / name, epochs=1, seed=ord(name)))
+    words = [f"--workdir={tmp_path / name}" for name in "ab"]
+    report = json.loads(run(evaluate, *words, "--json").out)
+    for name, each in zip("ab", report["runs"], strict=True):
+        assert each["cost"] == pytest.approx(read_results(tmp_path / name)["test_cost"], rel=1e-5)
+
+
+def test_names_of_classes_are_those_of_a_member_that_knows_them(run_folder, monkeypatch):
+    known = result.load(run_folder)
+    named = [known.description.data._replace(class_names=names) for names in ((), ("ant", "bee", "fly"))]
+    runs = [known._replace(description=known.description._replace(data=data)) for data in named]
+    monkeypatch.setattr(result, "load", lambda i: runs[i])  # version 0.4.0 did not keep them
+    assert committee.class_names(committee.load([0, 1])) == ("ant", "bee", "fly")
 
 
 def test_the_pictures_of_a_committee_need_a_folder(run, members, tmp_path):

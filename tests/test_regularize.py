@@ -5,7 +5,7 @@ import oracle
 import pytest
 import tensorflow as tf
 
-from mlp_tf import UserError, loop, regularize
+from mlp_tf import UserError, data, loop, regularize
 from mlp_tf.config import Config
 from mlp_tf.model import two_layer_perceptron
 
@@ -24,14 +24,22 @@ def arrays(state):
     return tuple({name: each.numpy() for name, each in group.items()} for group in (state.weights, state.biases))
 
 
-def thinned_gradients(masks, weights, biases):
+def mixed(key, number):
+    """MurmurHash3's `fmix32` of a Weyl sequence, in Python's integers."""
+    bits = (key + number * 0x9E3779B9) % 2**32
+    bits = (bits ^ bits >> 16) * 0x85EBCA6B % 2**32
+    bits = (bits ^ bits >> 13) * 0xC2B2AE35 % 2**32
+    return bits ^ bits >> 16
+
+
+def thinned_gradients(masks, weights, biases, activate):
     """Cost and gradients of the weights under given masks, in float64, by differences of the cost."""
     x = IMAGES.reshape(20, -1) / 255.0
 
     def cost(weights):
         layer = x * masks[0]
-        for i in (1, 2):
-            layer = np.maximum(layer @ weights[f"h{i}"] + biases[f"b{i}"], 0) * masks[i]
+        for i in range(1, len(weights)):
+            layer = activate(layer @ weights[f"h{i}"] + biases[f"b{i}"]) * masks[i]
         return oracle.costs(layer @ weights["out"] + biases["out"], LABELS).mean()
 
     found = {}
@@ -44,16 +52,29 @@ def thinned_gradients(masks, weights, biases):
     return cost(weights), found
 
 
-def test_a_step_under_dropout_has_the_cost_and_gradients_of_its_masks():
-    config = settings(dropout=0.4, input_dropout=0.2, seed=5)
-    state = loop.new_state(config, SIZES, 10)
+@pytest.mark.parametrize(
+    ("hidden", "activation", "activate"),
+    [((8, 5), "relu", lambda z: np.maximum(z, 0)), ((6,), "tanh", np.tanh), ((5, 4, 3), "relu", lambda z: z * (z > 0))],
+)
+def test_a_step_under_dropout_has_the_cost_and_gradients_of_its_masks(hidden, activation, activate):
+    config = Config(hidden=hidden, activation=activation, batch_size=20, dropout=0.4, input_dropout=0.2, seed=5)
+    state = loop.new_state(config, (24, *hidden, 3), 10)
     weights, biases = arrays(state)
-    masks = [np.asarray(mask, np.float64) for mask in regularize.draw_masks(config, SIZES[:3], state.step, 20)]
+    masks = [np.asarray(mask, np.float64) for mask in regularize.draw_masks(config, (24, *hidden), state.step, 20)]
     cost_sum, gradients = loop.compute_gradients(state, config, IMAGES, LABELS)
-    cost, expected = thinned_gradients(masks, weights, biases)
+    cost, expected = thinned_gradients(masks, weights, biases, activate)
     assert float(cost_sum) / 20 == pytest.approx(cost, rel=1e-5)
     for name, gradient in zip(weights, gradients, strict=False):
         np.testing.assert_allclose(gradient, expected[name], atol=2e-5)
+
+
+def test_masks_are_hashes_of_seed_step_layer_row_and_unit():
+    config = Config(dropout=0.5, input_dropout=0.25, batch_size=4, seed=2**31 - 1)
+    masks = regularize.draw_masks(config, (5, 3), tf.constant(7_000_000_000, tf.int64), 4)
+    for layer, (mask, drop) in enumerate(zip(masks, (0.25, 0.5), strict=True)):
+        key = mixed(mixed(mixed(0, 2**31 - 1), 7_000_000_000 % 2**32), layer)
+        kept = [[mixed(mixed(key, row), unit) >= drop * 2**32 for unit in range(mask.shape[1])] for row in range(4)]
+        np.testing.assert_array_equal(mask, np.array(kept, np.float32) / np.float32(1 - drop))
 
 
 def test_masks_keep_the_mean_and_differ_by_step_layer_seed_and_row():
@@ -101,21 +122,36 @@ def test_the_weights_into_a_unit_are_scaled_down_to_the_largest_norm(optimizer):
     for name, weight in weights.items():
         norms = np.sqrt((weight.astype(np.float64) ** 2).sum(axis=0))  # of each column, the weights into a unit
         np.testing.assert_allclose(scaled[name], weight * np.minimum(1, 1 / norms), rtol=1e-5)
-    assert any((np.linalg.norm(weight, axis=0) > 1.1).any() for weight in weights.values())
+        np.testing.assert_array_equal(scaled[name][:, norms < 0.999], weight[:, norms < 0.999])
+    found = np.concatenate([np.linalg.norm(weight, axis=0) for weight in weights.values()])
+    assert found.min() < 0.9 < 1.1 < found.max()
     for name, bias in biases.items():
         np.testing.assert_array_equal(its_biases[name], bias)
 
 
 @pytest.mark.parametrize("changes", [{"weight_decay": 0.1}, {"max_norm": 2.0}])
 def test_an_optimizer_of_your_own_is_left_to_decay_by_itself(changes):
-    with pytest.raises(UserError, match="with an optimizer of your own: let that one do it"):
+    with pytest.raises(UserError, match="with an optimizer of your own: leave it out"):
         settings(optimizer=tf.compat.v1.train.MomentumOptimizer, **changes)
 
 
-def test_with_the_flags_off_training_has_the_model_and_the_optimizer_themselves():
-    adam, model = tf.compat.v1.train.AdamOptimizer, two_layer_perceptron
-    assert regularize.regularized(adam, settings(), None) is adam
-    assert regularize.with_dropout(model, tf.nn.relu, settings(), None) is model
+def test_with_the_flags_off_training_has_plain_model_and_optimizer():
+    adam, step = tf.compat.v1.train.AdamOptimizer, tf.constant(0, tf.int64)
+    assert type(regularize.optimizer(adam, settings(), 0.1)) is adam
+    assert loop.model_function(settings(), step) is two_layer_perceptron
+
+
+def test_compiled_steps_are_those_taken_one_by_one():
+    more = {"dropout": 0.3, "input_dropout": 0.1, "weight_decay": 0.5, "max_norm": 0.9, "learning_rate": 0.01}
+    config = Config(hidden=(8, 5), batch_size=5, **more)
+    feed = data.Feed(data.Split(IMAGES, LABELS), config)
+    compiled, single = (loop.new_state(config, SIZES, 4) for _ in range(2))
+    epoch = feed.epoch(0)
+    loop.compile_steps(compiled, config, feed)(epoch, 0, 4, 0.0)
+    for rows in np.asarray(epoch[2]):
+        loop.train_step(single, config, IMAGES[rows], LABELS[rows])
+    for one, other in zip(compiled.variables(), single.variables(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_inference_knows_nothing_of_dropout():

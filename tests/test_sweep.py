@@ -201,7 +201,12 @@ def test_the_reason_of_a_failure_stays_in_the_table(run, npz, tmp_path):
     assert first.code == 1
     again = run(sweep, f"--workdir={tmp_path / 'sweep'}")
     assert (again.code, again.out.splitlines()) == (0, first.out.splitlines()[1:])
-    (tmp_path / "sweep/failures.json").write_text("[1]")
+    file = tmp_path / "sweep/failures.json"
+    content = json.loads(file.read_text())
+    assert content["failures"][0]["settings"].pop("max_norm") == 0  # which versions before 0.7.0 did not have
+    file.write_text(json.dumps(content))
+    assert run(sweep, f"--workdir={tmp_path / 'sweep'}").out == again.out
+    file.write_text("[1]")
     broken = run(sweep, f"--workdir={tmp_path / 'sweep'}")
     assert "failures.json: " in broken.error
     assert "batch_size=999" not in broken.out

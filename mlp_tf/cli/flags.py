@@ -106,7 +106,7 @@ def from_config(settings):
 
 
 def required(flag_values, name):
-    """The folder that a flag names, or the folders of one that is repeated, `~` expanded.
+    """The folder that a flag names, or the folders of one that is repeated, each once; `~` expanded.
 
     Raises:
       UserError: it was not given.
@@ -114,7 +114,12 @@ def required(flag_values, name):
     value = flag_values[name].value
     if not value:
         raise UserError(f"--{name} is missing; give --{name}=FOLDER (--help says more)")
-    return [os.path.expanduser(each) for each in value] if isinstance(value, list) else os.path.expanduser(value)
+    if not isinstance(value, list):
+        return os.path.expanduser(value)
+    folders = {}
+    for folder in map(os.path.expanduser, value):
+        folders.setdefault(os.path.realpath(folder), folder)
+    return list(folders.values())
 
 
 def make_folder(name, path):

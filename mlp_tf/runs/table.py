@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import statistics
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from mlp_tf import UserError, strict_json
 from mlp_tf.config import Config, words_of
@@ -15,12 +15,13 @@ from mlp_tf.runs.folder import read_run
 # Settings that change no result, of which the data say more, or that tell the runs of a row apart.
 _NOT_COMPARED = {*OUTSIDE, "dataset", "validation_size", "seed"}
 _OF_DATA = {"dataset": str, "validation_rows": int, "sha256": str, "train_rows": int, "workers": int}
-_TYPES = {field.name: field.type for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED} | _OF_DATA
-_Settings = TypedDict("_Settings", _TYPES)
+_COMPARED = {field.name: field for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED}
+_Settings = TypedDict("_Settings", {name: NotRequired[field.type] for name, field in _COMPARED.items()} | _OF_DATA)
+_NAMES = [*_COMPARED, *_OF_DATA]
 _FAILURES = "failures.json"
 _ACCURACIES = ("val_accuracy", "train_accuracy", "test_accuracy")
 _MEASURED = [f"{name}{end}" for name in _ACCURACIES for end in ("", "_std")]
-COLUMNS = [*_TYPES, "parameters", "units", "seeds", "epochs_trained", *_MEASURED, "seconds", "best", "note"]
+COLUMNS = [*_NAMES, "parameters", "units", "seeds", "epochs_trained", *_MEASURED, "seconds", "best", "note"]
 
 
 class Entry(NamedTuple):
@@ -68,10 +69,11 @@ def find(folder):
         failures = []
     except (OSError, ValueError) as error:
         failures, texts = [], [*texts, f"left out: {folder / _FAILURES}: {error}"]
-    for path, *rest, note in failures:
+    for path, own, *rest, note in failures:
         path = folder / path
+        own = {name: field.default for name, field in _COMPARED.items()} | own  # a version before may have had fewer
         if folder in path.parents and ".." not in path.parts and not (path in entries and entries[path].results):
-            entries[path] = Entry(path, *rest, note=note)
+            entries[path] = Entry(path, own, *rest, note=note)
     return entries, texts
 
 
@@ -107,7 +109,7 @@ def settings(description):
     The seed is not among them, which tells the runs of a row apart.
     """
     config, data = description.config, description.data
-    compared = {name: getattr(config, name) for name in _TYPES if name not in _OF_DATA}
+    compared = {name: getattr(config, name) for name in _COMPARED}
     of_data = (data.name, data.validation, data.sha256, data.train, data.shards)
     return {**compared, **dict(zip(_OF_DATA, of_data, strict=True))}
 
@@ -157,7 +159,7 @@ def rows(entries):
     for entry in entries:
         of_row.setdefault(key(entry.settings), []).append(entry)
     table = [_summary(each) for each in of_row.values()]
-    table.sort(key=lambda row: [row["parameters"], *(row[name] for name in _TYPES)])
+    table.sort(key=lambda row: [row["parameters"], *(row[name] for name in _NAMES)])
     of_data = {}
     for row in table:
         if row["val_accuracy"] is not None:
@@ -169,7 +171,7 @@ def rows(entries):
 
 def varied(rows):
     """The names of the settings that differ between the rows; of rows that are all alike, `hidden`."""
-    return differing([{name: row[name] for name in _TYPES} for row in rows]) or ["hidden"]
+    return differing([{name: row[name] for name in _NAMES} for row in rows]) or ["hidden"]
 
 
 def lines(rows):

@@ -9,7 +9,7 @@ import numpy as np
 from common import EXAMPLES, arrays
 
 
-def make_epoch(hidden, batch):
+def make_epoch(hidden, batch, activation):
     """A function that trains one epoch."""
     images, labels = map(jnp.asarray, arrays())
     rng = np.random.default_rng(0)
@@ -23,23 +23,23 @@ def make_epoch(hidden, batch):
     def epoch():
         nonlocal state
         order = rng.permutation(EXAMPLES)[: EXAMPLES // batch * batch].reshape(-1, batch).astype(np.int32)
-        state, costs = train_steps(images, labels, state, order)
+        state, costs = train_steps(getattr(jax.nn, activation), images, labels, state, order)
         costs.block_until_ready()
 
     return epoch
 
 
-@jax.jit
-def train_steps(images, labels, state, order):
+@functools.partial(jax.jit, static_argnums=0)
+def train_steps(activation, images, labels, state, order):
     """Takes a step for each row of `order`, the numbers of its images: the state, and the cost of each step."""
-    return jax.lax.scan(functools.partial(train_step, images, labels), state, order)
+    return jax.lax.scan(functools.partial(train_step, activation, images, labels), state, order)
 
 
-def train_step(images, labels, state, rows):
+def train_step(activation, images, labels, state, rows):
     """A step of Adam at rate 0.001; the state is (params, m, v, steps taken)."""
     params, m, v, t = state
     x = images[rows].reshape(len(rows), 784).astype(jnp.float32) / 255
-    cost, g = jax.value_and_grad(compute_loss)(params, x, labels[rows])
+    cost, g = jax.value_and_grad(compute_loss)(params, activation, x, labels[rows])
     t = t + 1
     m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
     v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
@@ -48,9 +48,9 @@ def train_step(images, labels, state, rows):
     return (params, m, v, t), cost
 
 
-def compute_loss(params, x, y):
+def compute_loss(params, activation, x, y):
     """Mean cross-entropy of a batch."""
     for w, b in params[:-1]:
-        x = jax.nn.relu(x @ w + b)
+        x = activation(x @ w + b)
     w, b = params[-1]
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(x @ w + b), y[:, None], 1))

@@ -21,14 +21,14 @@ from mlp_tf.config import Config, read, words_of
 OURS, KERAS, MATMULS = "mlp_tf", "keras (default settings)", "matmuls only (lower bound)"
 
 
-def mlp_tf_epoch(hidden, batch):
+def mlp_tf_epoch(hidden, batch, activation="relu"):
     """mlp_tf: its compiled loop."""
     from mlp_tf.cli import quiet
 
     quiet.import_tensorflow()
     from mlp_tf import data, loop
 
-    config = Config(hidden=hidden, batch_size=batch, epochs=1_000_000, validation_size=0)
+    config = Config(hidden=hidden, batch_size=batch, activation=activation, epochs=1_000_000, validation_size=0)
     feed = data.Feed(data.Split(*arrays()), config)
     state = loop.new_state(config, (784, *hidden, 10), feed.steps)
     train_steps = loop.compile_steps(state, config, feed)
@@ -42,32 +42,32 @@ def mlp_tf_epoch(hidden, batch):
     return epoch
 
 
-def keras_model(hidden, **options):
+def keras_model(hidden, activation="relu", **options):
     """The network in Keras; the options go to `compile`."""
     import keras
 
-    layers = [keras.layers.Dense(units, activation="relu") for units in hidden]
+    layers = [keras.layers.Dense(units, activation=activation) for units in hidden]
     model = keras.Sequential([keras.Input((784,)), *layers, keras.layers.Dense(10)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.001), loss, **options)
     return model
 
 
-def keras_epoch(hidden, batch, **options):
+def keras_epoch(hidden, batch, activation, **options):
     """Keras: `fit` on arrays of floats."""
     images, labels = arrays()
     x = images.reshape(-1, 784).astype("float32") / 255
-    model = keras_model(hidden, **options)
+    model = keras_model(hidden, activation, **options)
     return lambda: model.fit(x, labels, batch_size=batch, epochs=1, verbose=0)
 
 
-def keras_tuned_epoch(hidden, batch):
+def keras_tuned_epoch(hidden, batch, activation):
     """Keras, compiled by XLA and with 50 steps a call."""
-    return keras_epoch(hidden, batch, jit_compile=True, steps_per_execution=50)
+    return keras_epoch(hidden, batch, activation, jit_compile=True, steps_per_execution=50)
 
 
-def matmuls_epoch(hidden, batch):
-    """The matrix products of the forward and the backward pass, and nothing else."""
+def matmuls_epoch(hidden, batch, activation):
+    """The matrix products of the forward and the backward pass, and nothing else, thus no activation."""
     import numpy as np
 
     sizes, rng = (784, *hidden, 10), np.random.default_rng(0)
@@ -85,21 +85,21 @@ def matmuls_epoch(hidden, batch):
     return epoch
 
 
-def jax_epoch(hidden, batch):
+def jax_epoch(hidden, batch, activation):
     """JAX: `lax.scan` over the steps, and Adam by hand."""
     from jax_peer import make_epoch
 
-    return make_epoch(hidden, batch)
+    return make_epoch(hidden, batch, activation)
 
 
-def torch_epoch(hidden, batch):
+def torch_epoch(hidden, batch, activation):
     """PyTorch: an eager loop over the steps."""
     import torch
 
     images, labels = arrays()
     x, y = torch.from_numpy(images.reshape(-1, 784)).float() / 255, torch.from_numpy(labels).long()
-    sizes = (784, *hidden)
-    layers = [m for a, b in itertools.pairwise(sizes) for m in (torch.nn.Linear(a, b), torch.nn.ReLU())]
+    sizes, activate = (784, *hidden), {"relu": torch.nn.ReLU, "sigmoid": torch.nn.Sigmoid}[activation]
+    layers = [m for a, b in itertools.pairwise(sizes) for m in (torch.nn.Linear(a, b), activate())]
     model = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], 10))
     optimizer = torch.optim.Adam(model.parameters(), 0.001)
 
@@ -127,10 +127,10 @@ def installed():
     return [peer for peer in PEERS if peer not in ("jax", "torch") or importlib.util.find_spec(peer)]
 
 
-def time_epochs(hidden, batch, rounds, peers):
+def time_epochs(hidden, batch, rounds, peers, activation="relu"):
     """{peer: seconds of each epoch}, the peers taking turns, after two epochs of warm-up."""
     with contextlib.ExitStack() as stack:
-        processes = {peer: stack.enter_context(_start(peer, hidden, batch)) for peer in peers}
+        processes = {peer: stack.enter_context(_start(peer, hidden, batch, activation)) for peer in peers}
         for peer, process in processes.items():
             if process.stdout.readline() != "ready\n":
                 raise RuntimeError(f"{peer} did not start; see why: {shlex.join(process.args)}")
@@ -143,15 +143,15 @@ def time_epochs(hidden, batch, rounds, peers):
     return {peer: values[1:] for peer, values in seconds.items()}
 
 
-def _start(peer, hidden, batch):
-    words = [sys.executable, __file__, peer, words_of(hidden), str(batch)]
+def _start(peer, hidden, batch, activation):
+    words = [sys.executable, __file__, peer, words_of(hidden), str(batch), activation]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     return subprocess.Popen(words, env=environment(), **pipes)
 
 
-def serve(peer, hidden, batch):
+def serve(peer, hidden, batch, activation):
     """A peer's process: trains an epoch for each line on stdin, and prints its seconds."""
-    epoch = PEERS[peer](hidden, batch)
+    epoch = PEERS[peer](hidden, batch, activation)
     epoch()  # compiles and warms up
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -161,4 +161,4 @@ def serve(peer, hidden, batch):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], read("hidden", sys.argv[2]), int(sys.argv[3]))
+    serve(sys.argv[1], read("hidden", sys.argv[2]), int(sys.argv[3]), sys.argv[4])
