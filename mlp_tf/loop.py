@@ -13,7 +13,7 @@ import tensorflow as tf
 from mlp_tf import UserError, regularize
 from mlp_tf.model import cross_entropy, init_params, normalize, perceptron, two_layer_perceptron
 
-CHUNK_SECONDS = 0.25  # a Python signal handler runs only between two chunks
+CHUNK_SECONDS = 0.5  # a Python signal handler runs only between two chunks
 ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "tanh": tf.nn.tanh}
 OPTIMIZERS = {
     "adam": tf.compat.v1.train.AdamOptimizer,
