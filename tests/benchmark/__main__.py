@@ -23,6 +23,7 @@ import epochs
 import growth
 import long_run
 import own_data
+import phases
 import saves
 import workers
 
@@ -30,6 +31,7 @@ PARTS = {
     "blas": blas,
     "epochs": epochs,
     "commands": commands,
+    "phases": phases,
     "accuracy": accuracy,
     "ablation": ablation,
     "workers": workers,
@@ -48,6 +50,7 @@ def counts(rounds):
         "blas": 10,  # products
         "epochs": rounds,
         "commands": max(3, rounds // 2),
+        "phases": max(3, rounds // 2),
         "accuracy": 3,  # seeds
         "ablation": 5,  # seeds
         "workers": max(2, rounds // 3),
