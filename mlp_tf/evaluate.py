@@ -119,13 +119,9 @@ def _scores_of_one(run, splits, name):
 def _scores(members, by_member, labels):
     from mlp_tf.runs import committee
 
-    names = ("cost", "accuracy")
-    committees = dict(zip(names, committee.score(by_member.mean(axis=0), labels), strict=True))
-    each = [committee.score(predicted, labels) for predicted in by_member]
-    runs = [
-        {"run": str(run.path), **dict(zip(names, own, strict=True))} for run, own in zip(members, each, strict=True)
-    ]
-    return {"runs": runs, **committees}
+    by_run = zip(members, by_member, strict=True)
+    runs = [{"run": str(run.path), **committee.score(predicted, labels)} for run, predicted in by_run]
+    return {"runs": runs, **committee.score(by_member.mean(axis=0), labels)}
 
 
 def _print(title, report):

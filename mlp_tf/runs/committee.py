@@ -41,12 +41,13 @@ def probabilities(members, images):
 
 
 def score(predicted, labels):
-    """(cost in nats per example, accuracy from 0 to 1) of probabilities `[N, classes]` for labels `[N]`.
+    """{"cost": nats per example, "accuracy": 0 to 1} of probabilities `[N, classes]` for labels `[N]`.
 
     A probability below 1.2e-38 counts as that, the least that float32 keeps whole: a cost of 87 nats.
     """
     of_truth = np.maximum(predicted[np.arange(len(labels)), labels], np.finfo(np.float32).tiny)
-    return float(-np.log(of_truth, dtype=np.float64).mean()), float((predicted.argmax(axis=1) == labels).mean())
+    right = predicted.argmax(axis=1) == labels
+    return {"cost": float(-np.log(of_truth, dtype=np.float64).mean()), "accuracy": float(right.mean())}
 
 
 def class_names(members):
