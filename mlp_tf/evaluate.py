@@ -60,7 +60,7 @@ def main(values):
         raise UserError(f"--split={name}: the run held no rows out; give --split=test or train")
     by_member = committee.probabilities(members, split.images)
     predicted = by_member.mean(axis=0)
-    report = _report(members, splits, name, by_member)
+    report = _report(members, splits, name, by_member, predicted)
     if not values["json"].value:
         _print(committee.title(members), report)
     pictures = []
@@ -85,13 +85,16 @@ def confusion(labels, predicted, classes):
     return np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _report(members, splits, name, by_member):
+def _report(members, splits, name, by_member, predicted):
     """What is printed, of JSON's types."""
     from mlp_tf.runs import committee
 
     labels, names = getattr(splits, name).labels, committee.class_names(members)
-    counts = confusion(labels, by_member.mean(axis=0).argmax(axis=1), splits.classes)
-    scores = _scores(members, by_member, labels) if len(members) > 1 else _scores_of_one(members[0], splits, name)
+    counts = confusion(labels, predicted.argmax(axis=1), splits.classes)
+    if len(members) > 1:
+        scores = _scores_of_committee(members, by_member, predicted, labels)
+    else:
+        scores = _scores_of_one(members[0], splits, name)
     classes = zip(names, counts.sum(axis=1).tolist(), counts.diagonal().tolist(), strict=True)
     return {
         "dataset": splits.name,
@@ -116,12 +119,12 @@ def _scores_of_one(run, splits, name):
     }
 
 
-def _scores(members, by_member, labels):
+def _scores_of_committee(members, by_member, predicted, labels):
     from mlp_tf.runs import committee
 
     by_run = zip(members, by_member, strict=True)
-    runs = [{"run": str(run.path), **committee.score(predicted, labels)} for run, predicted in by_run]
-    return {"runs": runs, **committee.score(by_member.mean(axis=0), labels)}
+    runs = [{"run": str(run.path), **committee.score(own, labels)} for run, own in by_run]
+    return {"runs": runs, **committee.score(predicted, labels)}
 
 
 def _print(title, report):
