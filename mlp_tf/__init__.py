@@ -83,7 +83,7 @@ before it, so each file can be read knowing just those above it here.
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 
 
 class UserError(ValueError):

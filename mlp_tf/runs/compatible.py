@@ -9,7 +9,7 @@ from mlp_tf.config import Config, is_path, words_of
 from mlp_tf.runs.describe import FREE
 
 # Versions of this package between which a run goes on bit for bit.
-_SAME_BITS = {"0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0"}
+_SAME_BITS = {"0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0"}
 # Which workers may call in their own way, or which the data say better.
 _OF_EACH_MACHINE = ("name", "dataset", "data_dir", "workdir", "validation_size")
 

@@ -53,7 +53,7 @@ def counts(rounds):
         "phases": max(3, rounds // 2),
         "accuracy": 3,  # seeds
         "ablation": 5,  # seeds
-        "workers": max(2, rounds // 3),
+        "workers": max(1, rounds // 3),
         "growth": max(3, rounds // 2),
         "distort": 2 * rounds,
         "long": 200,  # epochs

@@ -20,7 +20,7 @@ from common import environment, network_name, read_metrics, show, spread
 
 from mlp_tf.config import Config, read, words_of
 
-NETWORKS = [((256, 256), 100), ((256, 256), 1000), ((1024, 1024), 1000)]  # (hidden, batch)
+NETWORKS = list(itertools.product([(256, 256), (1024, 1024)], [100, 1000, 10_000]))  # (hidden, batch)
 TRAINING_IMAGES = 55_000
 LATENCY = 50e-6  # seconds of a message between two machines: assumed
 

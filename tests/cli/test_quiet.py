@@ -1,0 +1,47 @@
+"""Importing TensorFlow: what it sets, and what it leaves as it was."""
+
+import json
+import os
+import subprocess
+import sys
+
+PAGES = """
+import resource
+from mlp_tf.cli import quiet
+quiet.import_tensorflow()
+import tensorflow as tf
+
+@tf.function(jit_compile=True)
+def product_sum(size):  # needs 40 MB on its way
+    return tf.reduce_sum(tf.matmul(tf.ones([3200, 3200]) * size, tf.ones([3200, 32])))
+
+def pages_of_a_call():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    float(product_sum(2.0))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print([pages_of_a_call() for _ in range(5)])
+"""
+
+
+def run_code(code, **variables):
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, **variables})
+    return json.loads(done.stdout)
+
+
+def test_a_compiled_call_finds_the_memory_of_the_one_before():
+    assert min(run_code(PAGES)[1:]) < 1000
+
+
+def test_the_garbage_collector_is_on_again_after_the_import():
+    code = "import gc\nfrom mlp_tf.cli import quiet\nquiet.import_tensorflow()\nprint(int(gc.isenabled()))"
+    assert run_code(code) == 1
+
+
+def test_what_the_environment_already_says_is_kept():
+    code = (
+        "import os\nfrom mlp_tf.cli import quiet\nquiet.import_tensorflow()\n"
+        "print(os.environ['TF_CPU_BFC_MEM_LIMIT_IN_MB'])"
+    )
+    assert run_code(code, TF_CPU_BFC_MEM_LIMIT_IN_MB="4096") == 4096
