@@ -27,6 +27,7 @@ def import_tensorflow():
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    first = "tensorflow" not in sys.modules
     gc.disable()  # it would look again and again through what the import makes, which all stays: 0.3 s
     sys.stderr.flush()
     stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -38,7 +39,8 @@ def import_tensorflow():
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(devnull)
-        gc.freeze()
+        if first:
+            gc.freeze()
         gc.enable()
     # tensorflow-datasets warns of what the commands say themselves; TensorFlow, of a loop compiled for each run.
     logging.set_verbosity(logging.ERROR)

@@ -34,9 +34,19 @@ def test_a_compiled_call_finds_the_memory_of_the_one_before():
     assert min(run_code(PAGES)[1:]) < 1000
 
 
-def test_the_garbage_collector_is_on_again_after_the_import():
-    code = "import gc\nfrom mlp_tf.cli import quiet\nquiet.import_tensorflow()\nprint(int(gc.isenabled()))"
-    assert run_code(code) == 1
+def test_garbage_is_collected_after_the_import_and_after_a_second_call():
+    code = """
+import gc
+from mlp_tf.cli import quiet
+frozen = []
+for _ in range(2):
+    quiet.import_tensorflow()
+    frozen.append(gc.get_freeze_count())
+print([int(gc.isenabled()), *frozen])
+"""
+    enabled, after_the_import, after_a_second_call = run_code(code)
+    assert enabled
+    assert after_the_import == after_a_second_call > 100_000
 
 
 def test_what_the_environment_already_says_is_kept():
