@@ -28,7 +28,7 @@ def import_tensorflow():
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     first = "tensorflow" not in sys.modules
-    gc.disable()  # it would look again and again through what the import makes, which all stays: 0.3 s
+    gc.disable()  # it would look again and again through what the import makes, which all stays: 0.4 s
     sys.stderr.flush()
     stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -50,8 +50,10 @@ print([int(gc.isenabled()), *frozen])
 
 
 def test_what_the_environment_already_says_is_kept():
-    code = (
-        "import os\nfrom mlp_tf.cli import quiet\nquiet.import_tensorflow()\n"
-        "print(os.environ['TF_CPU_BFC_MEM_LIMIT_IN_MB'])"
-    )
+    code = """
+import os
+from mlp_tf.cli import quiet
+quiet.import_tensorflow()
+print(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"])
+"""
     assert run_code(code, TF_CPU_BFC_MEM_LIMIT_IN_MB="4096") == 4096
