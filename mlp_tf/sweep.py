@@ -30,11 +30,7 @@ from mlp_tf.runs import files, table
 from mlp_tf.runs.folder import NoFolder, open_run, read_run
 from mlp_tf.runs.lock import lock_folder
 
-_VARIED = (
-    "hidden", "activation", "init", "optimizer", "learning_rate", "schedule", "batch_size", "epochs",
-    "label_smoothing", "dropout", "input_dropout", "weight_decay", "max_norm", "distort", "elastic", "deskew",
-    "patience",
-)  # fmt: skip
+_VARIED = tuple(table.COMPARED)  # whatever tells the rows of the table apart
 _LEFT_OUT = ("seed", "workdir", "replicate_data")  # varied here, or for several workers alone
 _FLAGS = [field.name for field in dataclasses.fields(settings.Config) if field.name not in _LEFT_OUT]
 

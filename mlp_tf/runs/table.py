@@ -15,9 +15,9 @@ from mlp_tf.runs.folder import read_run
 # Settings that change no result, of which the data say more, or that tell the runs of a row apart.
 _NOT_COMPARED = {*OUTSIDE, "dataset", "validation_size", "seed"}
 _OF_DATA = {"dataset": str, "validation_rows": int, "sha256": str, "train_rows": int, "workers": int}
-_COMPARED = {field.name: field for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED}
-_Settings = TypedDict("_Settings", {name: NotRequired[field.type] for name, field in _COMPARED.items()} | _OF_DATA)
-_NAMES = [*_COMPARED, *_OF_DATA]
+COMPARED = {field.name: field for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED}
+_Settings = TypedDict("_Settings", {name: NotRequired[field.type] for name, field in COMPARED.items()} | _OF_DATA)
+_NAMES = [*COMPARED, *_OF_DATA]
 _FAILURES = "failures.json"
 _ACCURACIES = ("val_accuracy", "train_accuracy", "test_accuracy")
 _MEASURED = [f"{name}{end}" for name in _ACCURACIES for end in ("", "_std")]
@@ -71,7 +71,7 @@ def find(folder):
         failures, texts = [], [*texts, f"left out: {folder / _FAILURES}: {error}"]
     for path, own, *rest, note in failures:
         path = folder / path
-        own = {name: field.default for name, field in _COMPARED.items()} | own  # a version before may have had fewer
+        own = {name: field.default for name, field in COMPARED.items()} | own  # a version before may have had fewer
         if folder in path.parents and ".." not in path.parts and not (path in entries and entries[path].results):
             entries[path] = Entry(path, own, *rest, note=note)
     return entries, texts
@@ -109,7 +109,7 @@ def settings(description):
     The seed is not among them, which tells the runs of a row apart.
     """
     config, data = description.config, description.data
-    compared = {name: getattr(config, name) for name in _COMPARED}
+    compared = {name: getattr(config, name) for name in COMPARED}
     of_data = (data.name, data.validation, data.sha256, data.train, data.shards)
     return {**compared, **dict(zip(_OF_DATA, of_data, strict=True))}
 
