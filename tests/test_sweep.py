@@ -234,6 +234,23 @@ def test_data_that_were_moved_make_no_new_runs(run, small, tmp_path):
     assert len(table(tmp_path / "sweep")) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "hidden=4 hidden=8,4", "epochs=1 epochs=2", "batch_size=10 batch_size=20", "learning_rate=1 learning_rate=2",
+        "optimizer=sgd optimizer=adam", "activation=relu activation=tanh", "init=he init=glorot",
+        "schedule=linear schedule=constant", "label_smoothing=0 label_smoothing=0.1", "dropout=0 dropout=0.1",
+        "input_dropout=0 input_dropout=0.1", "weight_decay=0 weight_decay=0.1", "max_norm=0 max_norm=2",
+        "distort=0 distort=1", "elastic=0 elastic=1", "deskew=true deskew=false", "patience=0 patience=3",
+    ],
+)  # fmt: skip
+def test_each_setting_of_the_network_and_its_training_can_be_varied(words):
+    values = absl_flags.FlagValues()
+    sweep.define_flags(values)
+    values(["sweep", *(f"--{word}" for word in words.split()), "--seeds=1"])
+    assert len({config for _, config in sweep.grid(values)}) == 2
+
+
 def test_the_name_of_a_folder_is_short_enough_for_any_disk():
     values = absl_flags.FlagValues()
     sweep.define_flags(values)
