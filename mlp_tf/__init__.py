@@ -5,12 +5,13 @@ before it, so each file can be read knowing just those above it here.
 
     rank 0
       model.py            the network as pure functions of (x, weights, biases), and its cost
-      strict_json.py      JSON from outside, checked against types
-      printable.py        text that can be shown
-      regular.py          regular files: read if they are, written at once or not at all
-      machine.py          memory, processor, threads
+      base/               what every rank may use
+        files.py          regular files: read if they are, written at once or not at all
+        text.py           text made printable, or shortened
+        machine.py        memory, processor, threads
+        strict_json.py    JSON from outside, checked against types
     rank 1
-      regularize.py       dropout, weight decay, bounded norms
+      regularization.py   dropout, weight decay, bounded norms
       config.py           every setting once: default, range, JSON
       figures/            arrays to matplotlib figures
         style.py          size, text, colours, legend; a figure written to a file
@@ -30,30 +31,30 @@ before it, so each file can be read knowing just those above it here.
       data/               from a name to what each replica sees in an epoch
         scaling.py        standardised examples
         splits.py         Rows, Source, Split, Splits, Shard
-        memory.py         arrays and tensors that share their memory
         labels.py         which class a label is
-        ink.py            where ink is on paper
-        pictures.py       a user's picture file, prepared as MNIST was
         sample.py         5,000 real MNIST images that need no network
         npz.py            the user's own arrays
-        csv.py            the user's own table
+        tables.py         the user's own table
         image_folder.py   the user's own images, a folder for each class
         tfds.py           sets of tensorflow-datasets
-        find.py           which source a name is
+        sources.py        which source a name is
         survey.py         the user's own rows, looked at
         held_out.py       the user's own rows, split by class
-        load.py           load(name): checked, fingerprinted Splits
-        warp.py           geometry: deskew, affine and elastic maps
-        epoch.py          order and distortion of an epoch, from (seed, epoch)
+        loading.py        load(name): checked, fingerprinted Splits
+        augmentation.py   images set upright, and distorted
         feed.py           Feed: what each replica sees in an epoch, placed on its device
       cli/                what every command shares
         streams.py        stdout and stderr that never end a command
         signals.py        SIGINT and SIGTERM as a request to stop
         parse.py          the words of a command line
-        app.py            run a command: flags, one line for a mistake, exit code
+        command.py        run a command: flags, one line for a mistake, exit code
         flags.py          the absl flags of Config
         quiet.py          TensorFlow imported without its chatter; the progress bar
     rank 3
+      handwriting/        from a photo or drawing of a digit to an example
+        ink.py            where ink is on paper
+        images.py         a user's image file, prepared as MNIST was
+    rank 4
       runs/               a run on disk, and its life
         files.py          the files of a run: JSON, digests, leftovers
         describe.py       what config.json and results.json say
@@ -68,15 +69,15 @@ before it, so each file can be read knowing just those above it here.
         training.py       a run's life: train, save, stop, results
         result.py         a run read back: its parameters, its data, its predictions
         committee.py      several runs that answer together
-    rank 4, the commands
+    rank 5, the commands
       train.py            train a network, or go on with a run
       sweep.py            train several, and compare them
       evaluate.py         cost, accuracy, confusion
       predict.py          the class of picture files
-      inspect.py          what each layer does
+      layers.py           what each layer does
       export.py           a SavedModel
       plot.py             curves and weights
-      draw.py             a page to draw on, from the files in page/
+      draw.py             a page to draw on, from handwriting/page/
       show_data.py        a dataset as training sees it
       __main__.py         the list of the commands
 

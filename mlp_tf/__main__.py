@@ -9,7 +9,7 @@ import sys
 
 import mlp_tf
 from mlp_tf import UserError
-from mlp_tf.cli import app
+from mlp_tf.cli import command
 
 
 def main(values, words):
@@ -45,4 +45,4 @@ def _print_list(commands):
 
 if __name__ == "__main__":
     # All words are main's: a flag among them is meant for the command that they name.
-    app.end(app.run(main, __doc__, lambda values: None, [sys.argv[0], "--", *sys.argv[1:]], takes_words=True))
+    command.end(command.run(main, __doc__, lambda values: None, [sys.argv[0], "--", *sys.argv[1:]], takes_words=True))

@@ -3,7 +3,8 @@
 import dataclasses
 import math
 
-from mlp_tf import UserError, strict_json
+from mlp_tf import UserError
+from mlp_tf.base import strict_json
 
 
 def _setting(default, allowed, read, accepts, text):

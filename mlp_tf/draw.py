@@ -16,7 +16,7 @@ import pathlib
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.cli import app, flags, quiet
+from mlp_tf.cli import command, flags, quiet
 from mlp_tf.config import words_of
 from mlp_tf.runs.describe import OUTSIDE
 from mlp_tf.runs.folder import read_run
@@ -48,7 +48,7 @@ def main(values):
     from mlp_tf.runs import files, result
 
     run = result.load(workdir)
-    app.warn(*run.warnings)
+    command.warn(*run.warnings)
     test = result.splits(run, flags.path(values, "data_dir")).test
     content = page(run, test, result.evaluate(run, test)[1])
     files.write(path, content)
@@ -67,7 +67,7 @@ def page(run, test, accuracy):
 
 
 def _read(name):
-    return (importlib.resources.files("mlp_tf") / "page" / name).read_text(encoding="utf-8")
+    return (importlib.resources.files("mlp_tf.handwriting") / "page" / name).read_text(encoding="utf-8")
 
 
 def _model(run, test, accuracy):
@@ -108,4 +108,4 @@ def _examples(labels):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags))

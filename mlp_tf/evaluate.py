@@ -19,8 +19,8 @@ import sys
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.cli import app, flags, quiet
-from mlp_tf.printable import printable, shortened
+from mlp_tf.base.text import printable, shorten
+from mlp_tf.cli import command, flags, quiet
 
 MISTAKES = 48  # whole lines of digits
 MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
@@ -49,7 +49,7 @@ def main(values):
     from mlp_tf.runs import committee, result
 
     members = committee.load(workdirs)
-    app.warn(*(warning for run in members for warning in run.warnings))
+    command.warn(*(warning for run in members for warning in run.warnings))
     splits = result.splits(members[0], flags.path(values, "data_dir"))
     split = getattr(splits, name)
     if splits.classes > MOST_CLASSES:
@@ -147,14 +147,14 @@ def _print_classes(names, classes, counts):
     print("Accuracy of each class:")
     for name, each in zip(names, classes, strict=True):
         accuracy = f"{each['correct'] / each['examples']:.4f}" if each["examples"] else "-"
-        print(f"{shortened(name, _LONGEST_NAME):>{left}}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
+        print(f"{shorten(name, _LONGEST_NAME):>{left}}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
     if len(names) > _MOST_COLUMNS:
         print(f"Confusion matrix: of {len(names):,} classes, left out; --json has it", flush=True)
         return
     print("Confusion matrix (rows true, columns predicted):")
-    print(" " * left + "".join(f"{shortened(name, _LONGEST_HEAD):>{widest}}" for name in names))
+    print(" " * left + "".join(f"{shorten(name, _LONGEST_HEAD):>{widest}}" for name in names))
     for name, row in zip(names, counts, strict=True):
-        print(f"{shortened(name, _LONGEST_NAME):>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
+        print(f"{shorten(name, _LONGEST_NAME):>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
 
 
 def _draw(members, name, split, predicted):
@@ -174,7 +174,7 @@ def _draw(members, name, split, predicted):
     elif split.images.ndim < 3:
         print("mistakes: not drawn, as the examples are no images", file=sys.stderr)
     else:
-        names = [shortened(name, _LONGEST_NAME) for name in names]
+        names = [shorten(name, _LONGEST_NAME) for name in names]
         captions = [
             f"true {names[split.labels[i]]}\nread as {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %"
             for i in worst
@@ -185,4 +185,4 @@ def _draw(members, name, split, predicted):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags))

@@ -16,7 +16,7 @@ import tempfile
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.cli import app, flags, quiet
+from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs import files
 
 TOLERANCE = 1e-6
@@ -48,7 +48,7 @@ def main(values):
     from mlp_tf.runs import result
 
     run = result.load(workdir)
-    app.warn(*run.warnings)
+    command.warn(*run.warnings)
     test = result.splits(run, flags.path(values, "data_dir")).test
     try:
         export_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -95,4 +95,4 @@ def compare(path, images, probabilities):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mlp_tf import UserError, regularize
+from mlp_tf import UserError, regularization
 from mlp_tf.model import cross_entropy, init_params, normalize, perceptron, two_layer_perceptron
 
 CHUNK_SECONDS = 0.5  # a Python signal handler runs only between two chunks
@@ -66,7 +66,7 @@ def model_function(config, step=None):
     """The function (x, weights, biases) -> logits that the settings describe; with dropout for a `step` of training."""
     activation = ACTIVATIONS.get(config.activation, config.activation)
     if step is not None and (config.dropout or config.input_dropout):
-        return regularize.with_dropout(activation, config, step)
+        return regularization.with_dropout(activation, config, step)
     two_layers = len(config.hidden) == 2 and config.activation == "relu"
     return two_layer_perceptron if two_layers else functools.partial(perceptron, activation=activation)
 
@@ -94,7 +94,7 @@ def new_state(config, sizes, total_steps):
     return State(
         {name: tf.Variable(value, name=f"weights/{name}") for name, value in weights.items()},
         {name: tf.Variable(value, name=f"biases/{name}") for name, value in biases.items()},
-        regularize.optimizer(OPTIMIZERS.get(config.optimizer, config.optimizer), config, rate),
+        regularization.optimizer(OPTIMIZERS.get(config.optimizer, config.optimizer), config, rate),
         step,
     )
 

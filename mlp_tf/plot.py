@@ -12,7 +12,7 @@ import sys
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.cli import app, flags, quiet
+from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs import table
 from mlp_tf.runs.folder import read_run
 
@@ -89,7 +89,7 @@ def _draw_first_layer(run, path, pictures):
     from mlp_tf.runs import result
 
     trained = result.load(run.path)
-    app.warn(*trained.warnings)
+    command.warn(*trained.warnings)
     first, following = trained.weights["h1"], trained.weights.get("h2", trained.weights["out"])
     shown, units = min(64, first.shape[1]), first.shape[1]
     title = f"Weights of the first layer: {shown} of {units} units, by their outgoing weights"
@@ -98,4 +98,4 @@ def _draw_first_layer(run, path, pictures):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags))

@@ -22,9 +22,9 @@ import sys
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.cli import app, flags, quiet
+from mlp_tf.base.text import printable, shorten
+from mlp_tf.cli import command, flags, quiet
 from mlp_tf.config import is_file
-from mlp_tf.printable import printable, shortened
 from mlp_tf.runs.folder import read_run
 
 SHOWN = 100  # pictures in predictions.png
@@ -61,7 +61,7 @@ def main(values, paths):
     if not read:
         return code
     members = committee.load(workdirs)
-    app.warn(*(warning for run in members for warning in run.warnings))
+    command.warn(*(warning for run in members for warning in run.warnings))
     names, images = committee.class_names(members), np.stack([each.image for each in prepared])
     probabilities = committee.probabilities(members, images).mean(axis=0)
     for path, each, row in zip(read, prepared, probabilities, strict=True):
@@ -69,7 +69,7 @@ def main(values, paths):
     if values["show"].value:
         answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
         captions = [
-            f"{shortened(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
+            f"{shorten(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
         ]
         print(f"Picture: {_show(members, images, captions, flags.pictures(values))}", file=sys.stderr)
     return code
@@ -80,7 +80,7 @@ def doubts(members, prepared, probabilities):
 
     Args:
       members: of a committee, or one run alone; `result.Result` each.
-      prepared: `pictures.Prepared`.
+      prepared: `handwriting.images.Prepared`.
       probabilities: of each class.
     """
     from mlp_tf.runs import committee
@@ -99,10 +99,10 @@ def _files(path):
 
 
 def _read(paths, trained_on):
-    """(paths that were read, what `pictures.Prepared` each is, exit code); a line on stderr for each other path."""
-    from mlp_tf.data import pictures
+    """(paths that were read, the `Prepared` of each, exit code); a line on stderr for each other path."""
+    from mlp_tf.handwriting.images import Prepared, read
 
-    read, images, code = [], [], 0
+    done, prepared, code = [], [], 0
     height, width = trained_on.image_shape[:2]
     others = 0  # pictures that are no such images yet
     for path in (file for each in paths for file in _files(each)):
@@ -110,14 +110,16 @@ def _read(paths, trained_on):
             if os.path.isdir(path):
                 raise UserError(f"{path}: a folder without pictures ({', '.join(_SUFFIXES)}) that can be read")
             image = _read_as_it_is(path, trained_on.image_shape) if trained_on.own else None
-            images.append(pictures.read(path, height, width) if image is None else pictures.Prepared(image))
-            read.append(path)
+            prepared.append(read(path, height, width) if image is None else Prepared(image))
+            done.append(path)
             others += image is None
         except UserError as error:
-            code = app.fail(error)
+            code = command.fail(error)
     if trained_on.own and others and not is_file(trained_on.name):
-        app.note(f"{others:,} of {len(read):,} pictures are not {width} x {height}, and were prepared as MNIST's were")
-    return read, images, code
+        command.note(
+            f"{others:,} of {len(done):,} pictures are not {width} x {height}, and were prepared as MNIST's were"
+        )
+    return done, prepared, code
 
 
 def _read_as_it_is(path, shape):
@@ -145,13 +147,13 @@ def _read_as_it_is(path, shape):
 def _show(members, images, captions, pictures):
     """The path of a picture of the first images, as the network sees them, above their captions."""
     from mlp_tf import figures
-    from mlp_tf.data.warp import deskew
+    from mlp_tf.data.augmentation import deskew
     from mlp_tf.runs import committee
 
     seen = images[:SHOWN]
     title = "What the network sees, and what it says"
     if len(images) > SHOWN:
-        app.note(f"the picture shows the first {SHOWN} of {len(images):,}")
+        command.note(f"the picture shows the first {SHOWN} of {len(images):,}")
         title += f": the first {SHOWN} of {len(images):,} pictures"
     # Where just some of a committee set images upright, the picture shows them as the others see them.
     seen = deskew(seen).numpy() if all(run.config.deskew for run in members) else seen
@@ -172,4 +174,4 @@ def _line(path, probabilities, names, doubts, as_json):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags, takes_words=True))
+    command.end(command.run(main, __doc__, define_flags, takes_words=True))

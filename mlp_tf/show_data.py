@@ -16,8 +16,8 @@ import sys
 
 from absl import flags as absl_flags
 
-from mlp_tf.cli import app, flags, quiet
-from mlp_tf.printable import printable, shortened
+from mlp_tf.base.text import printable, shorten
+from mlp_tf.cli import command, flags, quiet
 
 SAMPLES = 50
 SETTINGS = ("dataset", "data_dir", "validation_size", "distort", "elastic", "deskew", "seed")
@@ -39,8 +39,8 @@ def main(values):
     from mlp_tf.data.feed import check_images
 
     splits = data.load(config.dataset, config.data_dir, config.validation_size)
-    app.warn(splits.warning, *splits.suspicions)
-    app.note(*splits.notes)
+    command.warn(splits.warning, *splits.suspicions)
+    command.note(*splits.notes)
     check_images(config, splits.train.images)
     report = _report(splits)
     if not values["json"].value:
@@ -101,7 +101,7 @@ def _draw(splits, config, out, pictures):
     name, changes = pathlib.Path(splits.name).name, _changes(config)
     seen = f"as the first epoch sees them ({', '.join(changes)})" if changes else "as they are"
     title = f"Samples of {name}: {len(rows)} of {len(splits.train.labels):,} training images, {seen}"
-    captions = [shortened(splits.class_names[label], 24) for label in splits.train.labels[rows]]
+    captions = [shorten(splits.class_names[label], 24) for label in splits.train.labels[rows]]
     picture = figures.image_grid(_first_epoch(splits.train, config, rows), captions, title)
     return figures.save(picture, flags.make_folder("out", out) / "_".join([f"samples-{name}", *changes]), **pictures)
 
@@ -117,8 +117,7 @@ def _first_epoch(split, config, rows):
     """Rows of the training images as the first epoch of a run with these settings sees them."""
     import numpy as np
 
-    from mlp_tf.data.epoch import distort
-    from mlp_tf.data.warp import deskew
+    from mlp_tf.data.augmentation import deskew, distort
 
     shown = deskew(split.images[rows]).numpy() if config.deskew else split.images[rows]
     if not config.distort and not config.elastic:
@@ -129,4 +128,4 @@ def _first_epoch(split, config, rows):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags))

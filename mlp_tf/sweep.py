@@ -23,9 +23,9 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf import config as settings
-from mlp_tf.cli import app, flags, quiet, signals
+from mlp_tf.base.text import shorten
+from mlp_tf.cli import command, flags, quiet, signals
 from mlp_tf.distribute.tf_config import Task
-from mlp_tf.printable import shortened
 from mlp_tf.runs import files, table
 from mlp_tf.runs.folder import NoFolder, open_run, read_run
 from mlp_tf.runs.lock import lock_folder
@@ -57,7 +57,7 @@ def main(values):
     wanted = grid(values)
     with signals.graceful_stop("to go on: the same command again") as stop, lock_folder(workdir) as lock:
         entries, texts = table.find(workdir)
-        app.warn(*texts)
+        command.warn(*texts)
         if not entries and not wanted:
             raise UserError(
                 f"--workdir={workdir}: no run there; say what to train, such as --hidden=10 --hidden=256,256"
@@ -80,7 +80,7 @@ def grid(values):
     for combination in itertools.product(*several.values()):
         config = flags.to_config(values, **dict(zip(names, combination, strict=True)))
         pairs = [(name, getattr(config, name)) for name in _VARIED if name in {"hidden", *varied}]
-        folder = shortened("_".join(f"{name}={settings.words_of(value)}" for name, value in pairs), 120)
+        folder = shorten("_".join(f"{name}={settings.words_of(value)}" for name, value in pairs), 120)
         found += [(folder, dataclasses.replace(config, seed=seed)) for seed in range(values["seeds"].value)]
     return found
 
@@ -92,10 +92,10 @@ def _sweep(wanted, entries, lock, stop, as_json):
     from mlp_tf.runs import training
     from mlp_tf.runs.describe import describe
 
-    cluster = connect(wanted[0][1], Task(), stop.listen, app.warn)
+    cluster = connect(wanted[0][1], Task(), stop.listen, command.warn)
     splits = _load(wanted[0][1], entries)
-    app.warn(splits.warning, *splits.suspicions)
-    app.note(*splits.notes)
+    command.warn(splits.warning, *splits.suspicions)
+    command.note(*splits.notes)
     plan = _plan([(name, describe(config, splits, cluster)) for name, config in wanted], entries, lock.path)
     if not as_json:
         done = sum(path in entries and entries[path].results is not None for path in plan)
@@ -160,7 +160,7 @@ def _train(path, config, splits, cluster, stop):
         config = dataclasses.replace(config, workdir=str(path))
         if not folder.finished(config):
             run = start.start(config, folder, splits, cluster)
-            app.warn(*run.warnings)
+            command.warn(*run.warnings)
             stop.saves = True
             try:
                 with contextlib.closing(training.train(run, stop.number)) as chunks:
@@ -206,4 +206,4 @@ def _draw(rows, path, pictures):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags))

@@ -16,7 +16,7 @@ import shlex
 import sys
 
 from mlp_tf import UserError
-from mlp_tf.cli import app, flags, quiet, signals
+from mlp_tf.cli import command, flags, quiet, signals
 from mlp_tf.distribute import rendezvous, tf_config
 from mlp_tf.runs import compatible
 from mlp_tf.runs.folder import open_run, read_run
@@ -45,7 +45,7 @@ def main(values):
         quiet.import_tensorflow()
         from mlp_tf.distribute.cluster import connect
 
-        cluster = connect(config, task, stop.listen, app.warn)
+        cluster = connect(config, task, stop.listen, command.warn)
         with cluster.watched():
             if not cluster.broadcast_json(folder.finished(config)):
                 return _train(config, folder, cluster, stop)
@@ -92,10 +92,10 @@ def _train(config, folder, cluster, stop):
 
     chief = cluster.task.chief  # it alone prints results
     splits, resumes = start.load(config, folder, cluster), folder.description is not None
-    app.warn(splits.warning or (folder.description and folder.description.warning), *splits.suspicions)
-    app.note(*splits.notes)
+    command.warn(splits.warning or (folder.description and folder.description.warning), *splits.suspicions)
+    command.note(*splits.notes)
     run = start.start(config, folder, splits, cluster)
-    app.warn(*run.warnings)
+    command.warn(*run.warnings)
     if chief:
         _print_description(run.description)
         if resumes:
@@ -107,7 +107,7 @@ def _train(config, folder, cluster, stop):
         _train_to_the_end(run, stop, chief)
     except loop.Diverged as error:
         kept = f"in {config.workdir}" if chief else "with worker 0"
-        return app.fail(f"diverged: {error}; the last good checkpoint is {kept}", code=3)
+        return command.fail(f"diverged: {error}; the last good checkpoint is {kept}", code=3)
     except training.Stopped as stopped:
         return signals.report_stopped(stop, stopped.number)
     if chief:
@@ -132,7 +132,7 @@ def _train_to_the_end(run, stop, chief):
 
 def _print_finished(folder):
     """Prints again what a run that is done already printed."""
-    app.warn(folder.description.warning)
+    command.warn(folder.description.warning)
     _print_description(folder.description)
     _print_results(folder)
     return 0
@@ -174,4 +174,4 @@ def _print_results(folder):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, flags.define))
+    command.end(command.run(main, __doc__, flags.define))

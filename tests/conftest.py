@@ -39,12 +39,13 @@ def run(capfd):
     """Runs a command's module in this process."""
 
     def run_module(module, *words):
-        from mlp_tf.cli import app, flags
+        from mlp_tf.cli import command as cli_command
+        from mlp_tf.cli import flags
 
         capfd.readouterr()
         name = module.__name__.removeprefix("mlp_tf.")
         define_flags = getattr(module, "define_flags", flags.define)
-        code = app.run(module.main, module.__doc__, define_flags, [name, *map(str, words)], name == "predict")
+        code = cli_command.run(module.main, module.__doc__, define_flags, [name, *map(str, words)], name == "predict")
         return Outcome(code, *capfd.readouterr())
 
     return run_module

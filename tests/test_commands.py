@@ -11,14 +11,14 @@ import pytest
 from helpers import ROOT, bar, command, newest
 from PIL import Image, ImageDraw
 
-from mlp_tf import draw, evaluate, export, inspect, plot, predict, show_data, sweep, train
+from mlp_tf import draw, evaluate, export, layers, plot, predict, show_data, sweep, train
 
-COMMANDS = [draw, evaluate, export, inspect, plot, predict, show_data, sweep, train]
+COMMANDS = [draw, evaluate, export, layers, plot, predict, show_data, sweep, train]
 SAID = {  # on the sample
     draw: "draw.html",
     evaluate: "Confusion matrix",
     export: "Compared: 500 test examples",
-    inspect: "layers.png",
+    layers: "layers.png",
     plot: "curves.png",
     predict: "a.png: ",
     show_data: "0: 400, 1: 400",
@@ -43,7 +43,7 @@ def test_help_is_answered_without_tensorflow(module):
     assert not imported & HEAVY
 
 
-@pytest.mark.parametrize("module", [draw, evaluate, export, inspect, plot, predict], ids=name_of)
+@pytest.mark.parametrize("module", [draw, evaluate, export, layers, plot, predict], ids=name_of)
 @pytest.mark.parametrize("given", [[], ["--workdir=nosuch"]])
 def test_a_missing_run_is_one_line(run, module, given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -101,14 +101,14 @@ def on_sample(tmp_path_factory):
         evaluate: [run, "--plots"],
         predict: [run, folder / "a.png"],
         export: [run, f"--export_dir={folder / 'model'}"],
-        inspect: [run],
+        layers: [run],
         plot: [run],
     }
     outcomes = {}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for modules in (
             [train, show_data, sweep],
-            [draw, evaluate, predict, export, inspect, plot],
+            [draw, evaluate, predict, export, layers, plot],
         ):  # the latter need the run
             ended = pool.map(lambda module: command(module.__name__, *words[module]), modules)
             outcomes |= zip(modules, ended, strict=True)
@@ -140,7 +140,7 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
 
     for pattern in ("*.py", "*.flags", "*.js", "*.html"):
         assert files(site / "mlp_tf", pattern) == files(ROOT / "mlp_tf", pattern)
-    for wing in ("recipes", "data", "runs", "distribute", "cli", "figures", "page"):
+    for wing in ("recipes", "data", "runs", "distribute", "cli", "figures", "handwriting/page"):
         assert any((site / "mlp_tf" / wing).iterdir())
     environment = {**os.environ, "PYTHONPATH": str(site)}
     where = [sys.executable, "-c", "import mlp_tf; print(mlp_tf.__file__)"]

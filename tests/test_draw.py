@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 
 from mlp_tf import data, draw, loop
 from mlp_tf.config import Config
-from mlp_tf.data import pictures
-from mlp_tf.data.warp import deskew
+from mlp_tf.data.augmentation import deskew
+from mlp_tf.handwriting import images as user_images
 from mlp_tf.model import init_params, normalize
 from mlp_tf.runs.describe import Data, Description
 from mlp_tf.runs.result import Result
@@ -125,7 +125,7 @@ def compare_prepared(run, test, evaluated, tmp_path, count):
     expected = []
     for each in drawings:
         each.save(tmp_path / "a.png")
-        expected.append(pictures.read(tmp_path / "a.png", 28, 28))
+        expected.append(user_images.read(tmp_path / "a.png", 28, 28))
     given = [[np.asarray(each).ravel().tolist(), *each.size] for each in drawings]
     got = evaluated(draw.page(run, test, 0.99), PREPARED, given)
     return got, expected

@@ -33,11 +33,11 @@ def test_an_export_is_compared_in_a_fresh_process_and_never_overwrites(run, run_
 
 @pytest.mark.slow
 def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(run, train, small, arrays, tmp_path):
-    from mlp_tf.data import warp
+    from mlp_tf.data import augmentation
 
     assert train(*small(), "--deskew").code == 0
     assert run(export, f"--workdir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'model'}").code == 0
-    exact = logits(tmp_path / "run", warp.deskew(arrays["x_test"]).numpy())
+    exact = logits(tmp_path / "run", augmentation.deskew(arrays["x_test"]).numpy())
     assert not np.allclose(exact, logits(tmp_path / "run", arrays["x_test"]), atol=1e-3)
     np.testing.assert_array_equal(answers(tmp_path / "model", arrays["x_test"])["classes"], exact.argmax(axis=1))
     accuracy = (exact.argmax(axis=1) == arrays["y_test"]).mean()

@@ -9,7 +9,7 @@ from helpers import CLASSES, SIDE, needs_mnist, prepared_mnist, slow
 from mlp_tf import UserError, loop
 from mlp_tf.config import Config
 from mlp_tf.data import Feed, Split, batches, load
-from mlp_tf.data.epoch import epoch_order
+from mlp_tf.data.feed import epoch_order
 
 CONFIG = Config(hidden=(8, 4), batch_size=10, epochs=2, validation_size=0)
 SIZES = (SIDE * SIDE, 8, 4, CLASSES)

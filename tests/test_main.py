@@ -8,13 +8,13 @@ from helpers import ROOT, command
 
 from mlp_tf import __main__ as listing
 from mlp_tf import train
-from mlp_tf.cli import app
+from mlp_tf.cli import command as cli_command
 
 COMMANDS = {path.stem for path in (ROOT / "mlp_tf").glob("[!_]*.py") if "if __name__ ==" in path.read_text()}
 
 
 def refusal(capsys, *words):
-    assert app.run(listing.main, "", lambda values: None, ["mlp_tf", "--", *words], takes_words=True) == 1
+    assert cli_command.run(listing.main, "", lambda values: None, ["mlp_tf", "--", *words], takes_words=True) == 1
     out, err = capsys.readouterr()
     assert out == ""
     return err

@@ -31,8 +31,7 @@ def test_show_data_prints_counts_and_ranges_and_draws_samples(run, npz, arrays, 
 
 
 def test_show_data_draws_the_images_as_the_first_epoch_sees_them(run, npz, tmp_path, monkeypatch):
-    from mlp_tf.data.epoch import distort
-    from mlp_tf.data.warp import deskew
+    from mlp_tf.data.augmentation import deskew, distort
 
     shown, draw = [], figures.image_grid
 

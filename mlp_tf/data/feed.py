@@ -2,17 +2,17 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError
-from mlp_tf.data.epoch import distort, epoch_order
-from mlp_tf.data.memory import tensor
+from mlp_tf.data.augmentation import deskew, distort
 from mlp_tf.data.scaling import standardize
 from mlp_tf.data.splits import Shard
-from mlp_tf.data.warp import deskew
 from mlp_tf.distribute.cluster import single_device
 
 SINGLE_DEVICE = single_device()
+_ORDER = 0  # the purpose of the random stream that shuffles; augmentation.py has 1 and 2
 _BLOCK = 5000  # images evaluated at once
 _BLOCK_VALUES = 2**24  # pixels, in all channels, set upright at once
 
@@ -40,10 +40,10 @@ class Feed:
         self.classes = split.classes or int(split.labels.max()) + 1
         self.one_device = cluster.replicas == 1  # XLA compiles for one
         self._distorts = bool(config.distort or config.elastic)
-        self._images = _upright(split.images) if config.deskew else tensor(split.images)
+        self._images = _upright(split.images) if config.deskew else tf.constant(split.images)
         if not self._distorts:  # every epoch sees the same
             self._images = cluster.place([self._images])
-        self._labels = cluster.place([tensor(split.labels)])
+        self._labels = cluster.place([tf.constant(split.labels)])
 
     def empty_epoch(self):
         """An epoch of the right shapes, to compile for; no step may be taken of it."""
@@ -93,6 +93,22 @@ class Feed:
                 f"sizes=({inputs}, ..., {outputs}): the data have {self.pixels} values an image and {self.classes} "
                 f"classes; give sizes=({self.pixels}, ..., {self.classes})"
             )
+
+
+def epoch_order(n, batch_size, seed, epoch, index=0):
+    """Row numbers of each step of an epoch: a pure function of its arguments.
+
+    Args:
+      n: rows; of a worker that holds a shard, those of its shard.
+      batch_size: rows in a step, of this worker.
+      seed, epoch, index: what the order is drawn from; workers that hold shards give their own index.
+
+    Returns:
+      int32 `[n // batch_size, batch_size]`; the `n % batch_size` rows left over differ from epoch to epoch.
+    """
+    steps = n // batch_size
+    order = np.random.default_rng((seed, _ORDER, epoch, index)).permutation(n)[: steps * batch_size]
+    return order.reshape(steps, batch_size).astype(np.int32)
 
 
 def _check_batch_size(batch_size, rows, replicas):

@@ -1,17 +1,28 @@
 """The user's own pictures in a folder: those of each class in a folder of its own, named as the class is."""
 
+import contextlib
+import logging
 import math
 import os
+import warnings
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from mlp_tf import UserError, machine
-from mlp_tf.data.pictures import open_picture
+from mlp_tf import UserError
+from mlp_tf.base import machine
+from mlp_tf.base.files import open_regular
 from mlp_tf.data.splits import Source, rows_in_memory
 
+# None of them lets Pillow start another program, as PostScript would, and of TIFF only what it reads without libtiff,
+# which writes to stderr.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
+MOST_PIXELS = 50_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 _LAYOUTS = f"put the pictures ({_KINDS}) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in FOLDER/CLASS/"
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of a wrong file, it raises too
 
 
 def image_folder(path):
@@ -171,3 +182,43 @@ def _note(path, left_out):
         f"left out: {os.path.relpath(left_out[0], path)} ({len(left_out):,} in all); only {_KINDS} files in the "
         "folders of classes are read",
     )
+
+
+@contextlib.contextmanager
+def open_picture(path):
+    """Yields the picture in a file, decoded and upright, as Pillow's image.
+
+    What Pillow raises in the block too becomes a `UserError`, so the block should only convert the picture.
+
+    Args:
+      path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
+
+    Raises:
+      UserError: a file that cannot be opened, is no such picture, or has more than `MOST_PIXELS`.
+    """
+    try:
+        # Pillow warns of what is wrong with a file besides raising.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open_regular(path) as file,
+            Image.open(file, formats=FORMATS) as picture,
+        ):
+            _check(path, picture)
+            ImageOps.exif_transpose(picture, in_place=True)
+            yield picture
+    except UserError:
+        raise
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: too large; must be at most {MOST_PIXELS:,} pixels in all; scale it down") from None
+    except Exception as error:  # a torn or malicious file makes a decoder fail in any way
+        reason = getattr(error, "strerror", None) or "not a picture that can be read"
+        raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP or GIF file") from None
+
+
+def _check(path, picture):
+    if picture.width * picture.height > MOST_PIXELS:
+        raise UserError(
+            f"{path}: {picture.width} x {picture.height} pixels; must be at most {MOST_PIXELS:,} in all; scale it down"
+        )
+    if picture.format == "TIFF" and picture.info["compression"] != "raw":
+        raise UserError(f"{path}: a compressed TIFF file; give a PNG, JPEG, BMP or GIF file")

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlp_tf import UserError, machine
+from mlp_tf import UserError
+from mlp_tf.base import machine
+from mlp_tf.base.files import open_regular
 from mlp_tf.data.labels import check_type, number
 from mlp_tf.data.scaling import coarse
 from mlp_tf.data.splits import Rows, Source
-from mlp_tf.regular import open_regular
 
 _BLOCK = 1000  # rows read at once
 _LONGEST_HEADER = 2**16  # bytes; NumPy itself reads no more than 10,000

@@ -7,7 +7,7 @@ is never taken for a worker. The chief's last message is Go, or Refused.
 import json
 from typing import NamedTuple
 
-from mlp_tf import strict_json
+from mlp_tf.base import strict_json
 
 PROOF_SECONDS = 5  # that each side has to show that it is one of ours
 LINE_BYTES = 65_536

@@ -5,7 +5,8 @@ import re
 import socket
 from typing import NamedTuple
 
-from mlp_tf import UserError, strict_json
+from mlp_tf import UserError
+from mlp_tf.base import strict_json
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
 _ADDRESS = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?:[1-9][0-9]{0,4}", re.ASCII)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from mlp_tf import UserError
-from mlp_tf.printable import printable, shortened
-from mlp_tf.regular import replaced
+from mlp_tf.base.files import replaced
+from mlp_tf.base.text import printable, shorten
 
 WIDTH = 8  # inches
 # Okabe and Ito (2008); beyond these seven, three that differ from them in lightness.
@@ -65,7 +65,7 @@ def fitting(inches, characters):
 
 def shown(text, most=None):
     """Text as a figure shows it, in at most so many characters: what stands between two `$` were a formula else."""
-    text = shortened(text, most) if most else text
+    text = shorten(text, most) if most else text
     return printable(text, but="\n").replace("$", r"\$")
 
 

@@ -15,7 +15,7 @@ import shutil
 from typing import NamedTuple
 
 from mlp_tf import UserError
-from mlp_tf.regular import UNFINISHED, flush
+from mlp_tf.base.files import UNFINISHED, flush
 from mlp_tf.runs import files
 from mlp_tf.runs.manifest import Manifest, read_manifest, to_json
 

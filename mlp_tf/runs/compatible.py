@@ -4,7 +4,8 @@ import dataclasses
 import json
 import shlex
 
-from mlp_tf import UserError, machine
+from mlp_tf import UserError
+from mlp_tf.base import machine
 from mlp_tf.config import Config, is_path, words_of
 from mlp_tf.runs.describe import FREE
 

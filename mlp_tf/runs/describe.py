@@ -12,7 +12,7 @@ import platform
 from typing import NamedTuple, TypedDict
 
 import mlp_tf
-from mlp_tf import machine, strict_json
+from mlp_tf.base import machine, strict_json
 from mlp_tf.config import Config
 from mlp_tf.runs import files
 

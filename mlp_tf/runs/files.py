@@ -12,8 +12,9 @@ import re
 import shutil
 import tempfile
 
-from mlp_tf import UserError, strict_json
-from mlp_tf.regular import UNFINISHED, open_regular, replaced
+from mlp_tf import UserError
+from mlp_tf.base import strict_json
+from mlp_tf.base.files import UNFINISHED, open_regular, replaced
 
 FORMAT = 1  # of the JSON files; a reader refuses what a newer version of this package wrote
 LARGEST_TEXT = 2**28  # bytes of a JSON file

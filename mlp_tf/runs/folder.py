@@ -15,9 +15,10 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from mlp_tf import UserError, strict_json
+from mlp_tf import UserError
+from mlp_tf.base import strict_json
+from mlp_tf.base.files import UNFINISHED
 from mlp_tf.config import Config
-from mlp_tf.regular import UNFINISHED
 from mlp_tf.runs import checkpoint, files
 from mlp_tf.runs.describe import Description, Results
 from mlp_tf.runs.lock import lock_folder

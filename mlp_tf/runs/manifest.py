@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple, NotRequired, TypedDict
 
-from mlp_tf import UserError, strict_json
+from mlp_tf import UserError
+from mlp_tf.base import strict_json
 from mlp_tf.runs import files
 from mlp_tf.runs.describe import Environment
 

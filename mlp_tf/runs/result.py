@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError, data, loop
+from mlp_tf.data.augmentation import deskew
 from mlp_tf.data.feed import rows_at_once
 from mlp_tf.data.scaling import Scaling, standardize
-from mlp_tf.data.warp import deskew
 from mlp_tf.model import init_params, normalize
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.describe import Description

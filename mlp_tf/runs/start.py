@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import data, loop
+from mlp_tf.base.files import open_regular
 from mlp_tf.data.feed import SINGLE_DEVICE, worker_shard
 from mlp_tf.data.scaling import Scaling
 from mlp_tf.distribute.cluster import Cluster
-from mlp_tf.regular import open_regular
 from mlp_tf.runs import checkpoint, compatible, tensorboard
 from mlp_tf.runs.describe import Description, describe
 from mlp_tf.runs.folder import NoFolder, RunFolder, Wanted

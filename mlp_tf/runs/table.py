@@ -5,9 +5,10 @@ import pathlib
 import statistics
 from typing import NamedTuple, NotRequired, TypedDict
 
-from mlp_tf import UserError, strict_json
+from mlp_tf import UserError
+from mlp_tf.base import strict_json
+from mlp_tf.base.text import printable, shorten
 from mlp_tf.config import Config, words_of
-from mlp_tf.printable import printable, shortened
 from mlp_tf.runs import files
 from mlp_tf.runs.describe import OUTSIDE, Results
 from mlp_tf.runs.folder import read_run
@@ -136,7 +137,7 @@ def _distinct(several, names):
 def shown(name, value):
     """A setting as a table and a picture show it: a number, or a short text."""
     if name == "dataset":
-        return shortened(printable(pathlib.Path(value).name), 20)
+        return shorten(printable(pathlib.Path(value).name), 20)
     if name == "sha256":
         return value[:8]
     return value if isinstance(value, int | float) and not isinstance(value, bool) else words_of(value)

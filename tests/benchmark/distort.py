@@ -14,7 +14,7 @@ def measure(rounds):
     import tensorflow as tf
 
     from mlp_tf.config import Config
-    from mlp_tf.data.epoch import distort
+    from mlp_tf.data.augmentation import distort
 
     images = tf.constant(arrays()[0])
     implementations = {
@@ -35,9 +35,9 @@ def transform(images, epoch):
     """Random affine maps of the same strength, applied by an operation of TensorFlow's."""
     import tensorflow as tf
 
-    from mlp_tf.data import warp
+    from mlp_tf.data import augmentation
 
-    maps = warp.affine_maps(tf.random.stateless_uniform([5, EXAMPLES], [0, epoch], -1.0, 1.0), 28, 28)
+    maps = augmentation.affine_maps(tf.random.stateless_uniform([5, EXAMPLES], [0, epoch], -1.0, 1.0), 28, 28)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images[..., None],
         transforms=tf.pad(maps, [[0, 0], [0, 2]]),

@@ -51,7 +51,8 @@ def report(figures):
 def run_timed(workdir):
     """Runs the command in this very process: {part: seconds}."""
     from mlp_tf import train
-    from mlp_tf.cli import app, flags, quiet
+    from mlp_tf.cli import command as cli_command
+    from mlp_tf.cli import flags, quiet
 
     seconds, import_tensorflow = dict.fromkeys([IMPORTING, *PARTS], 0.0), quiet.import_tensorflow
 
@@ -76,14 +77,14 @@ def run_timed(workdir):
 
         stack.enter_context(mock.patch.object(quiet, "import_tensorflow", import_and_patch))
         words = ["train", "--hidden=256,256", "--epochs=15", "--dataset=mnist", f"--workdir={workdir}"]
-        if app.run(train.main, train.__doc__, flags.define, words):
+        if cli_command.run(train.main, train.__doc__, flags.define, words):
             raise RuntimeError("the command failed")
     with open(f"{workdir}/results.json") as file:
         return {**seconds, TRAINING: json.load(file)["train_seconds"]}
 
 
 if __name__ == "__main__":
-    from mlp_tf.cli import app
+    from mlp_tf.cli import command as cli_command
 
     print(json.dumps(run_timed(sys.argv[1])), flush=True)
-    app.end(0)  # as the command itself ends
+    cli_command.end(0)  # as the command itself ends

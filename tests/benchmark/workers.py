@@ -118,7 +118,8 @@ def _pinned(cores):
 
 def time_reduce(hidden, steps=200):
     """A worker's process: seconds of a step that only sums the gradients over the workers, as the loop does."""
-    from mlp_tf.cli import app, quiet
+    from mlp_tf.cli import command as cli_command
+    from mlp_tf.cli import quiet
 
     quiet.import_tensorflow()
     import tensorflow as tf
@@ -127,7 +128,7 @@ def time_reduce(hidden, steps=200):
     from mlp_tf.model import init_params
 
     config = Config(strategy="multi_worker")
-    workers = cluster.connect(config, tf_config.task(config), lambda: None, app.warn)
+    workers = cluster.connect(config, tf_config.task(config), lambda: None, cli_command.warn)
     with workers.strategy.scope():
         variables = [tf.Variable(value) for value in tf.nest.flatten(init_params((784, *hidden, 10)))]
         optimizer = tf.compat.v1.train.GradientDescentOptimizer(0.0)

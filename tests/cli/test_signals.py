@@ -12,7 +12,8 @@ import pytest
 from helpers import ROOT, needs_mnist, prepared_mnist, start
 from PIL import Image
 
-from mlp_tf.cli import app, signals
+from mlp_tf.cli import command as cli_command
+from mlp_tf.cli import signals
 
 
 def test_handlers_are_given_back():
@@ -93,4 +94,4 @@ def test_a_handler_needs_neither_utf_8_nor_a_stderr_that_can_be_written(number):
 
 def test_a_command_may_be_called_outside_the_main_thread():
     with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(app.run, lambda values: 7, "Doc.", lambda values: None, ["command"]).result() == 7
+        assert thread.submit(cli_command.run, lambda values: 7, "Doc.", lambda values: None, ["command"]).result() == 7

@@ -5,8 +5,9 @@ import pytest
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.data import Shard, Split, epoch
-from mlp_tf.data.epoch import distort, epoch_order
+from mlp_tf.data import Shard, Split, augmentation
+from mlp_tf.data.augmentation import distort
+from mlp_tf.data.feed import epoch_order
 
 AFFINE, ELASTIC, BOTH = Config(distort=1.0), Config(elastic=1.0), Config(distort=1.0, elastic=0.5)
 
@@ -64,7 +65,7 @@ def test_distortion_is_the_same_in_blocks_and_in_each_channel(images, monkeypatc
     for channel in (0, 1):
         channels = np.stack([images[::-1], images][:: 1 if channel else -1], axis=3)
         np.testing.assert_array_equal(distort(channels, BOTH, epoch=0).numpy()[..., channel], whole)
-    monkeypatch.setattr(epoch, "_BLOCK_PIXELS", 33 * 64)  # 7 blocks of 35 rows for 240
+    monkeypatch.setattr(augmentation, "_BLOCK_PIXELS", 33 * 64)  # 7 blocks of 35 rows for 240
     np.testing.assert_array_equal(distort(images, BOTH, epoch=0), whole)
 
 

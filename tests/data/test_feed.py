@@ -6,11 +6,10 @@ import tensorflow as tf
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.data import Feed, Split, batches, epoch
-from mlp_tf.data.epoch import distort, epoch_order
-from mlp_tf.data.feed import rows_at_once
+from mlp_tf.data import Feed, Split, augmentation, batches
+from mlp_tf.data.augmentation import deskew, distort
+from mlp_tf.data.feed import epoch_order, rows_at_once
 from mlp_tf.data.scaling import Scaling
-from mlp_tf.data.warp import deskew
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +104,7 @@ def test_images_of_float32_cannot_be_moved_on_their_grid(split, moved):
 
 
 def test_making_an_epoch_looks_after_each_block_and_may_be_ended(split, monkeypatch):
-    monkeypatch.setattr(epoch, "_BLOCK_PIXELS", 30 * 64)
+    monkeypatch.setattr(augmentation, "_BLOCK_PIXELS", 30 * 64)
     feed, looks = Feed(split, Config(batch_size=50, distort=1.0)), []
     feed.look = lambda: looks.append(1)
     feed.epoch(0)

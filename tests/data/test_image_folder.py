@@ -277,11 +277,11 @@ def test_what_is_no_folder_is_refused(tmp_path):
 
 def test_more_pixels_than_the_memory_there_is_are_refused(tmp_path, monkeypatch):
     write_classes(tmp_path)
-    monkeypatch.setattr("mlp_tf.machine.memory", lambda: GREY.size)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GREY.size)
     image_folder(str(tmp_path))
     write(tmp_path / "dog/1.png", COLOUR[0])
     with pytest.raises(UserError, match=r"its 6 pictures need 0\.0 GiB, and this machine has 0\.0; give fewer or"):
         image_folder(str(tmp_path))
-    monkeypatch.setattr("mlp_tf.machine.memory", lambda: GREY.size - 1)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GREY.size - 1)
     with pytest.raises(UserError, match=f"^{tmp_path}: its 6 pictures need"):
         image_folder(str(tmp_path))

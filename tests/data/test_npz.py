@@ -169,9 +169,9 @@ def test_more_than_the_memory_there_is_is_refused_before_data_are_read(claim):
 
 def test_images_and_labels_of_both_splits_must_fit_into_memory(npz, arrays, monkeypatch):
     size = sum(array.nbytes for array in arrays.values())
-    monkeypatch.setattr("mlp_tf.machine.memory", lambda: size)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: size)
     data.load(npz, validation_size=0)
-    monkeypatch.setattr("mlp_tf.machine.memory", lambda: size - 1)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: size - 1)
     with pytest.raises(UserError, match="its arrays need"):
         data.load(npz, validation_size=0)
     data.load(npz, "", 0, data.Shard(1, 2))  # half of the images

@@ -28,7 +28,7 @@ PHASES = {
 ANNOUNCE = """
 import importlib, sys, time
 from mlp_tf import train
-from mlp_tf.cli import app, flags, quiet
+from mlp_tf.cli import command as cli_command, flags, quiet
 quiet.import_tensorflow()
 module = importlib.import_module(sys.argv[1])
 real, calls = getattr(module, sys.argv[2]), []
@@ -39,7 +39,7 @@ def announcing(*arguments, **named):
         time.sleep(0.3)
     return real(*arguments, **named)
 setattr(module, sys.argv[2], announcing)
-sys.exit(app.run(train.main, train.__doc__, flags.define, ["train", *sys.argv[4:]]))
+sys.exit(cli_command.run(train.main, train.__doc__, flags.define, ["train", *sys.argv[4:]]))
 """
 
 

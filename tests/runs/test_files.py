@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mlp_tf import UserError
-from mlp_tf.regular import UNFINISHED
+from mlp_tf.base.files import UNFINISHED
 from mlp_tf.runs import files
 
 NAMES = [f"a{each}b" for each in string.printable if each not in "/"]

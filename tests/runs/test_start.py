@@ -21,7 +21,7 @@ def test_auto_stays_what_it_stood_for_when_the_run_began(train, small, tmp_path,
 
     flags = small(dataset="auto", batch_size=100, epochs=1)
     # By its full name, as the package's attribute is the function of that name.
-    monkeypatch.setattr(importlib.import_module("mlp_tf.data.find"), "prepared", unavailable)
+    monkeypatch.setattr(importlib.import_module("mlp_tf.data.sources"), "prepared", unavailable)
     assert "NOT COMPARABLE" in train(*flags).err
     monkeypatch.undo()
     outcome = train(*small(dataset="auto", batch_size=100, epochs=2))

@@ -9,7 +9,7 @@ from photos import FONT_FOLDER, FONTS
 from PIL import Image, ImageDraw, ImageFont
 
 from mlp_tf import UserError
-from mlp_tf.data import pictures
+from mlp_tf.handwriting import images as user_images
 
 
 def digit(size=28, stroke=3, dark_on_light=True, at=(0.5, 0.5)):
@@ -24,7 +24,7 @@ def digit(size=28, stroke=3, dark_on_light=True, at=(0.5, 0.5)):
 def prepare(picture, tmp_path, name="a.png"):
     """What the network sees of a picture that was written to a file."""
     picture.save(tmp_path / name)
-    return pictures.read(tmp_path / name, 28, 28).image
+    return user_images.read(tmp_path / name, 28, 28).image
 
 
 @pytest.mark.parametrize("size", [40, 200, 1000])
@@ -72,7 +72,7 @@ def test_transparent_pixels_are_paper_whatever_the_ink(tmp_path):
 def test_a_picture_of_which_a_phone_made_a_jpeg_of_two_is_read(tmp_path):
     digit(200, 15).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[digit(100)])
     assert Image.open(tmp_path / "a.jpg").format == "MPO"
-    seen = pictures.read(tmp_path / "a.jpg", 28, 28).image.astype(int)
+    seen = user_images.read(tmp_path / "a.jpg", 28, 28).image.astype(int)
     assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
 
 
@@ -81,14 +81,14 @@ def test_a_picture_that_a_phone_took_askew_is_upright(tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter to the right
     digit(200, 15).transpose(Image.Transpose.ROTATE_90).save(tmp_path / name, exif=exif)
-    seen = pictures.read(tmp_path / name, 28, 28).image.astype(int)
+    seen = user_images.read(tmp_path / name, 28, 28).image.astype(int)
     assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
 
 
 def test_a_symbolic_link_to_a_picture_is_followed(tmp_path):
     seen = prepare(digit(200, 15), tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "a.png")
-    np.testing.assert_array_equal(pictures.read(tmp_path / "link", 28, 28).image, seen)
+    np.testing.assert_array_equal(user_images.read(tmp_path / "link", 28, 28).image, seen)
 
 
 @pytest.mark.parametrize("shape", [(1, 2_000_000), (2_000_000, 1)])
@@ -130,7 +130,7 @@ def test_formats_and_modes_are_read(tmp_path, name, mode):
 def test_a_picture_that_shows_nothing_gets_a_clear_message(tmp_path, make, message):
     make(tmp_path / "a.png")
     with pytest.raises(UserError, match=message):
-        pictures.read(tmp_path / "a.png", 28, 28)
+        user_images.read(tmp_path / "a.png", 28, 28)
 
 
 def accuracy(trained, images, labels):

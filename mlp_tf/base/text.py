@@ -11,7 +11,7 @@ def printable(text, but=""):
     return "".join(c if c.isprintable() or c in but else c.encode("unicode_escape").decode() for c in text)
 
 
-def shortened(text, most):
+def shorten(text, most):
     """The text in at most so many characters: of a long one its beginning and its end."""
     if len(text) <= most:
         return text

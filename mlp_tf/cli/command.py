@@ -8,9 +8,9 @@ import sys
 from absl import flags
 
 from mlp_tf import UserError
+from mlp_tf.base.text import printable
 from mlp_tf.cli import signals, streams
 from mlp_tf.cli.parse import parse
-from mlp_tf.printable import printable
 
 
 def run(main, doc, define_flags, argv=None, takes_words=False):

@@ -8,11 +8,10 @@ import math
 import numpy as np
 
 from mlp_tf import UserError
-from mlp_tf.data.find import find
 from mlp_tf.data.held_out import stratify
-from mlp_tf.data.memory import aligned
 from mlp_tf.data.sample import HELD_OUT
 from mlp_tf.data.scaling import Moments
+from mlp_tf.data.sources import find
 from mlp_tf.data.splits import ALL_ROWS, Split, Splits
 
 VALIDATION_SIZE = 5000  # unless one is asked for, and at most a tenth of the training rows
@@ -130,7 +129,7 @@ def _read(blocks, rows, shard, digest, moments=None):
     The digest takes all examples, then all labels, whatever the shard; `moments` takes all examples.
     """
     count, first = rows.shape[0], 0
-    kept, all_labels = aligned((shard.size(count), *rows.shape[1:]), rows.dtype), np.empty(count, np.int32)
+    kept, all_labels = np.empty((shard.size(count), *rows.shape[1:]), rows.dtype), np.empty(count, np.int32)
     while first < count:
         examples, labels = next(blocks)
         digest.update(np.ascontiguousarray(examples))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mlp_tf import UserError, data
-from mlp_tf.data.find import find, located
+from mlp_tf.data.sources import find, located
 
 KINDS = ("auto, mnist_sample or the name", "such as fashion_mnist", "a FILE.npz", "a FILE.csv", "a FOLDER of images")
 
@@ -181,7 +181,7 @@ def test_the_name_of_a_set_stays_wherever_data_are(moved, name):
 def test_a_name_goes_before_what_is_called_so_in_this_folder(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mnist").mkdir() if kind == "folder" else (tmp_path / "mnist").write_text("")
-    monkeypatch.setattr(sys.modules["mlp_tf.data.find"], "prepared", lambda name, data_dir: name)
+    monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "prepared", lambda name, data_dir: name)
     assert find("mnist") == "mnist"
 
 

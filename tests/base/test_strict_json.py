@@ -4,7 +4,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 
 import pytest
 
-from mlp_tf import strict_json
+from mlp_tf.base import strict_json
 
 
 class Point(NamedTuple):

@@ -8,8 +8,8 @@ import pytest
 from helpers import NO_REGULAR_FILES
 
 from mlp_tf import UserError
-from mlp_tf.data import csv as csv_module
-from mlp_tf.data.csv import csv
+from mlp_tf.data import tables
+from mlp_tf.data.tables import csv
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_it_does_not_matter_how_many_rows_are_read_at_once(read, monkeypatch, ro
     text = table(values, [f"0{label}" for label in labels[:-1]] + ["cat"], names)
     whole = read(text)
     assert whole[0].dtype == (np.float32 if late else np.uint8)
-    monkeypatch.setattr(csv_module, "_VALUES", rows * 10)
+    monkeypatch.setattr(tables, "_VALUES", rows * 10)
     for part, other in zip(whole, read(text), strict=True):
         np.testing.assert_array_equal(part, other)
 
@@ -180,7 +180,7 @@ def test_whole_numbers_may_be_beyond_64_bits(read):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_file_may_be_longer_than_the_longest_line(read, monkeypatch, end):
-    monkeypatch.setattr(csv_module, "_LONGEST_LINE", 20)
+    monkeypatch.setattr(tables, "_LONGEST_LINE", 20)
     examples, _, _ = read(f"label,a{end}" + f"x,1{end}y,2{end}" * 50_000)
     assert examples.ravel().tolist() == [1, 2] * 50_000
 
@@ -262,7 +262,7 @@ def test_a_wrong_table_is_refused_by_row_column_and_value(write, content, messag
     ],
 )  # fmt: skip
 def test_a_wrong_row_is_refused_wherever_a_block_begins(write, monkeypatch, rows, last, message):
-    monkeypatch.setattr(csv_module, "_VALUES", rows * 3)
+    monkeypatch.setattr(tables, "_VALUES", rows * 3)
     with pytest.raises(UserError, match=message):
         csv(write(f"label,a,b\nx,1,2\ny,3,4\nz,5,6\n{last}\n"))
 
@@ -295,17 +295,17 @@ def test_2_gib_without_a_newline_are_refused_before_they_are_read(write, begin, 
 def test_more_than_the_memory_there_is_is_refused_before_it_is_read(write, monkeypatch):
     text = table(*digits())
     path = write(text)
-    monkeypatch.setattr("mlp_tf.machine.memory", lambda: len(text))
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: len(text))
     csv(path)
-    monkeypatch.setattr("mlp_tf.machine.memory", lambda: len(text) - 1)
-    monkeypatch.setattr(csv_module, "_frames", None)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: len(text) - 1)
+    monkeypatch.setattr(tables, "_frames", None)
     with pytest.raises(UserError, match=r"a\.csv: needs 0\.0 GiB or more, and this machine has 0\.0; give fewer rows"):
         csv(path)
 
 
 def test_examples_that_become_more_than_the_memory_are_refused(write, monkeypatch):
     text = table(np.ones((30, 9), int), np.arange(30) % 2, "abcdefghi")  # two bytes a value, of which four are made
-    monkeypatch.setattr("mlp_tf.machine.memory", lambda: 30 * 9 * 4 - 1)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: 30 * 9 * 4 - 1)
     assert len(text) < 30 * 9 * 4
     with pytest.raises(UserError, match=r"a\.csv: needs 0\.0 GiB or more"):
         csv(write(text))

@@ -1,4 +1,4 @@
-"""The inspect command: what it says of each layer, against NumPy in float64."""
+"""The layers command: what it says of each layer, against NumPy in float64."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import pytest
 from helpers import contents, tensors
 from PIL import Image
 
-from mlp_tf import data, inspect
+from mlp_tf import data, layers
 from mlp_tf.runs import result
 
 NAMES = ["h1", "h2", "out"]
@@ -19,9 +19,9 @@ def looked(run_folder):
     """(layers, weights, biases, images, labels) of the run of 64-8-4-3, on its validation rows."""
     run = result.load(run_folder)
     [(images, labels)] = data.batches(result.splits(run).validation, run.config)
-    layers = inspect.look(result.state(run), run.config, images, labels)
+    found = layers.look(result.state(run), run.config, images, labels)
     x = images.numpy().reshape(len(images), -1) / 255.0
-    return layers, run.weights, run.biases, x, labels.numpy()
+    return found, run.weights, run.biases, x, labels.numpy()
 
 
 def test_activations_are_those_of_numpy(looked):
@@ -57,7 +57,7 @@ def test_the_update_is_adams_with_the_runs_own_moments(looked, run_folder):
 
 def test_the_table_counts_dead_units_and_nothing_is_saved(run, run_folder, looked, tmp_path):
     before = contents(run_folder)
-    outcome = run(inspect, f"--workdir={run_folder}", f"--out={tmp_path / 'new'}")
+    outcome = run(layers, f"--workdir={run_folder}", f"--out={tmp_path / 'new'}")
     assert (outcome.code, outcome.err) == (0, "")
     assert contents(run_folder) == before
     assert Image.open(tmp_path / "new/layers.png").width == 1200
@@ -78,6 +78,6 @@ def test_a_dead_unit_is_counted_and_one_that_is_always_on(run_folder):
     [(images, labels)] = data.batches(result.splits(run).validation, run.config)
     state = result.state(run)
     state.biases["b1"].assign([-1e3, 1e3, 0, 0, 0, 0, 0, 0])
-    layer = inspect.look(state, dataclasses.replace(run.config, label_smoothing=0.0), images, labels)["h1"]
+    layer = layers.look(state, dataclasses.replace(run.config, label_smoothing=0.0), images, labels)["h1"]
     assert (layer["on"][0], layer["on"][1]) == (0, 1)
     assert (layer["activations"][:, 0] == 0).all()

@@ -1,6 +1,6 @@
 """Looks inside a trained network: what each layer does on the validation rows, and what one more step would change.
 
-    python -m mlp_tf.inspect --workdir=RUN
+    python -m mlp_tf.layers --workdir=RUN
 
 For each layer: mean and deviation of its activations; the share that is exactly 0; how many units are on for no row
 (dead) and for every row, a unit being on where its input, before the activation, is above 0; the norms (Frobenius) of
@@ -14,7 +14,7 @@ import dataclasses
 
 from absl import flags as absl_flags
 
-from mlp_tf.cli import app, flags, quiet
+from mlp_tf.cli import command, flags, quiet
 
 
 def define_flags(values):
@@ -32,7 +32,7 @@ def main(values):
     from mlp_tf.runs import result
 
     run = result.load(workdir)
-    app.warn(*run.warnings)
+    command.warn(*run.warnings)
     splits = result.splits(run, flags.path(values, "data_dir"))
     name = "validation" if len(splits.validation.labels) else "training"
     split = splits.validation if name == "validation" else splits.train
@@ -106,4 +106,4 @@ def print_table(layers):
 
 
 if __name__ == "__main__":
-    app.end(app.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags))

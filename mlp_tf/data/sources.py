@@ -7,9 +7,9 @@ import re
 
 from mlp_tf import UserError
 from mlp_tf.config import is_file, is_path
-from mlp_tf.data.csv import csv
 from mlp_tf.data.npz import npz
 from mlp_tf.data.sample import mnist_sample
+from mlp_tf.data.tables import csv
 from mlp_tf.data.tfds import Unavailable, known_names, prepared
 
 KINDS = (

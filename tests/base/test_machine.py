@@ -1,6 +1,6 @@
 """What the machine has."""
 
-from mlp_tf import machine
+from mlp_tf.base import machine
 
 
 def test_a_container_has_the_memory_that_its_limit_leaves(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlp_tf.data import ink
+from mlp_tf.handwriting import ink
 
 
 def test_any_picture_has_ink_or_is_refused():

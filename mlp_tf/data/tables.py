@@ -11,11 +11,12 @@ import warnings
 
 import numpy as np
 
-from mlp_tf import UserError, machine
+from mlp_tf import UserError
+from mlp_tf.base import machine
+from mlp_tf.base.files import open_regular
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
 from mlp_tf.data.splits import Rows, Source
-from mlp_tf.regular import open_regular
 
 # pandas is imported where it is used: that takes 0.4 s, and no other dataset needs it.
 

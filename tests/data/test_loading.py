@@ -114,7 +114,7 @@ def test_a_name_is_looked_up_among_prepared_sets_where_data_dir_says(arrays, mon
         rows = [data.splits.rows_in_memory(arrays[f"x_{kind}"], arrays[f"y_{kind}"]) for kind in ("train", "test")]
         return data.splits.Source(name, *rows, ("a", "b", "c"))
 
-    monkeypatch.setattr(sys.modules["mlp_tf.data.find"], "prepared", prepared)
+    monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "prepared", prepared)
     for name, found in (("kmnist", "kmnist"), ("auto", "mnist")):
         splits = data.load(name, "here", validation_size=40)
         assert (splits.name, splits.warning, len(splits.train.labels)) == (found, "", 200)

@@ -4,29 +4,20 @@ LeCun, Bottou, Bengio and Haffner (1998), section III.A: the digit's bounding bo
 pixels, keeping its proportions, and its centre of mass is moved to the middle of 28 x 28 pixels.
 """
 
-import contextlib
-import logging
 import math
-import warnings
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
 
 from mlp_tf import UserError
-from mlp_tf.data import ink
-from mlp_tf.regular import open_regular
+from mlp_tf.data.image_folder import open_picture
+from mlp_tf.handwriting import ink
 
-# None of them lets Pillow start another program, as PostScript would, and of TIFF only what it reads without libtiff,
-# which writes to stderr.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
-MOST_PIXELS = 50_000_000
 LONGEST = 250  # pixels a side that ink is looked for at
 BOX_SHARE = 20 / 28
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
-
-logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of a wrong file, it raises too
 
 
 class Prepared(NamedTuple):
@@ -75,46 +66,6 @@ def _decode(path):
             values = np.asarray(picture, np.float64)
             picture = Image.fromarray(np.uint8(255 * np.clip(values / max(values.max(), 1e-9), 0, 1)))
         return picture.convert("RGBA")
-
-
-@contextlib.contextmanager
-def open_picture(path):
-    """Yields the picture in a file, decoded and upright, as Pillow's image.
-
-    What Pillow raises in the block too becomes a `UserError`, so the block should only convert the picture.
-
-    Args:
-      path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
-
-    Raises:
-      UserError: a file that cannot be opened, is no such picture, or has more than `MOST_PIXELS`.
-    """
-    try:
-        # Pillow warns of what is wrong with a file besides raising.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            open_regular(path) as file,
-            Image.open(file, formats=FORMATS) as picture,
-        ):
-            _check(path, picture)
-            ImageOps.exif_transpose(picture, in_place=True)
-            yield picture
-    except UserError:
-        raise
-    except Image.DecompressionBombError:
-        raise UserError(f"{path}: too large; must be at most {MOST_PIXELS:,} pixels in all; scale it down") from None
-    except Exception as error:  # a torn or malicious file makes a decoder fail in any way
-        reason = getattr(error, "strerror", None) or "not a picture that can be read"
-        raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP or GIF file") from None
-
-
-def _check(path, picture):
-    if picture.width * picture.height > MOST_PIXELS:
-        raise UserError(
-            f"{path}: {picture.width} x {picture.height} pixels; must be at most {MOST_PIXELS:,} in all; scale it down"
-        )
-    if picture.format == "TIFF" and picture.info["compression"] != "raw":
-        raise UserError(f"{path}: a compressed TIFF file; give a PNG, JPEG, BMP or GIF file")
 
 
 def _crop(values):

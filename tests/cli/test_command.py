@@ -4,7 +4,7 @@ import pytest
 from absl import flags
 
 from mlp_tf import UserError
-from mlp_tf.cli import app
+from mlp_tf.cli import command as cli_command
 
 
 def define_flags(values):
@@ -12,7 +12,7 @@ def define_flags(values):
 
 
 def run(main, *words, **options):
-    return app.run(main, "What it does.", define_flags, ["command", *words], **options)
+    return cli_command.run(main, "What it does.", define_flags, ["command", *words], **options)
 
 
 def test_the_exit_code_is_that_of_main():
@@ -57,7 +57,7 @@ def test_an_unknown_flag_and_a_stray_word_are_refused(capsys):
 
 
 def test_what_a_terminal_would_obey_is_escaped(capsys):
-    app.warn("a\x1b[31mb\udcff")
+    cli_command.warn("a\x1b[31mb\udcff")
     assert capsys.readouterr().err == "WARNING: a\\x1b[31mb\\udcff\n"
 
 
@@ -66,5 +66,5 @@ def test_words_go_to_a_main_that_takes_them():
 
 
 def test_warnings_are_a_line_each_and_empty_ones_are_left_out(capsys):
-    app.warn("one", "", None, "two")
+    cli_command.warn("one", "", None, "two")
     assert capsys.readouterr().err == "WARNING: one\nWARNING: two\n"

@@ -10,7 +10,7 @@ from helpers import needs_mnist
 from PIL import Image, ImageDraw, ImageFont
 
 from mlp_tf import UserError, predict
-from mlp_tf.data import pictures
+from mlp_tf.handwriting import images as user_images
 from mlp_tf.runs import result
 
 # Letters that nobody takes for a digit.
@@ -20,7 +20,7 @@ LETTERS = [letter for letter in string.ascii_letters if letter not in "ABCDGIJLO
 def prepare(picture, tmp_path):
     """The picture as the network sees it."""
     picture.save(tmp_path / "a.png", compress_level=1)
-    return pictures.read(tmp_path / "a.png", 28, 28)
+    return user_images.read(tmp_path / "a.png", 28, 28)
 
 
 @pytest.mark.slow
@@ -42,7 +42,7 @@ def doubted(trained, made, tmp_path):
         try:
             prepared.append(prepare(picture, tmp_path))
         except UserError:
-            prepared.append(pictures.Prepared(np.zeros((28, 28), np.uint8), ("refused",)))
+            prepared.append(user_images.Prepared(np.zeros((28, 28), np.uint8), ("refused",)))
     probabilities = result.probabilities(trained, np.stack([image for image, _ in prepared]))
     warned = [bool(predict.doubts([trained], each, row)) for each, row in zip(prepared, probabilities, strict=True)]
     return np.array(warned), probabilities.argmax(axis=1)

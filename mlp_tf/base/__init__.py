@@ -1,0 +1,1 @@
+"""What every rank may use: files, text, the machine."""

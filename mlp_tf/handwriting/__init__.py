@@ -1,0 +1,1 @@
+"""From a photo or drawing of a digit to an example."""
