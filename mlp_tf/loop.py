@@ -1,164 +1,290 @@
-"""The training loop: a step, the compiled loop over the steps of an epoch, and the epochs, as a generator.
+"""The training loop: one step, the compiled loop over the steps of an epoch, and the epochs, as a generator.
 
-What a framework calls a callback is the body of the caller's `for` over `fit`, which yields where the state is whole.
+A framework's callbacks become the body of the caller's `for` over `fit`, which yields between two chunks of steps.
+
+A TF2 `GradientTape` feeds a TF1 optimizer: `tf.compat.v1.train.AdamOptimizer` needs no Keras, becomes plain operations
+in a compiled loop, and takes the steps of the classic tutorials.
 """
 
 import functools
 import math
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError, regularization
-from mlp_tf.model import cross_entropy, init_params, normalize, perceptron, two_layer_perceptron
+from mlp_tf.config import Config
+from mlp_tf.model import (
+    Parameters,
+    check_labels,
+    cross_entropy,
+    init_params,
+    normalize,
+    parameter_shapes,
+    perceptron,
+    two_layer_perceptron,
+)
 
 CHUNK_SECONDS = 0.5  # a Python signal handler runs only between two chunks
 ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "tanh": tf.nn.tanh}
-OPTIMIZERS = {
-    "adam": tf.compat.v1.train.AdamOptimizer,
-    "rmsprop": tf.compat.v1.train.RMSPropOptimizer,
-    "sgd": tf.compat.v1.train.GradientDescentOptimizer,
-}
 
 
 class Diverged(ArithmeticError):
     """The cost, a parameter or the optimizer's state is not finite."""
 
 
+class Feed(Protocol):
+    """What the loop needs of the training data; `data.Feed` is the one of this package.
+
+    An epoch is a tuple (images, labels, order) on the device of each replica: uint8 or float32 `[N, ...]`; int32 `[N]`;
+    and int32 `[steps, B / replicas]`, the rows of this replica's part of each batch.
+    """
+
+    steps: int  # of an epoch
+    inputs: int  # values of an example
+    classes: int
+    strategy: tf.distribute.Strategy  # the default strategy, where there is one device
+    scale: Callable[[tf.Tensor], tf.Tensor]  # standardizes a batch of examples, if they are not pixels
+
+    def epoch(self, number: int) -> tuple:
+        """Returns the epoch with this number, from 0."""
+
+    def empty_epoch(self) -> tuple:
+        """Returns an epoch of the same shapes to compile for; no step is taken on it."""
+
+    def agree(self, seconds: float) -> float:
+        """Returns the longest time that any worker took, so that all cut an epoch into the same chunks."""
+
+
 class State(NamedTuple):
-    """All that training changes: variables, nothing else."""
+    """What training changes, as variables; and two constants of the run that its steps depend on."""
 
     weights: dict[str, tf.Variable]
     biases: dict[str, tf.Variable]
     optimizer: tf.compat.v1.train.Optimizer  # its slots exist once a step was compiled or taken
     step: tf.Variable  # int64: steps taken since the start of the run
+    seed: tf.Variable  # int64: of the dropout masks; a variable, so that a compiled loop serves every seed
+    total_steps: int  # at which a linear schedule ends
 
-    def variables(self):
-        """The trained variables: every weight, then every bias."""
+    def variables(self) -> list[tf.Variable]:
+        """Returns the trained variables: every weight, then every bias."""
         return [*self.weights.values(), *self.biases.values()]
 
-    def slots(self):
-        """What the optimizer keeps of each trained variable, such as Adam's m and v."""
+    def slots(self) -> list[tf.Variable]:
+        """Returns what the optimizer keeps for each trained variable, such as Adam's m and v."""
         names = self.optimizer.get_slot_names()  # with several replicas, `optimizer.variables()` is empty
         return [self.optimizer.get_slot(variable, name) for name in names for variable in self.variables()]
 
 
 class Progress(NamedTuple):
-    """Where a run is: `epoch` (from 0) has taken `step` of its `steps` steps."""
+    """Position in a run: `step` of the `steps` steps of epoch `epoch` (from 0) are done."""
 
     epoch: int
     step: int
     steps: int
-    total: float = 0.0  # the objective, summed over the examples of the epoch so far
+    total: float = 0.0  # loss, summed over the examples of the epoch so far
     seconds: float = 0.0  # training time of the epoch so far
 
 
 class Sums(NamedTuple):
-    """What an evaluation adds up; a mean is a sum over `count`."""
+    """Sums over the examples of an evaluation."""
 
     cost_sum: float  # cross-entropy, in nats
     correct: int
     count: int
 
+    @property
+    def cost(self) -> float:
+        """Mean cross-entropy, in nats per example."""
+        return self.cost_sum / self.count
 
-def model_function(config, step=None):
-    """The function (x, weights, biases) -> logits that the settings describe; with dropout for a `step` of training."""
-    activation = ACTIVATIONS.get(config.activation, config.activation)
-    if step is not None and (config.dropout or config.input_dropout):
-        return regularization.with_dropout(activation, config, step)
-    two_layers = len(config.hidden) == 2 and config.activation == "relu"
-    return two_layer_perceptron if two_layers else functools.partial(perceptron, activation=activation)
-
-
-def learning_rate(config, step, total_steps):
-    """Learning rate of the step with number `step` (from 0) of `total_steps`; both float or float tensor."""
-    return config.learning_rate * (1.0 - step / total_steps if config.schedule == "linear" else 1.0)
+    @property
+    def accuracy(self) -> float:
+        """Fraction of examples whose most probable class is the true one, from 0 to 1."""
+        return self.correct / self.count
 
 
-def new_state(config, sizes, total_steps):
-    """Initial parameters, an optimizer without slots, step 0.
+def model_function(config: Config) -> Callable:
+    """Returns the function (x, weights, biases) -> logits that the settings describe; equal settings, the same one."""
+    if len(config.hidden) == 2 and config.activation == "relu":
+        return two_layer_perceptron
+    return _perceptron_with(ACTIVATIONS.get(config.activation, config.activation))
+
+
+@functools.cache
+def _perceptron_with(activation):
+    return functools.partial(perceptron, activation=activation)
+
+
+def learning_rate(config: Config, step: float | tf.Tensor, total_steps: int) -> float | tf.Tensor:
+    """Returns the learning rate of the step with number `step` (from 0); past the end of a linear schedule it is 0."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    remaining = 1.0 - step / total_steps
+    return config.learning_rate * (tf.maximum(remaining, 0.0) if tf.is_tensor(step) else max(remaining, 0.0))
+
+
+def new_state(
+    config: Config, sizes: Sequence[int], total_steps: int, parameters: tuple[Parameters, Parameters] | None = None
+) -> State:
+    """Creates the variables of a run: its parameters, an optimizer without slots, step 0.
 
     Args:
-      sizes: units of each layer: the values of an image, `config.hidden` (else UserError), the classes.
+      config: the settings.
+      sizes: units of each layer: the values of an example, `config.hidden`, the classes.
       total_steps: of the whole run, for the schedule.
+      parameters: (weights, biases) to start from, tensors or arrays of any real type; by default those that
+        `config.init` and `config.seed` draw.
+
+    Raises:
+      UserError: sizes that do not fit `config.hidden`, parameters of other names or shapes, or an optimizer that is not
+        a `tf.compat.v1.train.Optimizer`.
     """
     if tuple(sizes[1:-1]) != tuple(config.hidden):
         raise UserError(f"sizes={tuple(sizes)}: must have config.hidden={config.hidden} between input and output")
-    weights, biases = init_params(sizes, config.seed, config.init)
+    if parameters is None:
+        parameters = init_params(sizes, config.seed, config.init)
+    _check_parameters(parameters, sizes)
+    weights, biases = parameters
     step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
     def rate():  # a number would be frozen when the step is traced
         return learning_rate(config, tf.cast(step, tf.float32), total_steps)
 
     return State(
-        {name: tf.Variable(value, name=f"weights/{name}") for name, value in weights.items()},
-        {name: tf.Variable(value, name=f"biases/{name}") for name, value in biases.items()},
-        regularization.optimizer(OPTIMIZERS.get(config.optimizer, config.optimizer), config, rate),
+        {name: tf.Variable(tf.cast(weights[name], tf.float32), name=f"weights/{name}") for name in weights},
+        {name: tf.Variable(tf.cast(biases[name], tf.float32), name=f"biases/{name}") for name in biases},
+        regularization.make_optimizer(config, rate),
         step,
+        tf.Variable(config.seed, dtype=tf.int64, trainable=False, name="seed"),
+        total_steps,
     )
 
 
-def compute_gradients(state, config, images, labels):
-    """The objective summed over images, as `normalize` takes them, with int32 labels `[B]`, and the mean's gradients.
+def _check_parameters(parameters, sizes):
+    for kind, given, shapes in zip(("weights", "biases"), parameters, parameter_shapes(sizes), strict=True):
+        found = {name: tuple(np.shape(value)) for name, value in given.items()}
+        if list(found.items()) != list(shapes.items()):
+            raise UserError(f"parameters: {kind} have the shapes {found}; must be {shapes}, in this order")
 
-    The mean is over `config.batch_size` examples; the gradients are in the order of `state.variables()`.
+
+def compute_gradients(state: State, config: Config, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list]:
+    """Returns (loss summed over a batch, gradients of the mean loss).
+
+    With several replicas, each has an equal part of the batch, and the mean is over the whole batch.
+
+    Args:
+      state, config: the run.
+      images: as `normalize` takes them, `[B, ...]`.
+      labels: integers `[B]`.
+
+    Returns:
+      The loss is a float32 scalar; the gradients are in the order of `state.variables()`.
     """
+    if config.dropout or config.input_dropout:
+        activation = ACTIVATIONS.get(config.activation, config.activation)
+        model = regularization.with_dropout(activation, config, state.seed, state.step)
+    else:
+        model = model_function(config)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     with tf.GradientTape() as tape:
-        logits = model_function(config, state.step)(normalize(images), state.weights, state.biases)  # [B, classes]
-        cost_sum = tf.reduce_sum(cross_entropy(logits, labels, config.label_smoothing))
-        mean = cost_sum / config.batch_size  # the global batch's, since gradients are summed over replicas
-    return cost_sum, tape.gradient(mean, state.variables())
+        logits = model(normalize(images), state.weights, state.biases)  # [B, classes]
+        loss_sum = tf.reduce_sum(cross_entropy(logits, labels, config.label_smoothing))
+        # Of the whole batch, as the optimizer sums gradients over replicas.
+        mean = loss_sum / tf.cast(tf.size(labels) * replicas, tf.float32)
+    return loss_sum, tape.gradient(mean, state.variables())
 
 
-def train_step(state, config, images, labels):
-    """One optimizer step on a batch, or on one replica's part of it: the objective summed, float64."""
-    cost_sum, gradients = compute_gradients(state, config, images, labels)
+def train_step(state: State, config: Config, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Takes one optimizer step on a batch, or on one replica's part of it; returns its summed loss."""
+    loss_sum, gradients = compute_gradients(state, config, images, labels)
     state.optimizer.apply_gradients(zip(gradients, state.variables(), strict=True), global_step=state.step)
-    return tf.cast(cost_sum, tf.float64)
+    return loss_sum
 
 
-def compile_steps(state, config, feed, step=train_step):
+def compile_steps(
+    state: State, config: Config, feed: Feed, step: Callable = train_step, jit: bool = True
+) -> tf.types.experimental.PolymorphicFunction:
     """Compiles the loop over the steps of an epoch, and creates the optimizer's slots.
 
     Args:
-      feed: tells what an epoch is made of, applies a step to it, and refuses a network that does not fit (UserError).
-      step: `train_step`, or a function of your own in its place.
+      state, config: the run.
+      feed: supplies the epochs, and the strategy that runs a step on each replica.
+      step: `train_step`, or a function like it: it advances `state.step` by one and returns the summed loss, a scalar.
+      jit: whether XLA compiles the loop, which it does for one replica only. Without it, a step may use `tf.print`.
 
     Returns:
-      train_steps(epoch, start, stop, total) -> total: takes the steps start to stop - 1, and adds the objective of
-      each example to `total`, float64. It leaves early once `total` is not finite.
+      train_steps(epoch, start, stop, total) -> total: takes the steps start to stop - 1 and adds the loss of each
+      example to `total`, float64. It leaves early once `total` is not finite.
+
+    Raises:
+      UserError: a network that does not fit the data, or a step that does not return a scalar.
     """
-    feed.check_network(inputs=state.variables()[0].shape[0], outputs=state.biases["out"].shape[0])
-    one_step, empty = functools.partial(step, state, config), feed.empty_epoch()
+    sizes = (state.variables()[0].shape[0], state.biases["out"].shape[0])
+    if sizes != (feed.inputs, feed.classes):
+        raise UserError(
+            f"sizes=({sizes[0]}, ..., {sizes[1]}): the data have {feed.inputs} values per example and {feed.classes} "
+            f"classes; give sizes=({feed.inputs}, ..., {feed.classes})"
+        )
+    strategy = feed.strategy
+    scale = feed.scale
 
-    # AutoGraph would write a file to convert the function, which a full disk ends.
-    @tf.function(autograph=False, jit_compile=feed.one_device, input_signature=feed.signature(empty))
-    def train_steps(epoch, start, stop, total):
-        def take(i, total):
-            return i + 1, total + feed.apply(one_step, epoch, i)
+    def step_on_batch(images, labels, order, i):  # runs on each replica
+        rows = tf.gather(order, i)  # [B / replicas]; slicing `order` would give a dynamic shape
+        loss_sum = step(state, config, scale(tf.gather(images, rows)), tf.gather(labels, rows))
+        if loss_sum is None or np.shape(loss_sum) != ():
+            raise UserError(f"step={step}: returned {loss_sum}; must return the summed loss of its batch, a scalar")
+        return tf.cast(loss_sum, tf.float64)
 
-        def unfinished(i, total):
+    def take_steps(epoch, start, stop, total):
+        def take_step(i, total):
+            losses = strategy.run(step_on_batch, (*epoch, i))
+            return i + 1, total + strategy.reduce("SUM", losses, axis=None)
+
+        def is_unfinished(i, total):
             return tf.logical_and(i < stop, tf.math.is_finite(total))
 
-        # XLA would compile a `for` over `tf.range(start, stop)` anew for each start and stop.
-        return tf.while_loop(unfinished, take, [start, total])[1]
+        # A `for` over `tf.range(start, stop)` would be compiled again for each start and stop.
+        return tf.while_loop(is_unfinished, take_step, [start, total])[1]
 
-    train_steps(empty, 0, 0, 0.0)
+    epoch = feed.empty_epoch()
+    number = tf.TensorSpec([], tf.int32)
+    signature = [tuple(map(tf.type_spec_from_value, epoch)), number, number, tf.TensorSpec([], tf.float64)]
+    # AutoGraph would write a temporary file to convert the function, which fails on a full disk.
+    train_steps = tf.function(
+        take_steps,
+        autograph=False,
+        jit_compile=jit and strategy.num_replicas_in_sync == 1,
+        input_signature=signature,
+    )
+    train_steps(epoch, 0, 0, 0.0)  # takes no step, but creates Adam's slots
     return train_steps
 
 
-def fit(train_steps, state, config, feed, progress):
+def fit(train_steps: Callable, state: State, config: Config, feed: Feed, progress: Progress) -> Iterator[Progress]:
     """Trains from `progress` to the end of the last epoch.
 
     Args:
-      train_steps, feed: from `compile_steps`, and what it was compiled for.
-      progress: where the state is; `Progress(0, 0, feed.steps)` at the start of a run.
+      train_steps, feed: from `compile_steps`, and the feed that it was compiled for.
+      state, config: the run.
+      progress: position of the state; `Progress(0, 0, feed.steps)` at the start of a run.
 
     Yields:
-      `Progress` after each chunk of steps, and once more where the state was at the end of an epoch. A chunk that
-      ends with something that is not finite raises Diverged.
+      `Progress` after each chunk of steps, and once more if it began at the end of an epoch. The first chunk is one
+      step; each further one takes about CHUNK_SECONDS.
+
+    Raises:
+      Diverged: a chunk ended with a cost, a parameter or a slot that is not finite.
+      UserError: the schedule ends before the last epoch, or a step did not advance `state.step`.
     """
+    if config.schedule == "linear" and state.total_steps < config.epochs * progress.steps:
+        raise UserError(
+            f"total_steps={state.total_steps}: the linear schedule ends before the run, which takes "
+            f"{config.epochs * progress.steps} steps; give new_state this number"
+        )
     chunk = 1
     while progress.epoch < config.epochs:
         begin = time.perf_counter()
@@ -166,12 +292,19 @@ def fit(train_steps, state, config, feed, progress):
         epoch = feed.epoch(progress.epoch)
         while True:
             stop = min(progress.step + chunk, progress.steps)
-            if stop > progress.step:
+            taken = stop - progress.step
+            if taken:
+                before = int(state.step.numpy())
                 total = float(train_steps(epoch, progress.step, stop, progress.total))
-                seconds, taken = feed.agree(time.perf_counter() - begin), stop - progress.step
+                seconds = feed.agree(time.perf_counter() - begin)
                 chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / max(seconds, 1e-9))))
                 progress = progress._replace(step=stop, total=total, seconds=progress.seconds + seconds)
                 check_finite(state, config, progress)
+                if int(state.step.numpy()) != before + taken:
+                    raise UserError(
+                        f"step: state.step went from {before} to {int(state.step.numpy())} in {taken} steps; a step "
+                        "must advance it by one, as apply_gradients(..., global_step=state.step) does"
+                    )
             yield progress
             if progress.step == progress.steps:
                 break
@@ -179,15 +312,17 @@ def fit(train_steps, state, config, feed, progress):
         progress = Progress(progress.epoch + 1, 0, progress.steps)
 
 
-def check_finite(state, config, progress):
+def check_finite(state: State, config: Config, progress: Progress) -> None:
     """Raises Diverged, which names epoch, step and rate, if the cost or a variable is not finite."""
-    finite_cost, step = math.isfinite(progress.total), int(state.step.numpy())
-    if finite_cost and _all_finite([*state.variables(), *state.slots()]):
+    is_cost_finite = math.isfinite(progress.total)
+    if is_cost_finite and _all_finite([*state.variables(), *state.slots()]):
         return
+    step = int(state.step.numpy())
+    rate = learning_rate(config, step - 1, config.epochs * progress.steps)
     raise Diverged(
-        f"{'a parameter' if finite_cost else 'cost'} is not finite in epoch {progress.epoch + 1}, at step "
-        f"{step - progress.epoch * progress.steps} of {progress.steps}, with learning rate "
-        f"{learning_rate(config, step - 1, config.epochs * progress.steps):g}; try a lower --learning_rate"
+        f"{'a parameter' if is_cost_finite else 'cost'} is not finite in epoch {progress.epoch + 1}, at step "
+        f"{step - progress.epoch * progress.steps} of {progress.steps}, with learning rate {rate:g}; try a lower "
+        "--learning_rate"
     )
 
 
@@ -196,18 +331,37 @@ def _all_finite(variables):
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
 
-def evaluate(weights, biases, config, batches):
-    """`Sums` over batches of (images `[B, ...]`, as `normalize` takes them, labels int32 `[B]`)."""
-    cost_sum, correct, count = 0.0, 0, 0
+def predictor(config: Config, weights: Parameters, biases: Parameters) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Compiles the function from images, as `normalize` takes them, to logits `[B, classes]`."""
+    model = model_function(config)
+    return tf.function(lambda images: model(normalize(images), weights, biases), autograph=False)
+
+
+def evaluate(predict: Callable[[tf.Tensor], tf.Tensor], batches: Iterable[tuple]) -> Sums:
+    """Sums cost and correct predictions over batches; training, `evaluate` and ensembles all call this.
+
+    Args:
+      predict: images -> logits, from `predictor`.
+      batches: of (images `[B, ...]`, labels, integers `[B]`).
+
+    Raises:
+      UserError: labels of another type, shape or range.
+    """
+    cost_sum = 0.0
+    correct = 0
+    count = 0
     for images, labels in batches:
-        batch_cost, batch_correct = _evaluate_batch(config.activation, weights, biases, images, labels)
-        cost_sum, correct, count = cost_sum + float(batch_cost), correct + int(batch_correct), count + len(labels)
+        logits = predict(images)
+        batch_cost, batch_correct = _score(logits, check_labels(labels, logits.shape[-1]))
+        cost_sum += float(batch_cost)
+        correct += int(batch_correct)
+        count += len(labels)
     return Sums(cost_sum, correct, count)
 
 
 @tf.function(autograph=False)
-def _evaluate_batch(activation, weights, biases, images, labels):
-    logits = perceptron(normalize(images), weights, biases, ACTIVATIONS.get(activation, activation))  # [B, classes]
+def _score(logits, labels):
+    """Returns (cost summed, examples predicted correctly) of one batch."""
     cost_sum = tf.reduce_sum(tf.cast(cross_entropy(logits, labels), tf.float64))
     hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)  # [B]
     return cost_sum, tf.math.count_nonzero(hits)

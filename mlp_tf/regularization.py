@@ -1,63 +1,75 @@
-"""What training adds against overfitting, and inference leaves out: dropout, weight decay, bounded norms."""
+"""What training adds and inference leaves out: dropout, and an optimizer with weight decay and max-norm."""
+
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from mlp_tf import UserError
+from mlp_tf.config import Config
 from mlp_tf.model import perceptron
 
+OPTIMIZERS = {
+    "adam": tf.compat.v1.train.AdamOptimizer,
+    "rmsprop": tf.compat.v1.train.RMSPropOptimizer,
+    "sgd": tf.compat.v1.train.GradientDescentOptimizer,
+}
 
-def with_dropout(activation, config, step):
-    """A perceptron as training sees it: inverted dropout of its input and of its hidden units (Srivastava et al. 2014).
+
+def with_dropout(activation: Callable, config: Config, seed: tf.Tensor, step: tf.Tensor) -> Callable:
+    """Returns the model function of a training step with inverted dropout (Srivastava et al. 2014).
 
     Args:
       activation: of the hidden layers.
       config: `dropout` and `input_dropout`, the probability that a hidden unit, or a value of the input, is dropped.
-      step: int64, the steps taken so far, which with `config.seed` the masks are drawn from.
+      seed, step: integer scalars from which the masks are drawn; `step` counts the steps taken so far.
 
     Returns:
       A function (x, weights, biases) -> logits.
     """
 
-    def thinned(x, weights, biases):
+    def dropout_perceptron(x, weights, biases):
         widths = [weight.shape[0] for weight in weights.values()]
-        of_input, *of_layers = draw_masks(config, widths, step, rows=tf.shape(x)[0])
-        masks = iter(of_layers)
-        return perceptron(x * of_input, weights, biases, lambda inputs: activation(inputs) * next(masks))
+        masks = iter(draw_masks(config, widths, seed, step, examples=tf.shape(x)[0]))
+        return perceptron(x * next(masks), weights, biases, lambda inputs: activation(inputs) * next(masks))
 
-    return thinned
+    return dropout_perceptron
 
 
-def draw_masks(config, widths, step, rows):
-    """Masks of inverted dropout: 0 with probability P, else 1 / (1 - P), so that a unit's mean stays.
+def draw_masks(config: Config, widths: Sequence[int], seed: tf.Tensor, step: tf.Tensor, examples: tf.Tensor) -> list:
+    """Draws masks of inverted dropout: 0 with probability P, else 1 / (1 - P), which keeps the mean of a unit.
 
-    Each value depends on (seed, step, layer, row of the batch, unit) alone: however many replicas share a batch, its
-    masks are those of one.
+    Each value depends on (seed, step, layer, row of the batch, unit) alone, so a batch has the same masks however many
+    replicas share it.
 
     Args:
-      config: `seed`, `input_dropout` and `dropout`, the P of the input and of the hidden layers.
+      config: `input_dropout` and `dropout`, the P of the input and of the hidden layers.
       widths: of the input and of each hidden layer.
-      step: int64, the steps taken so far.
-      rows: how many rows of the batch this replica has, int or int32.
+      seed, step: integer scalars; `step` counts the steps taken so far.
+      examples: how many rows of the batch this replica has, int or int32.
 
     Returns:
-      For each of the widths float32 `[rows, width]`; 1.0 where P is 0.
+      For each of the widths float32 `[examples, width]`; 1.0 where P is 0.
     """
-    key = _mix(_mix(tf.zeros([], tf.uint32), config.seed), step)
-    drops = [config.input_dropout, *[config.dropout] * (len(widths) - 1)]
-    layers = zip(widths, drops, strict=True)
-    return [_mask(_mix(key, i), rows, width, drop) if drop else 1.0 for i, (width, drop) in enumerate(layers)]
+    key = _mix(_mix(tf.zeros([], tf.uint32), seed), step)
+    probabilities = [config.input_dropout, *[config.dropout] * (len(widths) - 1)]
+    masks = []
+    for layer, (width, probability) in enumerate(zip(widths, probabilities, strict=True)):
+        masks.append(_mask(_mix(key, layer), examples, width, probability) if probability else 1.0)
+    return masks
 
 
-def _mask(key, rows, width, drop):
-    first = tf.distribute.get_replica_context().replica_id_in_sync_group * rows
-    bits = _mix(_mix(key, first + tf.range(rows)[:, tf.newaxis]), tf.range(width))  # [rows, width]
-    return tf.cast(bits >= tf.constant(int(drop * 2**32), tf.uint32), tf.float32) / (1.0 - drop)
+def _mask(key, examples, width, probability):
+    first = tf.distribute.get_replica_context().replica_id_in_sync_group * examples
+    bits = _mix(_mix(key, first + tf.range(examples)[:, tf.newaxis]), tf.range(width))  # [examples, width]
+    keep = bits >= tf.constant(int(probability * 2**32), tf.uint32)
+    return tf.cast(keep, tf.float32) / (1.0 - probability)
 
 
 def _mix(key, number):
-    """32 bits, uint32, that look random in each pair of key and number.
+    """Returns 32 bits, uint32, that look random in each pair of key and number.
 
-    They are MurmurHash3's last steps (`fmix32`, Appleby 2011) on a Weyl sequence. From one seed TensorFlow's stateless
-    random functions draw other numbers under XLA, which compiles for one device, than in the kernels of replicas.
+    These are MurmurHash3's last steps (`fmix32`, Appleby 2011) on a Weyl sequence. TensorFlow's stateless random
+    functions draw other numbers from the same seed under XLA (one device) than in the kernels (several replicas).
     """
     bits = key + tf.cast(number, tf.uint32) * tf.constant(0x9E3779B9, tf.uint32)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
@@ -65,30 +77,55 @@ def _mix(key, number):
     return bits ^ tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32))
 
 
-def optimizer(kind, config, rate):
-    """An optimizer that in each step may also shrink the weights, and bound their norms; biases stay out of it.
+def make_optimizer(config: Config, rate: Callable[[], tf.Tensor]) -> tf.compat.v1.train.Optimizer:
+    """Creates the optimizer of a run.
 
     Args:
-      kind: a class of `tf.compat.v1.train`, or a function of the learning rate where the settings ask for neither.
-      config: `weight_decay`: this share of each weight before the step, times the learning rate, is taken off, beside
-        what the gradient does (decoupled, Loshchilov and Hutter 2019; times the whole rate, as AdamW in PyTorch).
-        `max_norm`: the weights into a unit whose norm is larger after the step are scaled down to it (Srivastava et
-        al. 2014, section 5.1).
-      rate: a function that gives the learning rate.
+      config: `optimizer`, a name or a function of the learning rate; `weight_decay` and `max_norm`.
+      rate: returns the learning rate of the step.
+
+    Raises:
+      UserError: a function that fails, or makes something else than a `tf.compat.v1.train.Optimizer`.
     """
-    if not config.weight_decay and not config.max_norm:
-        return kind(rate)
+    kind = OPTIMIZERS.get(config.optimizer, config.optimizer)
+    if config.weight_decay or config.max_norm:
+        kind = _regularized(kind, config, rate)
+    try:
+        optimizer = kind(rate)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"optimizer={kind}: {type(error).__name__}: {error}; its argument is a function that returns the learning "
+            "rate of the step: for half of it, pass on lambda: 0.5 * rate()"
+        ) from error
+    if not isinstance(optimizer, tf.compat.v1.train.Optimizer):
+        raise UserError(
+            f"optimizer={kind}: made a {type(optimizer).__name__}; must make a tf.compat.v1.train.Optimizer, such as "
+            "tf.compat.v1.train.MomentumOptimizer(rate, 0.9)"
+        )
+    return optimizer
+
+
+def _regularized(kind, config, rate):
+    """Returns a subclass of an optimizer's class that decays weights and bounds their norms; biases are left alone.
+
+    `weight_decay`: each step subtracts this fraction of a weight, times the learning rate, besides what the gradient
+    does (decoupled, Loshchilov and Hutter 2019; times the whole rate, as AdamW in PyTorch).
+    `max_norm`: if the weights into a unit have a larger norm after the step, they are scaled down to it (Srivastava et
+    al. 2014, section 5.1).
+    """
 
     class Regularized(kind):
+        # TensorFlow calls this for each variable, on each replica's copy: under a strategy, a step may not assign to
+        # mirrored variables anywhere else.
         def _resource_apply_dense(self, grad, handle):
             if handle.shape.rank < 2:  # a bias
                 return super()._resource_apply_dense(grad, handle)
             if config.weight_decay:
                 handle.assign_sub(config.weight_decay * rate() * handle)
-            done = super()._resource_apply_dense(grad, handle)
+            update = super()._resource_apply_dense(grad, handle)
             if config.max_norm:
-                # `tf.clip_by_norm` would move the last bits of what is within the bound.
+                # `tf.clip_by_norm` would change the last bits of weights within the bound.
                 handle.assign(handle * tf.minimum(1.0, config.max_norm / tf.norm(handle, axis=0)))
-            return done
+            return update
 
-    return Regularized(rate)
+    return Regularized

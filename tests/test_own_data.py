@@ -71,7 +71,7 @@ def test_the_run_keeps_mean_deviation_and_class_names(trained, tmp_path):
     config = json.loads((trained / "config.json").read_text())
     x = data.load(str(tmp_path / "blobs.npz")).train.images.astype(np.float64)
     np.testing.assert_allclose(config["scaling"]["mean"], x.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(config["scaling"]["deviation"], [*x.std(axis=0)[:2], 1], rtol=1e-9)
+    np.testing.assert_allclose(config["scaling"]["std"], [*x.std(axis=0)[:2], 1], rtol=1e-9)
     assert config["data"]["class_names"] == ["blue", "green", "red"]
 
 

@@ -1,4 +1,4 @@
-"""Dropout, decay and bounded norms, against NumPy in float64; other tests resume them, and share masks of replicas."""
+"""Dropout, weight decay and max-norm, against NumPy in float64."""
 
 import numpy as np
 import oracle
@@ -60,7 +60,9 @@ def test_a_step_under_dropout_has_the_cost_and_gradients_of_its_masks(hidden, ac
     config = Config(hidden=hidden, activation=activation, batch_size=20, dropout=0.4, input_dropout=0.2, seed=5)
     state = loop.new_state(config, (24, *hidden, 3), 10)
     weights, biases = arrays(state)
-    masks = [np.asarray(mask, np.float64) for mask in regularization.draw_masks(config, (24, *hidden), state.step, 20)]
+    masks = [
+        np.asarray(mask, np.float64) for mask in regularization.draw_masks(config, (24, *hidden), 5, state.step, 20)
+    ]
     cost_sum, gradients = loop.compute_gradients(state, config, IMAGES, LABELS)
     cost, expected = thinned_gradients(masks, weights, biases, activate)
     assert float(cost_sum) / 20 == pytest.approx(cost, rel=1e-5)
@@ -69,8 +71,8 @@ def test_a_step_under_dropout_has_the_cost_and_gradients_of_its_masks(hidden, ac
 
 
 def test_masks_are_hashes_of_seed_step_layer_row_and_unit():
-    config = Config(dropout=0.5, input_dropout=0.25, batch_size=4, seed=2**31 - 1)
-    masks = regularization.draw_masks(config, (5, 3), tf.constant(7_000_000_000, tf.int64), 4)
+    config = Config(dropout=0.5, input_dropout=0.25)
+    masks = regularization.draw_masks(config, (5, 3), 2**31 - 1, tf.constant(7_000_000_000, tf.int64), 4)
     for layer, (mask, drop) in enumerate(zip(masks, (0.25, 0.5), strict=True)):
         key = mixed(mixed(mixed(0, 2**31 - 1), 7_000_000_000 % 2**32), layer)
         kept = [[mixed(mixed(key, row), unit) >= drop * 2**32 for unit in range(mask.shape[1])] for row in range(4)]
@@ -78,9 +80,9 @@ def test_masks_are_hashes_of_seed_step_layer_row_and_unit():
 
 
 def test_masks_keep_the_mean_and_differ_by_step_layer_seed_and_row():
-    config = Config(dropout=0.3, batch_size=400, seed=1)
+    config = Config(dropout=0.3)
     widths = (7, 50, 50)
-    masks = regularization.draw_masks(config, widths, tf.constant(3, tf.int64), 400)
+    masks = regularization.draw_masks(config, widths, 1, tf.constant(3, tf.int64), 400)
     assert masks[0] == 1.0
     for mask in masks[1:]:
         assert set(np.unique(mask)) == {np.float32(0), np.float32(1 / 0.7)}
@@ -88,10 +90,8 @@ def test_masks_keep_the_mean_and_differ_by_step_layer_seed_and_row():
         assert len(np.unique(mask, axis=0)) > 390
     others = [
         masks[2],
-        regularization.draw_masks(config, widths, tf.constant(4, tf.int64), 400)[1],
-        regularization.draw_masks(Config(dropout=0.3, batch_size=400, seed=2), widths, tf.constant(3, tf.int64), 400)[
-            1
-        ],
+        regularization.draw_masks(config, widths, 1, tf.constant(4, tf.int64), 400)[1],
+        regularization.draw_masks(config, widths, 2, tf.constant(3, tf.int64), 400)[1],
     ]
     for other in others:
         assert np.mean(np.asarray(masks[1]) == np.asarray(other)) == pytest.approx(0.58, abs=0.03)
@@ -138,9 +138,8 @@ def test_an_optimizer_of_your_own_is_left_to_decay_by_itself(changes):
 
 
 def test_with_the_flags_off_training_has_plain_model_and_optimizer():
-    adam, step = tf.compat.v1.train.AdamOptimizer, tf.constant(0, tf.int64)
-    assert type(regularization.optimizer(adam, settings(), 0.1)) is adam
-    assert loop.model_function(settings(), step) is two_layer_perceptron
+    assert type(regularization.make_optimizer(settings(), lambda: 0.1)) is tf.compat.v1.train.AdamOptimizer
+    assert loop.model_function(settings()) is two_layer_perceptron
 
 
 def test_compiled_steps_are_those_taken_one_by_one():
@@ -160,6 +159,6 @@ def test_inference_knows_nothing_of_dropout():
     config = settings(dropout=0.5, input_dropout=0.5)
     state = loop.new_state(config, SIZES, 1)
     weights, biases = arrays(state)
-    sums = loop.evaluate(state.weights, state.biases, config, [(IMAGES, LABELS)])
+    sums = loop.evaluate(loop.predictor(config, state.weights, state.biases), [(IMAGES, LABELS)])
     logits = oracle.forward(IMAGES.reshape(20, -1) / 255.0, weights, biases)[-1]
     assert sums.cost_sum == pytest.approx(oracle.costs(logits, LABELS).sum(), rel=1e-5)

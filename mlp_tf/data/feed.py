@@ -1,5 +1,6 @@
-"""What each replica sees: the images of an epoch, in their order, on its device; and the batches of an evaluation."""
+"""What each replica sees: the examples of an epoch, in their order, on its device; and the batches of an evaluation."""
 
+import functools
 import math
 
 import numpy as np
@@ -8,91 +9,94 @@ import tensorflow as tf
 from mlp_tf import UserError
 from mlp_tf.data.augmentation import deskew, distort
 from mlp_tf.data.scaling import standardize
-from mlp_tf.data.splits import Shard
+from mlp_tf.data.splits import Shard, Split
 from mlp_tf.distribute.cluster import single_device
 
 SINGLE_DEVICE = single_device()
 _ORDER = 0  # the purpose of the random stream that shuffles; augmentation.py has 1 and 2
-_BLOCK = 5000  # images evaluated at once
+_BLOCK = 5000  # examples evaluated at once
 _BLOCK_VALUES = 2**24  # pixels, in all channels, set upright at once
 
 
 class Feed:
-    """The training images as the loop takes them; the only thing that knows both data and devices.
+    """Supplies the epochs of training; the only class that knows both data and devices. See `loop.Feed`.
 
-    An epoch is (images, labels, order) on each replica's device: uint8 or float32 `[N, ...]`, int32 `[N]`, and the
-    rows of its part of each batch, int32 `[steps, B / replicas]`.
+    Args:
+      split: the training `Split`, or (images, labels).
+      config: batch_size, seed, deskew, distort and elastic.
+      cluster: the devices and workers.
+
+    Raises:
+      UserError: a batch_size that the replicas do not divide, or larger than the split; labels outside the classes;
+        examples that are not images, if they are to be moved on their grid.
     """
 
     def __init__(self, split, config, cluster=SINGLE_DEVICE):
-        """Takes the training `Split`, and of the settings batch_size, seed, deskew, distort and elastic.
-
-        Raises:
-          UserError: a batch_size that the replicas do not divide, or of more images than there are; what is not uint8
-            `[N, H, W(, C)]`, and is to be moved on its grid.
-        """
+        split = Split(*split)
         _check_batch_size(config.batch_size, split.global_rows, cluster.replicas)
         check_images(config, split.images)
-        self._split, self._config, self._cluster = split, config, cluster
-        self.look = lambda: None  # called often while an epoch is made; what it raises ends that
+        self.classes = split.classes or _count_classes(split.labels)
+        self.inputs = math.prod(split.images.shape[1:])
         self.steps = split.global_rows // config.batch_size
-        self.pixels = math.prod(split.images.shape[1:])
-        self.classes = split.classes or int(split.labels.max()) + 1
-        self.one_device = cluster.replicas == 1  # XLA compiles for one
+        self.strategy = cluster.strategy
+        self.scale = functools.partial(standardize, scaling=split.scaling)
+        self.check_stop = lambda: None  # called often while an epoch is made; what it raises ends that
+        self._split = split
+        self._config = config
+        self._cluster = cluster
         self._distorts = bool(config.distort or config.elastic)
         self._images = _upright(split.images) if config.deskew else tf.constant(split.images)
-        if not self._distorts:  # every epoch sees the same
+        if not self._distorts:  # every epoch has the same images
             self._images = cluster.place([self._images])
-        self._labels = cluster.place([tf.constant(split.labels)])
+        self._labels = cluster.place([_checked_labels(split.labels, self.classes)])
 
     def empty_epoch(self):
-        """An epoch of the right shapes, to compile for; no step may be taken of it."""
+        """Returns an epoch of the right shapes to compile for; no step may be taken on it."""
         images = self._cluster.place([self._images]) if self._distorts else self._images
         order = tf.zeros([self.steps, self._config.batch_size // self._cluster.replicas], tf.int32)
         return images, self._labels, self._cluster.place([order])
 
-    def signature(self, epoch):
-        """What `tf.function` compiles train_steps(epoch, start, stop, total) for."""
-        number, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)
-        return [tuple(tf.type_spec_from_value(value) for value in epoch), number, number, real]
-
     def epoch(self, number):
-        """The epoch with this number, from 0: a pure function of it."""
-        order, images = self._place_order(number), self._images
+        """Returns the epoch with this number, from 0: a pure function of it."""
+        images = self._images
         if self._distorts:
-            images = self._cluster.place([distort(images, self._config, number, self._split, self.look)])
-        return images, self._labels, order
+            distorted = distort(images, self._config, number, self._split, self.check_stop)
+            images = self._cluster.place([distorted])
+        return images, self._labels, self._place_order(number)
 
     def _place_order(self, number):
-        """The rows of each step, each replica's on its device."""
-        split, config = self._split, self._config
-        shard, batch_size = split.shard, config.batch_size // split.shard.workers
-        order = epoch_order(len(split.labels), batch_size, config.seed, number, shard.index)[: self.steps]
-        # A worker's order covers the replicas of all workers, or, if it holds a shard, its own.
-        parts = order.shape[1] // (config.batch_size // self._cluster.replicas)
+        """Returns the rows of each step, each replica's on its device."""
+        shard = self._split.shard
+        batch_size = self._config.batch_size // shard.workers
+        order = epoch_order(len(self._split.labels), batch_size, self._config.seed, number, shard.index)[: self.steps]
+        # The order of a worker covers the replicas of all workers or, if it holds a shard, its own.
+        parts = order.shape[1] // (self._config.batch_size // self._cluster.replicas)
         return self._cluster.place(tf.split(tf.constant(order), parts, axis=1))
 
-    def apply(self, step, epoch, i):
-        """Calls step(images, labels) -> cost, with the batch of step `i`, on each replica; returns the sum."""
-
-        def step_of_replica(images, labels, order, i):
-            rows = tf.gather(order, i)  # [B / replicas]; a slice of `order` would have a dynamic shape
-            return step(standardize(tf.gather(images, rows), self._split.scaling), tf.gather(labels, rows))
-
-        costs = self._cluster.strategy.run(step_of_replica, (*epoch, i))
-        return self._cluster.strategy.reduce("SUM", costs, axis=None)
-
     def agree(self, seconds):
-        """The longest time that any worker took, the same in each, so that all cut an epoch in the same chunks."""
+        """Returns the longest time that any worker took, so that all cut an epoch into the same chunks."""
         return self._cluster.all_reduce_max(seconds)
 
-    def check_network(self, inputs, outputs):
-        """Raises UserError if a network of so many inputs and outputs does not fit the images and classes."""
-        if (inputs, outputs) != (self.pixels, self.classes):
-            raise UserError(
-                f"sizes=({inputs}, ..., {outputs}): the data have {self.pixels} values an image and {self.classes} "
-                f"classes; give sizes=({self.pixels}, ..., {self.classes})"
-            )
+
+def _count_classes(labels):
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise UserError(
+            f"labels are {labels.dtype} of shape {labels.shape}; must be integers of shape [N]; if they are one-hot, "
+            "give labels.argmax(axis=1)"
+        )
+    return int(labels.max()) + 1
+
+
+def _checked_labels(labels, classes):
+    """Returns labels as a tensor, integers as int32 once they are known to be from 0 to classes - 1."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":  # such as the targets of a regression, which takes a step of the user's
+        return tf.constant(labels)
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        raise UserError(f"labels[{outside.argmax()}] is {labels[outside][0]}; must be from 0 to {classes - 1}")
+    return tf.constant(labels, tf.int32)
 
 
 def epoch_order(n, batch_size, seed, epoch, index=0):
@@ -118,41 +122,53 @@ def _check_batch_size(batch_size, rows, replicas):
             "part of every batch"
         )
     if batch_size > rows:
-        raise UserError(f"--batch_size={batch_size}: must be at most the {rows} training images")
+        raise UserError(f"--batch_size={batch_size}: must be at most the {rows} training examples")
 
 
-def check_images(config, images):
-    """Raises UserError if what cannot be moved on a grid, as it is no uint8 `[N, H, W(, C)]`, is to be moved."""
+def check_images(config, examples):
+    """Checks that the examples are images, if the settings move them on their grid.
+
+    Raises:
+      UserError: the examples are not uint8 `[N, H, W]` or `[N, H, W, C]`.
+    """
     for name in ("distort", "elastic", "deskew"):
-        if getattr(config, name) and (images.ndim < 3 or images.dtype != "uint8"):
+        if getattr(config, name) and (examples.ndim < 3 or examples.dtype != "uint8"):
             raise UserError(
                 f"--{name}={getattr(config, name)}: needs images of height x width, of uint8, and these have shape "
-                f"{images.shape[1:]}, of {images.dtype}; leave it out"
+                f"{examples.shape[1:]}, of {examples.dtype}; leave it out"
             )
 
 
-def rows_at_once(images):
-    """How many images of this shape are moved at once: few enough for the memory, and for a signal soon after."""
-    return max(1, min(_BLOCK, _BLOCK_VALUES // math.prod(images.shape[1:])))
+def block_size(examples):
+    """Returns how many examples of this shape to process at once: few enough for memory and a prompt stop."""
+    return max(1, min(_BLOCK, _BLOCK_VALUES // math.prod(examples.shape[1:])))
 
 
 def _upright(images):
-    block = rows_at_once(images)
+    block = block_size(images)
     return tf.concat([deskew(images[start : start + block]) for start in range(0, max(1, len(images)), block)], axis=0)
 
 
 def worker_shard(cluster):
-    """The shard of this worker among those of its cluster."""
+    """Returns the shard of this worker among those of its cluster."""
     return Shard(cluster.task.index, cluster.workers)
 
 
 def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
-    """Yields (images, labels) of this worker's rows, as the network sees them: none is distorted, and none left out.
+    """Yields (examples, labels) of this worker as the network takes them: none is distorted, and none left out.
 
     Every worker yields equally many batches, also one whose shard has no rows for the last.
+
+    Args:
+      split: a `Split`, or (examples, labels).
+      config: of which `deskew` counts.
+      cluster: the workers that share the rows.
+      size: examples in a batch.
     """
-    shard = split.sharded(worker_shard(cluster))
-    for start in range(0, math.ceil(split.global_rows / cluster.workers), size):
-        images, labels = (tf.constant(array[start : start + size]) for array in (shard.images, shard.labels))
-        images = _upright(images) if config.deskew else images
-        yield standardize(images, shard.scaling), labels
+    shard = Split(*split).sharded(worker_shard(cluster))
+    for start in range(0, math.ceil(shard.global_rows / cluster.workers), size):
+        examples = tf.constant(shard.images[start : start + size])
+        labels = tf.constant(shard.labels[start : start + size])
+        if config.deskew:
+            examples = _upright(examples)
+        yield standardize(examples, shard.scaling), labels

@@ -7,22 +7,26 @@ import tensorflow as tf
 
 
 class Scaling(NamedTuple):
-    """Mean and deviation of each feature; deviation is 1 where a feature is constant."""
+    """Mean and standard deviation of each feature; the latter is 1 for a constant feature."""
 
     mean: np.ndarray  # float64, shaped as one example
-    deviation: np.ndarray
+    std: np.ndarray
+
+    def to_json(self):
+        """Returns the two as lists, in C's order: {"mean": [...], "std": [...]}."""
+        return {name: array.ravel().tolist() for name, array in self._asdict().items()}
 
     @classmethod
     def from_json(cls, lists, shape):
-        """That of examples of this shape, from config.json's lists; None where there are none."""
+        """Returns the `Scaling` of examples of this shape, from the lists of `to_json`; None for None."""
         return lists and cls(*(np.reshape(lists[name], shape) for name in cls._fields))
 
 
 def standardize(examples, scaling):
-    """(x - mean) / deviation, as part of a graph or eagerly.
+    """Returns (x - mean) / standard deviation, eagerly or as part of a graph.
 
     Args:
-      examples: float32 `[B, ...]`; with `scaling` None, anything.
+      examples: float32 `[B, ...]`; anything, if `scaling` is None.
       scaling: a `Scaling`, or None to leave the examples as they are.
 
     Returns:
@@ -30,8 +34,7 @@ def standardize(examples, scaling):
     """
     if scaling is None:
         return examples
-    mean, deviation = (tf.constant(each, tf.float32) for each in scaling)
-    return (examples - mean) / deviation
+    return (examples - tf.constant(scaling.mean, tf.float32)) / tf.constant(scaling.std, tf.float32)
 
 
 def coarse(values, name_of):

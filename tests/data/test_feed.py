@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mlp_tf import UserError
+from mlp_tf import UserError, loop
 from mlp_tf.config import Config
 from mlp_tf.data import Feed, Split, augmentation, batches
 from mlp_tf.data.augmentation import deskew, distort
-from mlp_tf.data.feed import epoch_order, rows_at_once
+from mlp_tf.data.feed import block_size, epoch_order
 from mlp_tf.data.scaling import Scaling
 
 
@@ -25,7 +25,7 @@ def test_an_epoch_is_all_images_as_they_are_in_the_order_of_its_number(split):
         np.testing.assert_array_equal(images, split.images)
         np.testing.assert_array_equal(labels, split.labels)
         np.testing.assert_array_equal(order, epoch_order(240, 50, seed=2, epoch=number))
-    assert (feed.steps, feed.pixels, feed.classes) == (4, 64, 3)
+    assert (feed.steps, feed.inputs, feed.classes) == (4, 64, 3)
 
 
 def test_an_epoch_is_distorted_by_its_number_after_images_are_upright(split):
@@ -46,7 +46,7 @@ def test_batches_leave_no_image_out_and_are_upright_but_not_distorted(split):
 
 def test_a_batch_of_more_images_than_there_are_is_refused(split):
     assert Feed(split, Config(batch_size=240)).steps == 1
-    with pytest.raises(UserError, match="--batch_size=241: must be at most the 240 training images"):
+    with pytest.raises(UserError, match="--batch_size=241: must be at most the 240 training examples"):
         Feed(split, Config(batch_size=241))
 
 
@@ -72,16 +72,19 @@ def standardised(split):
 
 
 def test_a_step_sees_the_standardised_rows_of_its_batch(real):
-    feed, seen = Feed(real, Config(batch_size=50, seed=2)), []
+    config = Config(hidden=(4,), batch_size=50, seed=2)
+    feed = Feed(real, config)
+    seen = []
 
-    def step(examples, labels):
-        seen.append((examples.numpy(), labels.numpy()))
+    def step(state, config, examples, labels):
+        tf.numpy_function(lambda *batch: seen.append(batch), [examples, labels], [])
+        state.step.assign_add(1)
         return tf.constant(1.0)
 
+    state = loop.new_state(config, (3, 4, 3), 4)
     epoch = feed.epoch(3)
     np.testing.assert_array_equal(epoch[0], real.images)
-    for i in range(4):
-        feed.apply(step, epoch, tf.constant(i))
+    loop.compile_steps(state, config, feed, step, jit=False)(epoch, 0, 4, 0.0)
     for (examples, labels), rows in zip(seen, epoch_order(240, 50, seed=2, epoch=3), strict=True):
         assert examples.dtype == np.float32
         np.testing.assert_allclose(examples, standardised(real)[rows], rtol=1e-4, atol=1e-4)
@@ -106,14 +109,14 @@ def test_images_of_float32_cannot_be_moved_on_their_grid(split, moved):
 def test_making_an_epoch_looks_after_each_block_and_may_be_ended(split, monkeypatch):
     monkeypatch.setattr(augmentation, "_BLOCK_PIXELS", 30 * 64)
     feed, looks = Feed(split, Config(batch_size=50, distort=1.0)), []
-    feed.look = lambda: looks.append(1)
+    feed.check_stop = lambda: looks.append(1)
     feed.epoch(0)
     assert len(looks) == 8  # 240 images, 30 in a block
 
     def look():
         raise KeyboardInterrupt
 
-    feed.look = look
+    feed.check_stop = look
     with pytest.raises(KeyboardInterrupt):
         feed.epoch(1)
 
@@ -122,4 +125,4 @@ def test_making_an_epoch_looks_after_each_block_and_may_be_ended(split, monkeypa
     ("shape", "rows"), [((28, 28), 5000), ((32, 32, 3), 5000), ((224, 224, 3), 111), ((10**9,), 1)]
 )
 def test_large_images_are_worked_on_few_at_once(shape, rows):
-    assert rows_at_once(np.broadcast_to(np.uint8(0), (10_000, *shape))) == rows
+    assert block_size(np.broadcast_to(np.uint8(0), (10_000, *shape))) == rows

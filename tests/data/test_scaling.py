@@ -34,8 +34,8 @@ def test_a_constant_feature_has_deviation_1_and_becomes_0(value):
     rows = np.random.default_rng(0).random((1003, 3), np.float32)
     rows[:, 1] = value
     scaling = scaling_of(rows, (7, 500, 501))
-    assert scaling.deviation[1] == 1.0
-    np.testing.assert_allclose(scaling.deviation[[0, 2]], rows[:, [0, 2]].astype(np.float64).std(axis=0), rtol=1e-12)
+    assert scaling.std[1] == 1.0
+    np.testing.assert_allclose(scaling.std[[0, 2]], rows[:, [0, 2]].astype(np.float64).std(axis=0), rtol=1e-12)
     assert not standardize(tf.constant(rows), scaling).numpy()[:, 1].any()
 
 
@@ -55,7 +55,7 @@ def test_a_compiled_graph_standardises_as_numpy_does(shape):
     examples = rng.normal(3, 2, (20, *shape)).astype(np.float32)
     scaling = Scaling(rng.normal(3, 1, shape), rng.random(shape) + 0.5)
     compiled = tf.function(lambda x: standardize(x, scaling), jit_compile=True)
-    expected = (examples.astype(np.float64) - scaling.mean) / scaling.deviation
+    expected = (examples.astype(np.float64) - scaling.mean) / scaling.std
     for found in (compiled(tf.constant(examples)), standardize(tf.constant(examples), scaling)):
         assert found.dtype == tf.float32
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -70,7 +70,7 @@ def test_all_splits_are_scaled_as_the_training_rows_of_all_workers_are(tmp_path,
     splits = data.load(str(tmp_path / "a.npz"), validation_size=1100, shard=shard)
     for split in (splits.train, splits.validation, splits.test):
         np.testing.assert_allclose(split.scaling.mean, rows.mean(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(split.scaling.deviation, rows.std(axis=0), rtol=1e-9)
+        np.testing.assert_allclose(split.scaling.std, rows.std(axis=0), rtol=1e-9)
 
 
 def test_images_of_uint8_have_no_scaling(npz):
