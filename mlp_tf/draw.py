@@ -16,10 +16,11 @@ import pathlib
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
+from mlp_tf.base import files
 from mlp_tf.cli import command, flags, quiet
 from mlp_tf.config import words_of
-from mlp_tf.runs.describe import OUTSIDE
-from mlp_tf.runs.folder import read_run
+from mlp_tf.runs.folder import read_folder
+from mlp_tf.runs.identity import OUTSIDE
 
 _GALLERY = 10  # test images
 
@@ -32,11 +33,12 @@ def define_flags(values):
 
 def main(values):
     """Writes the page of the run that the flags name; returns the exit code."""
-    workdir, out = flags.required(values, "workdir"), flags.path(values, "out")
-    raw = read_run(workdir).description.data
-    if raw.dtype != "uint8" or len(raw.image_shape) != 2:
+    workdir = flags.required(values, "workdir")
+    out = flags.path(values, "out")
+    raw = read_folder(workdir).description.data
+    if raw.dtype != "uint8" or len(raw.example_shape) != 2:
         raise UserError(
-            f"--workdir={workdir}: was trained on {raw.dtype} of shape {list(raw.image_shape)}; the page needs a run "
+            f"--workdir={workdir}: was trained on {raw.dtype} of shape {list(raw.example_shape)}; the page needs a run "
             "on grey images, uint8 [H, W]"
         )
     path = pathlib.Path(out or pathlib.Path(workdir) / "draw.html")
@@ -45,12 +47,12 @@ def main(values):
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise UserError(f"{path}: is a link or a device, which is not replaced; give another file with --out=FILE.html")
     quiet.import_tensorflow()
-    from mlp_tf.runs import files, result
+    from mlp_tf.runs.trained import load
 
-    run = result.load(workdir)
+    run = load(workdir)
     command.warn(*run.warnings)
-    test = result.splits(run, flags.path(values, "data_dir")).test
-    content = page(run, test, result.evaluate(run, test)[1])
+    test = run.splits(flags.path(values, "data_dir")).test
+    content = page(run, test, run.evaluate(test).accuracy)
     files.write(path, content)
     print(f"Page: {path} ({len(content) / 1e6:.1f} MB)")
     return 0
@@ -72,20 +74,20 @@ def _read(name):
 
 def _model(run, test, accuracy):
     """What the scripts of the page know as MODEL."""
-    from mlp_tf.runs import result
-
-    data, config, names = run.description.data, run.config, run.description.data.names()
+    config = run.config
+    names = run.class_names
+    height, width = run.description.data.example_shape
     layers = [(f"h{i}", f"b{i}") for i in range(1, len(run.weights))] + [("out", "out")]
     return {
         "title": run.title,
         "accuracy": f"{accuracy:.4f}",
         "settings": {name: words_of(getattr(config, name)) for name in config.to_json() if name not in OUTSIDE},
-        "height": data.image_shape[0],
-        "width": data.image_shape[1],
+        "height": height,
+        "width": width,
         "classes": list(names),
         "activation": config.activation,
         "deskew": config.deskew,
-        "trusted": result.trusted(run),
+        "trusted": run.trusted,
         "layers": [{"weights": _text(run.weights[w], "<f4"), "biases": _text(run.biases[b], "<f4")} for w, b in layers],
         "gallery": [
             {"image": _text(test.images[i], "u1"), "name": names[test.labels[i]]} for i in _examples(test.labels)

@@ -1,15 +1,15 @@
-"""Evaluates a trained run, or a committee: cost, accuracy, accuracy of each class, confusion matrix.
+"""Evaluates a trained run, or an ensemble: cost, accuracy, accuracy of each class, confusion matrix.
 
     python -m mlp_tf.evaluate --workdir=RUN
     python -m mlp_tf.evaluate --workdir=RUN --split=validation --plots
     python -m mlp_tf.evaluate --workdir=RUN --json
     python -m mlp_tf.evaluate --workdir=RUN1 --workdir=RUN2 --workdir=RUN3
 
-Several runs are a committee: the mean of their probabilities answers. They must share their data.
+Several runs are an ensemble: the mean of their probabilities answers. They must share their data.
 --plots writes confusion.png and mistakes.png, the most confidently wrong images, into the run's folder or --out.
 --json prints one object: run (its folder's name), dataset, split, examples, cost (nats per example), accuracy,
 train_accuracy, test_accuracy, classes (for each: name, examples, correct), confusion (rows true, columns predicted),
-pictures (paths). Of a committee it has runs (for each: run, its path; cost; accuracy) in the place of run,
+pictures (paths). Of an ensemble it has runs (for each: run, its path; cost; accuracy) in the place of run,
 train_accuracy and test_accuracy.
 """
 
@@ -30,101 +30,85 @@ _LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are sh
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_committee(values)
+    flags.define_ensemble(values)
     flags.define_data_dir(values)
     absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
-    text = "With --plots, the folder for the pictures; empty: the run's own. A committee needs one."
+    text = "With --plots, the folder for the pictures; empty: the run's own. An ensemble needs one."
     absl_flags.DEFINE_string("out", "", text, flag_values=values)
     flags.define_pictures(values)
 
 
 def main(values):
     """Prints the evaluation of the runs that the flags name; returns the exit code."""
-    workdirs, out, name = flags.required(values, "workdir"), flags.path(values, "out"), values["split"].value
+    workdirs = flags.required(values, "workdir")
+    out = flags.path(values, "out")
+    name = values["split"].value
     if values["plots"].value and len(workdirs) > 1 and not out:
-        raise UserError("a committee has no folder of its own: say where its pictures go with --out=FOLDER")
+        raise UserError("an ensemble has no folder: say where its plots go with --out=FOLDER")
     quiet.import_tensorflow()
-    from mlp_tf.runs import committee, result
+    from mlp_tf.runs.trained import load_ensemble
 
-    members = committee.load(workdirs)
-    command.warn(*(warning for run in members for warning in run.warnings))
-    splits = result.splits(members[0], flags.path(values, "data_dir"))
+    ensemble = load_ensemble(workdirs)
+    command.warn(*ensemble.warnings)
+    splits = ensemble.splits(flags.path(values, "data_dir"))
     split = getattr(splits, name)
     if splits.classes > MOST_CLASSES:
         raise UserError(
             f"--workdir={workdirs[0]}: has {splits.classes:,} classes; at most {MOST_CLASSES:,} can be shown"
         )
     if not len(split.labels):
-        raise UserError(f"--split={name}: the run held no rows out; give --split=test or train")
-    by_member = committee.probabilities(members, split.images)
-    predicted = by_member.mean(axis=0)
-    report = _report(members, splits, name, by_member, predicted)
+        raise UserError(f"--split={name}: the run has no validation examples; give --split=test or train")
+    predicted = ensemble.probabilities(split.images)
+    report = _report(ensemble, splits, name, predicted.argmax(axis=1))
     if not values["json"].value:
-        _print(committee.title(members), report)
-    pictures = []
+        _print(ensemble.title, report)
+    plots = []
     if values["plots"].value:
         from mlp_tf import figures
 
-        out, how = flags.make_folder("out", out or workdirs[0]), flags.pictures(values)
-        drawn = _draw(members, name, split, predicted)
-        pictures = [figures.save(figure, out / picture, **how) for picture, figure in drawn.items()]
+        folder = flags.make_folder("out", out or workdirs[0])
+        for stem, figure in _draw(ensemble, name, split, predicted).items():
+            plots.append(figures.save(figure, folder / stem, **flags.pictures(values)))
     if values["json"].value:
-        print(json.dumps({**report, "pictures": list(map(str, pictures))}))
+        print(json.dumps({**report, "pictures": list(map(str, plots))}))
         return 0
-    for path in pictures:
+    for path in plots:
         print(f"Picture: {path}")
     return 0
 
 
 def confusion(labels, predicted, classes):
-    """Counts `[classes, classes]`: rows are true classes, columns predicted ones."""
+    """Returns counts `[classes, classes]`: rows are true classes, columns predicted ones."""
     import numpy as np
 
     return np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _report(members, splits, name, by_member, predicted):
-    """What is printed, of JSON's types."""
-    from mlp_tf.runs import committee
-
-    labels, names = getattr(splits, name).labels, committee.class_names(members)
-    counts = confusion(labels, predicted.argmax(axis=1), splits.classes)
-    if len(members) > 1:
-        scores = _scores_of_committee(members, by_member, predicted, labels)
+def _report(ensemble, splits, name, predicted):
+    """Returns what is printed, of JSON's types."""
+    split = getattr(splits, name)
+    sums = ensemble.evaluate(split)
+    counts = confusion(split.labels, predicted, splits.classes)
+    report = {"dataset": splits.name, "split": name, "examples": len(split.labels)}
+    if len(ensemble.members) == 1:
+        accuracy = {other: ensemble.evaluate(getattr(splits, other)).accuracy for other in ("train", "test")}
+        report["run"] = ensemble.members[0].path.resolve().name
+        report |= {"train_accuracy": accuracy["train"], "test_accuracy": accuracy["test"]}
     else:
-        scores = _scores_of_one(members[0], splits, name)
-    classes = zip(names, counts.sum(axis=1).tolist(), counts.diagonal().tolist(), strict=True)
+        report["runs"] = []
+        for run in ensemble.members:
+            each = run.evaluate(split)
+            report["runs"].append({"run": str(run.path), "cost": each.cost, "accuracy": each.accuracy})
+    classes = zip(ensemble.class_names, counts.sum(axis=1).tolist(), counts.diagonal().tolist(), strict=True)
     return {
-        "dataset": splits.name,
-        "split": name,
-        "examples": len(labels),
-        **scores,
+        **report,
+        "cost": sums.cost,
+        "accuracy": sums.accuracy,
         "classes": [{"name": name, "examples": total, "correct": right} for name, total, right in classes],
         "confusion": counts.tolist(),
     }
-
-
-def _scores_of_one(run, splits, name):
-    from mlp_tf.runs import result
-
-    evaluated = {name: result.evaluate(run, getattr(splits, name)) for name in dict.fromkeys((name, "train", "test"))}
-    return {
-        "run": run.path.resolve().name,
-        "cost": evaluated[name][0],
-        "accuracy": evaluated[name][1],
-        "train_accuracy": evaluated["train"][1],
-        "test_accuracy": evaluated["test"][1],
-    }
-
-
-def _scores_of_committee(members, by_member, predicted, labels):
-    from mlp_tf.runs import committee
-
-    by_run = zip(members, by_member, strict=True)
-    runs = [{"run": str(run.path), **committee.score(own, labels)} for run, own in by_run]
-    return {"runs": runs, **committee.score(predicted, labels)}
 
 
 def _print(title, report):
@@ -157,22 +141,20 @@ def _print_classes(names, classes, counts):
         print(f"{shorten(name, _LONGEST_NAME):>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
 
 
-def _draw(members, name, split, predicted):
-    """{a picture's name: its figure}."""
+def _draw(ensemble, name, split, predicted):
+    """Returns {name of a file: figure}."""
     from mlp_tf import figures
-    from mlp_tf.runs import committee
 
-    names, guesses = committee.class_names(members), predicted.argmax(axis=1)
-    counts, title = confusion(split.labels, guesses, len(names)), committee.title(members)
-    drawn = {
-        "confusion": figures.confusion(counts, names, f"Confusion: the {len(guesses):,} {name} examples\nof {title}")
-    }
+    guesses = predicted.argmax(axis=1)
+    names = ensemble.class_names
+    title = f"Confusion: the {len(guesses):,} {name} examples\nof {ensemble.title}"
+    drawn = {"confusion": figures.confusion(confusion(split.labels, guesses, len(names)), names, title)}
     wrong = (guesses != split.labels).nonzero()[0]
     worst = wrong[predicted[wrong].max(axis=1).argsort(kind="stable")[::-1]][:MISTAKES]
     if not len(worst):
-        print("mistakes: not drawn, as every image was right", file=sys.stderr)
+        print("mistakes: not drawn, as every prediction was right", file=sys.stderr)
     elif split.images.ndim < 3:
-        print("mistakes: not drawn, as the examples are no images", file=sys.stderr)
+        print("mistakes: not drawn, as the examples are not images", file=sys.stderr)
     else:
         names = [shorten(name, _LONGEST_NAME) for name in names]
         captions = [
@@ -180,7 +162,7 @@ def _draw(members, name, split, predicted):
             for i in worst
         ]
         which = f"the {len(worst)} most confident of {len(wrong):,} wrong in {len(guesses):,} {name} images"
-        drawn["mistakes"] = figures.image_grid(split.images[worst], captions, f"Mistakes: {which}\nof {title}")
+        drawn["mistakes"] = figures.image_grid(split.images[worst], captions, f"Mistakes: {which}\nof {ensemble.title}")
     return drawn
 
 

@@ -16,8 +16,8 @@ import tempfile
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
+from mlp_tf.base import files
 from mlp_tf.cli import command, flags, quiet
-from mlp_tf.runs import files
 
 TOLERANCE = 1e-6
 # Needs TensorFlow alone, as whoever serves the model has no more.
@@ -39,26 +39,26 @@ def define_flags(values):
 
 def main(values):
     """Exports the run that the flags name; returns the exit code."""
-    workdir, export_dir = flags.required(values, "workdir"), pathlib.Path(flags.required(values, "export_dir"))
+    workdir = flags.required(values, "workdir")
+    export_dir = pathlib.Path(flags.required(values, "export_dir"))
     if export_dir.exists():
         raise UserError(f"--export_dir={export_dir}: is there already; give a new folder")
     quiet.import_tensorflow()
     import tensorflow as tf
 
-    from mlp_tf.runs import result
+    from mlp_tf.runs.trained import load
 
-    run = result.load(workdir)
+    run = load(workdir)
     command.warn(*run.warnings)
-    test = result.splits(run, flags.path(values, "data_dir")).test
+    test = run.splits(flags.path(values, "data_dir")).test
     try:
         export_dir.parent.mkdir(parents=True, exist_ok=True)
         holder = tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent)
     except OSError as error:
         raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
     with holder as folder, files.plain_path(folder) as plain:
-        module = result.servable(run)
-        tf.saved_model.save(module, str(plain / "model"), signatures={"serving_default": module.serve})
-        difference = compare(plain / "model", test.images, result.probabilities(run, test.images))
+        tf.saved_model.save(run.module, str(plain / "model"), signatures={"serving_default": run.module.serve})
+        difference = compare(plain / "model", test.images, run.probabilities(test.images))
         (pathlib.Path(folder) / "model").rename(export_dir)
     print(f"Compared: {len(test.labels):,} test examples, equal classes, probabilities within {difference:.1e}")
     print(f"SavedModel: {export_dir}")
@@ -73,12 +73,12 @@ def compare(path, images, probabilities):
     """
     import numpy as np
 
-    from mlp_tf.runs import result
+    from mlp_tf.runs.trained import prediction_batch
 
     with tempfile.TemporaryDirectory() as folder:
         given, got = os.path.join(folder, "images.npy"), os.path.join(folder, "answers.npz")
         np.save(given, images)
-        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(result.rows_predicted_at_once(images))]
+        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(prediction_batch(images))]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

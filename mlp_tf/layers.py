@@ -10,8 +10,6 @@ bounded norms, if the run has them. Nothing is saved. layers.png, in the run's f
 activations and gradients.
 """
 
-import dataclasses
-
 from absl import flags as absl_flags
 
 from mlp_tf.cli import command, flags, quiet
@@ -26,18 +24,19 @@ def define_flags(values):
 
 def main(values):
     """Prints and draws the layers of the run that the flags name; returns the exit code."""
-    workdir, out = flags.required(values, "workdir"), flags.path(values, "out")
+    workdir = flags.required(values, "workdir")
+    out = flags.path(values, "out")
     quiet.import_tensorflow()
     from mlp_tf import data, figures
-    from mlp_tf.runs import result
+    from mlp_tf.runs.trained import load
 
-    run = result.load(workdir)
+    run = load(workdir)
     command.warn(*run.warnings)
-    splits = result.splits(run, flags.path(values, "data_dir"))
+    splits = run.splits(flags.path(values, "data_dir"))
     name = "validation" if len(splits.validation.labels) else "training"
     split = splits.validation if name == "validation" else splits.train
     images, labels = next(iter(data.batches(split, run.config)))
-    layers = look(result.state(run), run.config, images, labels)
+    layers = examine(run.state(), run.config, images, labels)
     print(f"Run: {run.title}")
     print(f"Rows: {len(labels):,} of {name}")
     print_table(layers)
@@ -48,21 +47,20 @@ def main(values):
     return 0
 
 
-def look(state, config, images, labels):
-    """Takes one step on these rows as one batch, and tells what each layer did.
+def examine(state, config, images, labels):
+    """Takes one step on these examples as one batch, and returns what each layer did.
 
     Args:
       state: `loop.State`; it is a step further afterwards.
       images, labels: as `loop.train_step` takes them.
 
     Returns:
-      {layer: {"activations": float32 `[B, units]`, "on": share of the rows in which each unit is, `[units]`,
+      {layer: {"activations": float32 `[B, units]`, "on": fraction of the examples in which each unit is, `[units]`,
       "weights", "gradient", "update": each `[inputs, units]`}}; what the layer `out` activates are the logits.
     """
     from mlp_tf import loop
     from mlp_tf.model import normalize, perceptron
 
-    config = dataclasses.replace(config, batch_size=len(labels))
     activation = loop.ACTIVATIONS[config.activation]
     before = {name: weights.numpy() for name, weights in state.weights.items()}
     _, gradients = loop.compute_gradients(state, config, images, labels)

@@ -14,7 +14,7 @@ from absl import flags as absl_flags
 from mlp_tf import UserError
 from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs import table
-from mlp_tf.runs.folder import read_run
+from mlp_tf.runs.folder import read_folder
 
 
 def define_flags(values):
@@ -28,7 +28,7 @@ def define_flags(values):
 def main(values):
     """Draws the runs that the flags name; returns the exit code."""
     workdirs = flags.required(values, "workdir")
-    runs = [read_run(path) for path in workdirs]
+    runs = [read_folder(path) for path in workdirs]
     out = flags.path(values, "out")
     if len(runs) > 1 and not out:
         raise UserError("several runs in one picture: say where it goes with --out=FOLDER")
@@ -69,31 +69,37 @@ def _names(runs):
     return [f"{folder}: {label}" if label else folder for folder, label in zip(folders, labels, strict=True)]
 
 
-def _draw_weights(runs, out, pictures):
+def _draw_weights(runs, out, plots):
     """Draws the first layer of each run that was trained on images."""
     drawn = set()
     for run in runs:
         stem = f"weights-{run.path.resolve().name}" if len(runs) > 1 else "weights"
-        names = (stem, *(f"{stem}-{number}" for number in range(2, len(runs) + 1)))
-        drawn.add(free := next(name for name in names if name not in drawn))
-        _draw_first_layer(run, out / free, pictures)
+        name = stem
+        number = 1
+        while name in drawn:  # folders of the same name
+            number += 1
+            name = f"{stem}-{number}"
+        drawn.add(name)
+        _draw_first_layer(run, out / name, plots)
 
 
 def _draw_first_layer(run, path, pictures):
-    shape = run.description.data.image_shape
+    shape = run.description.data.example_shape
     if len(shape) < 2:
         print(f"{path.name}: not drawn, as the examples are no images", file=sys.stderr)
         return
     quiet.import_tensorflow()
     from mlp_tf import figures
-    from mlp_tf.runs import result
+    from mlp_tf.runs.trained import load
 
-    trained = result.load(run.path)
+    trained = load(run.path)
     command.warn(*trained.warnings)
-    first, following = trained.weights["h1"], trained.weights.get("h2", trained.weights["out"])
-    shown, units = min(64, first.shape[1]), first.shape[1]
-    title = f"Weights of the first layer: {shown} of {units} units, by their outgoing weights"
-    figure = figures.first_layer(first, following, shape, f"{title}\nof {trained.title}", most=shown)
+    first = trained.weights["h1"]
+    following = trained.weights.get("h2", trained.weights["out"])
+    units = first.shape[1]
+    most = min(64, units)
+    title = f"Weights of the first layer: {most} of {units} units, by their outgoing weights"
+    figure = figures.first_layer(first, following, shape, f"{title}\nof {trained.title}", most=most)
     print(f"Picture: {figures.save(figure, path, **pictures)}", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""Recognises picture files with a trained run, or a committee: the class of each, and the three most probable ones.
+"""Recognises picture files with a trained run, or an ensemble: the class of each, and the three most probable ones.
 
     python -m mlp_tf.predict --workdir=RUN digit.png photo.jpg
     python -m mlp_tf.predict --workdir=RUN --show --json FOLDER
     python -m mlp_tf.predict --workdir=RUN1 --workdir=RUN2 digit.png
 
-Of several runs, a committee on the same data, the mean of their probabilities answers.
+Of several runs, an ensemble on the same data, the mean of their probabilities answers.
 Of a folder the pictures in it are recognised. --show writes what the network sees, beside its prediction, to
 predictions.png in the current folder; of more than 100 pictures the first 100. --json prints an object for each file:
 file, class (its number), name, probability, top, the same of the three most probable classes, and warnings, texts.
@@ -25,7 +25,7 @@ from mlp_tf import UserError
 from mlp_tf.base.text import printable, shorten
 from mlp_tf.cli import command, flags, quiet
 from mlp_tf.config import is_file
-from mlp_tf.runs.folder import read_run
+from mlp_tf.runs.folder import read_folder
 
 SHOWN = 100  # pictures in predictions.png
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")  # what is read in a folder
@@ -33,7 +33,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")  # what i
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_committee(values)
+    flags.define_ensemble(values)
     absl_flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
     flags.define_pictures(values)
@@ -44,49 +44,50 @@ def main(values, paths):
     workdirs = flags.required(values, "workdir")
     if not paths:
         raise UserError("no picture given; name one or more files, or a folder, after the flags")
-    trained_on = read_run(workdirs[0]).description.data
-    colours = trained_on.image_shape[2:] == (3,) and trained_on.own
-    if trained_on.dtype != "uint8" or not (len(trained_on.image_shape) == 2 or colours):
+    trained_on = read_folder(workdirs[0]).description.data
+    shape = trained_on.example_shape
+    has_colors = shape[2:] == (3,) and trained_on.is_user_data
+    if trained_on.dtype != "uint8" or not (len(shape) == 2 or has_colors):
         raise UserError(
-            f"--workdir={workdirs[0]}: was trained on {trained_on.dtype} of shape {list(trained_on.image_shape)}; "
-            "pictures need a run that was trained on images, uint8 [H, W] or [H, W, 3]; of rows, "
-            "result.probabilities tells"
+            f"--workdir={workdirs[0]}: was trained on {trained_on.dtype} of shape {list(shape)}; pictures need a run "
+            "that was trained on images, uint8 [H, W] or [H, W, 3]; for feature rows, use "
+            "runs.load(workdir).probabilities"
         )
     quiet.import_tensorflow()
     import numpy as np
 
-    from mlp_tf.runs import committee
+    from mlp_tf.runs.trained import load_ensemble
 
     read, prepared, code = _read(paths, trained_on)
     if not read:
         return code
-    members = committee.load(workdirs)
-    command.warn(*(warning for run in members for warning in run.warnings))
-    names, images = committee.class_names(members), np.stack([each.image for each in prepared])
-    probabilities = committee.probabilities(members, images).mean(axis=0)
+    ensemble = load_ensemble(workdirs)
+    command.warn(*ensemble.warnings)
+    names = ensemble.class_names
+    images = np.stack([each.image for each in prepared])
+    probabilities = ensemble.probabilities(images)
     for path, each, row in zip(read, prepared, probabilities, strict=True):
-        print(_line(path, row, names, doubts(members, each, row), values["json"].value), flush=True)
+        print(_line(path, row, names, doubts(ensemble, each, row), values["json"].value), flush=True)
     if values["show"].value:
         answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
         captions = [
             f"{shorten(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
         ]
-        print(f"Picture: {_show(members, images, captions, flags.pictures(values))}", file=sys.stderr)
+        print(f"Picture: {_show(ensemble, images, captions, flags.pictures(values))}", file=sys.stderr)
     return code
 
 
-def doubts(members, prepared, probabilities):
-    """Why an answer should not be trusted, as texts: what is odd about the ink, or a probability that is low.
+def doubts(trained, prepared, probabilities):
+    """Returns why an answer should not be trusted, as texts: what is odd about the ink, or a low probability.
 
     Args:
-      members: of a committee, or one run alone; `result.Result` each.
+      trained: `TrainedRun` or `Ensemble`.
       prepared: `handwriting.images.Prepared`.
       probabilities: of each class.
     """
-    from mlp_tf.runs import committee
-
-    enough = committee.trusted(members)
-    return [*prepared.warnings, *([f"a probability below {enough:.2f}"] if probabilities.max() < enough else [])]
+    if probabilities.max() >= trained.trusted:
+        return [*prepared.warnings]
+    return [*prepared.warnings, f"a probability below {trained.trusted:.2f}"]
 
 
 def _files(path):
@@ -103,19 +104,19 @@ def _read(paths, trained_on):
     from mlp_tf.handwriting.images import Prepared, read
 
     done, prepared, code = [], [], 0
-    height, width = trained_on.image_shape[:2]
+    height, width = trained_on.example_shape[:2]
     others = 0  # pictures that are no such images yet
     for path in (file for each in paths for file in _files(each)):
         try:
             if os.path.isdir(path):
                 raise UserError(f"{path}: a folder without pictures ({', '.join(_SUFFIXES)}) that can be read")
-            image = _read_as_it_is(path, trained_on.image_shape) if trained_on.own else None
+            image = _read_as_it_is(path, trained_on.example_shape) if trained_on.is_user_data else None
             prepared.append(read(path, height, width) if image is None else Prepared(image))
             done.append(path)
             others += image is None
         except UserError as error:
             code = command.fail(error)
-    if trained_on.own and others and not is_file(trained_on.name):
+    if trained_on.is_user_data and others and not is_file(trained_on.name):
         command.note(
             f"{others:,} of {len(done):,} pictures are not {width} x {height}, and were prepared as MNIST's were"
         )
@@ -144,20 +145,19 @@ def _read_as_it_is(path, shape):
     return None
 
 
-def _show(members, images, captions, pictures):
+def _show(ensemble, images, captions, pictures):
     """The path of a picture of the first images, as the network sees them, above their captions."""
     from mlp_tf import figures
     from mlp_tf.data.augmentation import deskew
-    from mlp_tf.runs import committee
 
     seen = images[:SHOWN]
     title = "What the network sees, and what it says"
     if len(images) > SHOWN:
         command.note(f"the picture shows the first {SHOWN} of {len(images):,}")
         title += f": the first {SHOWN} of {len(images):,} pictures"
-    # Where just some of a committee set images upright, the picture shows them as the others see them.
-    seen = deskew(seen).numpy() if all(run.config.deskew for run in members) else seen
-    grid = figures.image_grid(seen, captions[:SHOWN], f"{title}\n{committee.title(members)}", columns=5)
+    # Where just some of an ensemble set images upright, the picture shows them as the others see them.
+    seen = deskew(seen).numpy() if all(run.config.deskew for run in ensemble.members) else seen
+    grid = figures.image_grid(seen, captions[:SHOWN], f"{title}\n{ensemble.title}", columns=5)
     return figures.save(grid, pathlib.Path("predictions"), **pictures)
 
 

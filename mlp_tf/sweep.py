@@ -11,7 +11,6 @@ flags are those of `train`; --strategy=multi_worker is refused, as the runs need
 --json prints one object at the end, instead of words: networks (the rows, as in sweep.csv), table and picture (paths).
 """
 
-import contextlib
 import csv
 import dataclasses
 import io
@@ -23,14 +22,15 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf import config as settings
+from mlp_tf.base import files
 from mlp_tf.base.text import shorten
 from mlp_tf.cli import command, flags, quiet, signals
 from mlp_tf.distribute.tf_config import Task
-from mlp_tf.runs import files, table
-from mlp_tf.runs.folder import NoFolder, open_run, read_run
-from mlp_tf.runs.lock import lock_folder
+from mlp_tf.runs import table
+from mlp_tf.runs.folder import lock_folder, read_config
+from mlp_tf.runs.run import Stopped, open_run
 
-_VARIED = tuple(table.COMPARED)  # whatever tells the rows of the table apart
+_VARIED = table.COMPARED  # whatever tells the rows of the table apart
 _LEFT_OUT = ("seed", "workdir", "replicate_data")  # varied here, or for several workers alone
 _FLAGS = [field.name for field in dataclasses.fields(settings.Config) if field.name not in _LEFT_OUT]
 
@@ -56,7 +56,7 @@ def main(values):
         raise UserError(f"--workdir={workdir}: is the folder of one run; give the folder that it lies in")
     wanted = grid(values)
     with signals.graceful_stop("to go on: the same command again") as stop, lock_folder(workdir) as lock:
-        entries, texts = table.find(workdir)
+        entries, texts = table.scan(workdir)
         command.warn(*texts)
         if not entries and not wanted:
             raise UserError(
@@ -89,14 +89,14 @@ def _sweep(wanted, entries, lock, stop, as_json):
     """Trains the runs that are wanted and not finished, and adds all to the entries; returns the exit code."""
     quiet.import_tensorflow()
     from mlp_tf.distribute.cluster import connect
-    from mlp_tf.runs import training
-    from mlp_tf.runs.describe import describe
+    from mlp_tf.runs.identity import describe
 
-    cluster = connect(wanted[0][1], Task(), stop.listen, command.warn)
+    cluster = connect(wanted[0][1], Task(), stop.listen, command.warn)  # before anything is computed
     splits = _load(wanted[0][1], entries)
     command.warn(splits.warning, *splits.suspicions)
     command.note(*splits.notes)
-    plan = _plan([(name, describe(config, splits, cluster)) for name, config in wanted], entries, lock.path)
+    described = [(name, describe(config, splits, cluster)) for name, config in wanted]
+    plan = _plan(described, entries, lock.path)
     if not as_json:
         done = sum(path in entries and entries[path].results is not None for path in plan)
         print(f"Sweep: {len(plan)} runs" + (f", of which {done} are done" if done else ""), flush=True)
@@ -105,13 +105,13 @@ def _sweep(wanted, entries, lock, stop, as_json):
         for path, description in plan.items():
             lock.check()
             try:
-                _train(path, description.config, splits, cluster, stop)
+                _train(path, description.config, splits, stop)
                 entries[path] = table.read(path)
-            except training.Stopped as stopped:
+            except Stopped as stopped:
                 return signals.report_stopped(stop, stopped.number)
             except (UserError, ArithmeticError, OSError) as error:
-                failed, note = True, " ".join(str(error).split())
-                entries[path] = table.entry(path, description, f"failed: {note}")
+                failed = True
+                entries[path] = table.Entry(path, description, note=f"failed: {' '.join(str(error).split())}")
             bar.update()
             lock.check()
             table.write_failures(lock.path, entries.values())
@@ -120,57 +120,58 @@ def _sweep(wanted, entries, lock, stop, as_json):
 
 
 def _load(config, entries):
-    """The data of all runs, as those that are there have them: also what `auto` stood for then."""
-    from mlp_tf.runs import start
+    """Loads the data of all runs, as those that are there have them: also what `auto` was then."""
+    from mlp_tf import data
 
-    def fits(own):
-        return own.is_of(config.dataset) and config.validation_size in (None, own.data.validation)
-
-    begun = (read_run(path) for path in entries if (path / "config.json").exists())
-    return start.load(config, next((run for run in begun if fits(run.description)), NoFolder()))
+    for entry in entries.values():
+        in_run = entry.description.data
+        if entry.description.is_of(config.dataset) and config.validation_size in (None, in_run.validation):
+            return data.load(data.located(in_run.name, config.data_dir), config.data_dir, in_run.validation)
+    return data.load(config.dataset, config.data_dir, config.validation_size)
 
 
 def _plan(wanted, entries, workdir):
-    """{folder: description} of each run that is wanted: as it is there, or in a new folder."""
-    order = sorted(entries.values(), key=lambda entry: bool(entry.results))  # a finished one counts
-    there = {(table.key(entry.settings), entry.seed): entry.path for entry in order}
-    taken, plan = {entry.path: table.key(entry.settings) for entry in order}, {}
+    """Returns {folder: description} of each run that is wanted: the one that is there, or a new folder."""
+    by_state = sorted(entries.values(), key=lambda entry: bool(entry.results))  # a finished one takes precedence
+    existing = {(entry.key, entry.seed): entry for entry in by_state}
+    keys = {entry.path: entry.key for entry in by_state}
+    plan = {}
     for name, description in wanted:
-        own, seed = table.key(table.settings(description)), description.config.seed
-        path = there.get((own, seed)) or _new_folder(workdir, name, own, taken) / f"seed-{seed}"
-        plan[path], taken[path] = description, own
+        entry = table.Entry(None, description)
+        if (entry.key, entry.seed) in existing:
+            path = existing[entry.key, entry.seed].path
+        else:
+            path = _new_folder(workdir, name, entry.key, keys) / f"seed-{entry.seed}"
+        plan[path] = description
+        keys[path] = entry.key
     return plan
 
 
-def _new_folder(workdir, name, own, taken):
-    """A folder for the runs of a combination: its name's, unless runs of another one have that."""
+def _new_folder(workdir, name, key, keys):
+    """Returns a folder for the runs of a combination: the one of its name, unless runs of another one are there.
+
+    Args:
+      workdir: of the sweep.
+      name: of the folder.
+      key: `Entry.key` of the combination.
+      keys: {path of a run: its key}.
+    """
     for number in itertools.count(1):
         folder = workdir / (name if number == 1 else f"{name}-{number}")
-        if folder not in taken and all(other == own for path, other in taken.items() if path.parent == folder):
+        if folder not in keys and all(other == key for path, other in keys.items() if path.parent == folder):
             return folder
 
 
-def _train(path, config, splits, cluster, stop):
-    """Trains one run to its end, if it is not finished."""
-    from mlp_tf.runs import result, start, training
-
-    with open_run(path) as folder:
-        if folder.description is not None:
-            config = folder.description.config
-        config = dataclasses.replace(config, workdir=str(path))
-        if not folder.finished(config):
-            run = start.start(config, folder, splits, cluster)
-            command.warn(*run.warnings)
-            stop.saves = True
-            try:
-                with contextlib.closing(training.train(run, stop.number)) as chunks:
-                    for _ in chunks:
-                        pass
-            finally:
-                stop.saves = False
-        elif folder.results.train_accuracy is None:  # of a version before 0.6.0
-            _, accuracy = result.evaluate(result.load(path), splits.train)
-            folder.write_results(folder.results._replace(train_accuracy=accuracy))
+def _train(path, config, splits, stop):
+    """Trains one run to its end, if it is not finished; a run that is there has its own settings."""
+    with open_run(read_config(path) or config, path, splits, stop) as run:
+        command.warn(*run.warnings)
+        stop.saves = run.splits is not None
+        try:
+            for _ in run.train():
+                pass
+        finally:
+            stop.saves = False
 
 
 def _write_csv(rows, path):
@@ -199,7 +200,7 @@ def _draw(rows, path, pictures):
     """The path of the picture of rows that have results."""
     from mlp_tf import figures
 
-    varied = {name: [table.shown(name, row[name]) for row in rows] for name in table.varied(rows)}
+    varied = {name: [table.cell(name, row[name]) for row in rows] for name in table.varied(rows)}
     runs = sum(row["seeds"] for row in rows)
     title = f"Sweep {path.resolve().parent.name} over {', '.join(varied)}: {len(rows)} networks, {runs} runs"
     return figures.save(figures.sweep(rows, varied, title), path, **pictures)

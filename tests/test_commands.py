@@ -61,7 +61,7 @@ def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folde
     for module, more in ((draw, []), (evaluate, []), (export, [f"--export_dir={model}"]), (predict, [picture])):
         outcome = run(module, f"--workdir={folder}", *more)
         assert outcome.code == 1
-        assert "its results are of 20 epochs, but the newest whole checkpoint has 0" in outcome.error
+        assert "its results are of 20 epochs, but the newest complete checkpoint has 0" in outcome.error
 
 
 ODD = "".join(chr(code) for code in range(32, 127) if chr(code) != "/") + "\n é😀" + os.fsdecode(b"\xff")
@@ -77,7 +77,7 @@ def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, 
     outcomes += [run(predict, given, "--show", pictures), run(export, given, f"--export_dir={folder.parent / 'model'}")]
     sweep_flags = [flag for flag in small(folder.parent / "sweep", epochs=1, hidden="4") if "--hidden" not in flag]
     outcomes += [run(sweep, *sweep_flags, "--hidden=4", "--seeds=1") for _ in range(2)]
-    assert [outcome.code for outcome in outcomes] == 9 * [0]
+    assert [outcome.code for outcome in outcomes] == 9 * [0], outcomes
     written = {"curves.png", "weights.png", "confusion.png", "results.json", "tensorboard"}
     assert written <= set(os.listdir(folder))
     assert {"predictions.png", "model", "sweep", "curves.png"} <= set(os.listdir(folder.parent))

@@ -51,7 +51,7 @@ def test_a_flag_that_disagrees_is_refused_with_the_ready_command(train, begun, f
     outcome = train(f"--workdir={begun}", "--epochs=3", flag)
     assert outcome.code == 1
     assert reason in outcome.err
-    assert f"go on with that run: python -m mlp_tf.train --workdir={begun}\n" in outcome.err
+    assert f"resume that run: python -m mlp_tf.train --workdir={begun}\n" in outcome.err
     assert contents(begun) == before
 
 

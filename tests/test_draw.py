@@ -17,21 +17,21 @@ from mlp_tf.config import Config
 from mlp_tf.data.augmentation import deskew
 from mlp_tf.handwriting import images as user_images
 from mlp_tf.model import init_params, normalize
-from mlp_tf.runs.describe import Data, Description
-from mlp_tf.runs.result import Result
+from mlp_tf.runs.identity import Data, Description
+from mlp_tf.runs.trained import TrainedRun
 
 NODE = pathlib.Path(playwright.__file__).parent / "driver/node"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def untrained(shape=(28, 28), classes=10, **settings):
-    """The result of a run that has its first weights yet, with biases that are not 0."""
-    raw = Data("mnist_sample", 100, 10, 10, shape, classes, "", 1)
-    description = Description(Config(**settings), raw, "", {})
+def untrained(shape=(28, 28), names=tuple("0123456789"), **settings):
+    """A run that still has its initial weights, with biases that are not 0."""
+    raw = Data("mnist_sample", 100, 10, 10, shape, "uint8", len(names), names, "", 1)
+    description = Description(Config(**settings), raw, {})
     weights, biases = init_params(description.sizes, seed=3)
     biases = {name: value.numpy() + 0.1 for name, value in biases.items()}
     weights = {name: value.numpy() for name, value in weights.items()}
-    return Result(weights, biases, description, 0, pathlib.Path("a<b"), [], None)
+    return TrainedRun(pathlib.Path("a<b"), description, (weights, biases))
 
 
 def logits_of(run, images):
@@ -78,7 +78,7 @@ def assert_same_logits(got, expected):
 )
 @pytest.mark.parametrize("shape", [(28, 28), (9, 14)])
 def test_the_page_computes_the_logits_of_tensorflow(evaluated, settings, shape):
-    run = untrained(shape, classes=3, **settings)
+    run = untrained(shape, names=("0", "1", "2"), **settings)
     images = np.random.default_rng(0).integers(0, 256, (50, *shape), np.uint8)
     images[:10, :, shape[1] // 2 :] = 0  # of which some lean far, and one is empty
     images[0] = 0
@@ -209,7 +209,7 @@ needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium o
     "screen", [{"viewport": {"width": 360, "height": 700}, "color_scheme": "dark"}, {}], ids=["phone", "desk"]
 )
 def test_the_page_shows_nothing_until_something_is_drawn_and_asks_nobody(opened, screen):
-    run = untrained(hidden=(40, 8), classes=3)
+    run = untrained(hidden=(40, 8), names=("0", "1", "2"))
     images = np.zeros((3, 28, 28), np.uint8)
     images[1, 5:20, 14] = 255
     page, noted = opened(draw.page(run, data.Split(images, np.arange(3, dtype=np.int32)), 0.5), **screen)
@@ -239,9 +239,8 @@ def test_the_page_shows_nothing_until_something_is_drawn_and_asks_nobody(opened,
 
 @needs_chromium
 def test_nothing_goes_wrong_or_moves_when_buttons_and_strokes_meet(opened):
-    run = untrained((9, 14), hidden=(4,), classes=3)
     names = ("a name of a class that is far too long for a telephone " * 3, "b", "c")
-    run = run._replace(description=run.description._replace(data=run.description.data._replace(class_names=names)))
+    run = untrained((9, 14), names=names, hidden=(4,))
     page, noted = opened(
         draw.page(run, data.Split(np.full((3, 9, 14), 200, np.uint8), np.arange(3)), 0.5),
         viewport={"width": 360, "height": 700},
@@ -305,10 +304,7 @@ def test_draw_writes_one_file_and_refuses_what_is_no_grey_image(run, run_folder,
 
 
 def test_a_name_of_a_class_cannot_end_the_script(evaluated):
-    run = untrained(hidden=(4,), classes=2)
     names = ("</script><script>alert(1)</script>", "<!--")
-    described = run.description._replace(data=run.description.data._replace(class_names=names))
-    page = draw.page(
-        run._replace(description=described), data.Split(np.zeros((2, 28, 28), np.uint8), np.arange(2)), 0.5
-    )
+    run = untrained(hidden=(4,), names=names)
+    page = draw.page(run, data.Split(np.zeros((2, 28, 28), np.uint8), np.arange(2)), 0.5)
     assert evaluated(page, "MODEL.classes", []) == list(names)

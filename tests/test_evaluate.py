@@ -8,7 +8,6 @@ from helpers import logits, make_arrays, read_results
 from PIL import Image
 
 from mlp_tf import data, evaluate
-from mlp_tf.runs import committee, result
 
 
 def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
@@ -35,7 +34,7 @@ def test_evaluate_takes_other_splits(run, run_folder, split, count):
 def test_a_split_that_was_not_held_out_is_refused(run, train, small, tmp_path):
     train(*small(validation_size=0, epochs=1))
     outcome = run(evaluate, f"--workdir={tmp_path / 'run'}", "--split=validation")
-    assert "held no rows out" in outcome.error
+    assert "has no validation examples" in outcome.error
 
 
 def test_evaluate_draws_confusion_and_mistakes(run, train, small, tmp_path):
@@ -55,7 +54,7 @@ def members(train, small, tmp_path):
     return folders
 
 
-def test_a_committee_answers_with_the_mean_of_the_probabilities(run, members, arrays):
+def test_an_ensemble_answers_with_the_mean_of_the_probabilities(run, members, arrays):
     outcome = run(evaluate, *(f"--workdir={folder}" for folder in members), "--json")
     report, labels = json.loads(outcome.out), arrays["y_test"]
     exponentials = [np.exp(logits(folder, arrays["x_test"])) for folder in members]
@@ -71,16 +70,16 @@ def test_a_committee_answers_with_the_mean_of_the_probabilities(run, members, ar
     assert sum(report["confusion"][c][c] for c in range(3)) == round(report["accuracy"] * len(labels))
 
 
-def test_a_committee_is_told_of_in_words(run, members):
+def test_an_ensemble_is_told_of_in_words(run, members):
     outcome = run(evaluate, *(f"--workdir={folder}" for folder in members))
-    assert "Run: a committee of 3 runs" in outcome.out
+    assert "Run: an ensemble of 3 runs" in outcome.out
     for folder in members:
         accuracy, cost = (read_results(folder)[f"test_{name}"] for name in ("accuracy", "cost"))
         assert f"  accuracy {accuracy:.4f}, cost {cost:.4f}: {folder}" in outcome.out.splitlines()
     assert "Gap:" not in outcome.out
 
 
-def test_a_run_that_is_named_twice_is_no_committee(run, members, monkeypatch):
+def test_a_run_that_is_named_twice_is_no_ensemble(run, members, monkeypatch):
     monkeypatch.chdir(members[0].parent)
     once, twice = (run(evaluate, *words, "--plots") for words in (["--workdir=a"], ["--workdir=a", "--workdir=./a/"]))
     assert (twice.code, once.out) == (0, twice.out)
@@ -89,17 +88,17 @@ def test_a_run_that_is_named_twice_is_no_committee(run, members, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "differing"), [({"validation_size": 50}, "validation, sha256"), ({"dataset": "other.npz"}, "sha256")]
 )
-def test_a_committee_of_runs_on_other_data_is_refused(run, train, small, tmp_path, monkeypatch, changes, differing):
+def test_an_ensemble_of_runs_on_other_data_is_refused(run, train, small, tmp_path, monkeypatch, changes, differing):
     monkeypatch.chdir(tmp_path)
     np.savez("other.npz", **make_arrays(seed=1))
     train(*small(workdir="a", epochs=1))
     train(*small(workdir="b", epochs=1, **changes))
     outcome = run(evaluate, "--workdir=a", "--workdir=b")
     assert outcome.code == 1
-    assert f"--workdir=b: its data differ from those of a in {differing}; a committee needs" in outcome.error
+    assert f"--workdir=b: its data differ from those of a in {differing}; an ensemble needs" in outcome.error
 
 
-def test_the_members_of_a_committee_take_features_as_they_come(run, train, small, tmp_path):
+def test_the_members_of_an_ensemble_take_features_as_they_come(run, train, small, tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.normal(100, 30, (300, 4)), rng.integers(0, 2, 300)
     np.savez(tmp_path / "x.npz", x_train=x[:240], y_train=y[:240], x_test=x[240:], y_test=y[240:])
@@ -111,17 +110,9 @@ def test_the_members_of_a_committee_take_features_as_they_come(run, train, small
         assert each["cost"] == pytest.approx(read_results(tmp_path / name)["test_cost"], rel=1e-5)
 
 
-def test_names_of_classes_are_those_of_a_member_that_knows_them(run_folder, monkeypatch):
-    known = result.load(run_folder)
-    named = [known.description.data._replace(class_names=names) for names in ((), ("ant", "bee", "fly"))]
-    runs = [known._replace(description=known.description._replace(data=data)) for data in named]
-    monkeypatch.setattr(result, "load", lambda i: runs[i])  # version 0.4.0 did not keep them
-    assert committee.class_names(committee.load([0, 1])) == ("ant", "bee", "fly")
-
-
-def test_the_pictures_of_a_committee_need_a_folder(run, members, tmp_path):
+def test_the_pictures_of_an_ensemble_need_a_folder(run, members, tmp_path):
     words = [f"--workdir={folder}" for folder in members]
-    assert "say where its pictures go with --out=FOLDER" in run(evaluate, *words, "--plots").error
+    assert "say where its plots go with --out=FOLDER" in run(evaluate, *words, "--plots").error
     outcome = run(evaluate, *words, "--plots", f"--out={tmp_path / 'pictures'}")
     assert outcome.code == 0
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["confusion.png", "mistakes.png"]

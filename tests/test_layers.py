@@ -8,8 +8,7 @@ import pytest
 from helpers import contents, tensors
 from PIL import Image
 
-from mlp_tf import data, layers
-from mlp_tf.runs import result
+from mlp_tf import data, layers, runs
 
 NAMES = ["h1", "h2", "out"]
 
@@ -17,9 +16,9 @@ NAMES = ["h1", "h2", "out"]
 @pytest.fixture(scope="module")
 def looked(run_folder):
     """(layers, weights, biases, images, labels) of the run of 64-8-4-3, on its validation rows."""
-    run = result.load(run_folder)
-    [(images, labels)] = data.batches(result.splits(run).validation, run.config)
-    found = layers.look(result.state(run), run.config, images, labels)
+    run = runs.load(run_folder)
+    [(images, labels)] = data.batches(run.splits().validation, run.config)
+    found = layers.examine(run.state(), run.config, images, labels)
     x = images.numpy().reshape(len(images), -1) / 255.0
     return found, run.weights, run.biases, x, labels.numpy()
 
@@ -74,10 +73,10 @@ def test_the_table_counts_dead_units_and_nothing_is_saved(run, run_folder, looke
 
 
 def test_a_dead_unit_is_counted_and_one_that_is_always_on(run_folder):
-    run = result.load(run_folder)
-    [(images, labels)] = data.batches(result.splits(run).validation, run.config)
-    state = result.state(run)
+    run = runs.load(run_folder)
+    [(images, labels)] = data.batches(run.splits().validation, run.config)
+    state = run.state()
     state.biases["b1"].assign([-1e3, 1e3, 0, 0, 0, 0, 0, 0])
-    layer = layers.look(state, dataclasses.replace(run.config, label_smoothing=0.0), images, labels)["h1"]
+    layer = layers.examine(state, dataclasses.replace(run.config, label_smoothing=0.0), images, labels)["h1"]
     assert (layer["on"][0], layer["on"][1]) == (0, 1)
     assert (layer["activations"][:, 0] == 0).all()

@@ -8,8 +8,7 @@ import pytest
 from helpers import CLASSES, make_arrays, tensors
 from PIL import Image
 
-from mlp_tf import data, evaluate, export, plot, predict, show_data, sweep
-from mlp_tf.runs import result
+from mlp_tf import data, evaluate, export, plot, predict, runs, show_data, sweep
 
 FLAGS = ["--hidden=8,4", "--batch_size=10", "--epochs=20", "--learning_rate=0.01"]
 
@@ -63,7 +62,7 @@ def test_float_rows_are_standardised_in_training_evaluation_and_export(run, trai
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     served = serve(images=tf.constant(x, tf.float32))
     np.testing.assert_allclose(served["probabilities"], expected, atol=1e-4)
-    ours = result.probabilities(result.load(trained), x)  # float64, as it is
+    ours = runs.load(trained).probabilities(x)  # float64, as it is
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
@@ -155,7 +154,7 @@ def test_a_table_is_trained_and_its_test_split_is_held_out(train, tmp_path):
     outcome = train(f"--dataset={tmp_path / 't.csv'}", *FLAGS, f"--workdir={tmp_path / 'run'}")
     assert outcome.code == 0
     assert "Dataset: " in outcome.out
-    assert "180 training, 20 validation, 40 test rows of 3, 3 classes" in outcome.out
+    assert "180 training, 20 validation, 40 test examples of 3, 3 classes" in outcome.out
     assert "note: there is no test split; 40 of the 240 rows are held out for it" in outcome.err
     assert json.loads((tmp_path / "run/results.json").read_text())["test_accuracy"] > 0.9
 

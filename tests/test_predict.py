@@ -36,7 +36,7 @@ def test_predict_prints_json(run, run_folder, arrays, tmp_path):
     assert sum(top["probability"] for top in answer["top"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_committee_predicts_the_mean_of_its_runs(run, train, small, run_folder, tmp_path):
+def test_an_ensemble_predicts_the_mean_of_its_runs(run, train, small, run_folder, tmp_path):
     train(*small(workdir=tmp_path / "other", seed=1, epochs=1))
     bar().save(tmp_path / "a.png")
     members = [f"--workdir={run_folder}", f"--workdir={tmp_path / 'other'}"]

@@ -55,8 +55,8 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
     assert list(rows[0]) == ["epoch", "cost", "val_cost", "val_accuracy", "learning_rate", "seconds"]
     results = read_results(folder)
     assert list(results) == [
-        "test_cost", "test_accuracy", "epochs", "train_examples", "train_seconds", "examples_per_second", "dataset",
-        "best_epoch", "best_val_cost", "stopped_early", "train_accuracy", "run", "sha256",
+        "format", "test_cost", "test_accuracy", "train_accuracy", "epochs", "best_epoch", "best_val_cost",
+        "stopped_early", "train_examples", "train_seconds", "examples_per_second", "dataset", "run", "sha256",
     ]  # fmt: skip
     assert (results["epochs"], results["train_examples"]) == (3, 600)
     assert results["test_accuracy"] * 61 == pytest.approx(round(results["test_accuracy"] * 61), abs=1e-9)
@@ -161,7 +161,7 @@ def test_divergence_exits_3_says_where_and_keeps_the_last_good_checkpoint(train,
         ({"hidden": "0"}, "--hidden=0: must be"),
         ({"hidden": ""}, "--hidden=: must be"),
         ({"epochs": 0}, "--epochs=0: must be an integer of 1 or more"),
-        ({"batch_size": 201}, "--batch_size=201: must be at most the 200 training images"),
+        ({"batch_size": 201}, "--batch_size=201: must be at most the 200 training examples"),
         ({"learning_rate": -1}, "--learning_rate=-1: must be a number above 0"),
         ({"learning_rate": "nan"}, "--learning_rate=nan: must be a number above 0"),
         ({"patience": 2, "validation_size": 0}, "--patience=2 with --validation_size=0: patience watches"),

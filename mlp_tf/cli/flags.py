@@ -37,9 +37,9 @@ def define_run(flag_values):
     define_data_dir(flag_values)
 
 
-def define_committee(flag_values):
-    """Defines --workdir of a command that takes several runs, a committee, in the place of one."""
-    text = "The run's folder; repeat it for a committee of runs on the same data: the mean of their probabilities."
+def define_ensemble(flag_values):
+    """Defines --workdir of a command that takes one run, or several, an ensemble."""
+    text = "The run's folder; repeat it for an ensemble of runs on the same data: the mean of their probabilities."
     flags.DEFINE_multi_string("workdir", None, text, flag_values=flag_values)
 
 

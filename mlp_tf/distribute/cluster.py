@@ -13,10 +13,12 @@ import math
 import re
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError
+from mlp_tf.base.files import parse
 from mlp_tf.distribute.rendezvous import AGAIN, meet
 from mlp_tf.distribute.tf_config import Task
 
@@ -29,6 +31,7 @@ _LOST = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+_REASON_BYTES = 4000  # of why a worker is refused
 JOIN_SECONDS = 60  # from the meeting until TensorFlow has connected the workers
 
 
@@ -77,25 +80,44 @@ class Cluster(NamedTuple):
         numbers = [float(number) if i == self.task.index else 0.0 for i in range(self.workers)]
         return self.all_reduce_sum(numbers).max().item()
 
-    def broadcast(self, array):
-        """The chief's array, bit for bit; every worker gives one of the same shape and type."""
-        if self.workers == 1:
-            return array
-        array = np.asarray(array)
-        # As integers: a sum with zeros would turn -0.0 into 0.0.
-        padded = np.zeros(4 * math.ceil(array.nbytes / 4), np.uint8)
-        if self.task.chief:
-            padded[: array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
-        content = self.all_reduce_sum(padded.view(np.int32)).view(np.uint8)[: array.nbytes]
-        return content.view(array.dtype).reshape(array.shape)
-
-    def broadcast_json(self, content):
-        """What the chief gives, of JSON's types; what the others give is not used."""
+    def broadcast(self, content):
+        """Returns the chief's bytes; every worker gives bytes of the same length."""
         if self.workers == 1:
             return content
-        text = json.dumps(content).encode() if self.task.chief else b""
+        padded = np.zeros(4 * math.ceil(len(content) / 4), np.uint8)
+        if self.task.chief:
+            padded[: len(content)] = np.frombuffer(content, np.uint8)
+        return self.all_reduce_sum(padded.view(np.int32)).tobytes()[: len(content)]
+
+    def broadcast_struct(self, content, form):
+        """Returns what the chief gives, a msgspec struct of type `form`; what the others give is ignored."""
+        if self.workers == 1:
+            return content
+        text = json.dumps(msgspec.to_builtins(content)).encode() if self.task.chief else b""
         size = int(self.all_reduce_sum([len(text)])[0])
-        return json.loads(self.broadcast(np.frombuffer(text.ljust(size), np.uint8)).tobytes())
+        return parse(self.broadcast(text.ljust(size)), form)
+
+    @contextlib.contextmanager
+    def all_or_none(self):
+        """Raises in every worker what a `UserError` in the block of any of them says; all must call it."""
+        reason = ""
+        try:
+            yield
+        except UserError as error:
+            reason = str(error)
+            if self.workers == 1:
+                raise
+        if self.workers == 1:
+            return
+        texts = np.zeros([self.workers, _REASON_BYTES], np.int32)
+        encoded = np.frombuffer(reason.encode(errors="backslashreplace")[:_REASON_BYTES], np.uint8)
+        texts[self.task.index, : len(encoded)] = encoded
+        reasons = [
+            bytes(text[text > 0].astype(np.uint8)).decode(errors="replace") for text in self.all_reduce_sum(texts)
+        ]
+        refused = [f"{self.task.names([i])} was refused: {text}" for i, text in enumerate(reasons) if text]
+        if refused:
+            raise UserError("; ".join(refused)) from None
 
     @contextlib.contextmanager
     def watched(self):

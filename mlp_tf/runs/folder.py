@@ -1,7 +1,7 @@
-"""A run's folder: the files that people read, and its checkpoints.
+"""A run's folder and its lock: the files that people read, and its checkpoints.
 
     config.json      settings, data, network, versions
-    metrics.jsonl    one object an epoch; the newest checkpoint knows them too
+    metrics.jsonl    one object per epoch; the newest checkpoint holds them too
     results.json     exists once the run is finished
     checkpoints/     see `checkpoint`
 
@@ -10,52 +10,95 @@ anything.
 """
 
 import contextlib
+import datetime
+import fcntl
 import json
 import os
 import pathlib
-from typing import NamedTuple
+
+import msgspec
 
 from mlp_tf import UserError
-from mlp_tf.base import strict_json
-from mlp_tf.base.files import UNFINISHED
-from mlp_tf.config import Config
-from mlp_tf.runs import checkpoint, files
-from mlp_tf.runs.describe import Description, Results
-from mlp_tf.runs.lock import lock_folder
-from mlp_tf.runs.manifest import Row
+from mlp_tf.base import files
+from mlp_tf.base.files import UNFINISHED, Count
+from mlp_tf.runs import checkpoint
+from mlp_tf.runs.checkpoint import Row
+from mlp_tf.runs.identity import Description
 
 
-class Wanted(NamedTuple):
-    """What a run loads."""
+class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What results.json says of a finished run."""
 
-    name: str
-    validation_size: int | None
-    stratified: bool
-    resumes: bool  # whether it has loaded it before
+    test_cost: float  # cross-entropy in nats per example
+    test_accuracy: float  # from 0 to 1
+    train_accuracy: float  # of the same parameters
+    epochs: Count
+    best_epoch: Count | None  # the one with the lowest val_cost; under --patience, the one the test figures are of
+    best_val_cost: float | None
+    stopped_early: bool  # by --patience
+    train_examples: Count
+    train_seconds: float
+    examples_per_second: float
+    dataset: str
+    run: str = ""  # SHA-256 of `Description.identity`
 
 
 @contextlib.contextmanager
-def open_run(path, chief=True, made=False):
-    """Opens a run's folder to train in it, or creates it, and keeps other processes out.
-
-    Yields:
-      `RunFolder`; `NoFolder` to workers other than the chief, which leave the folder alone.
+def new_folder():
+    """Yields a new folder under runs/, named by the time; runs that start in the same second get one each.
 
     Raises:
-      UserError: it cannot be made, another process is using it, or what it holds is no run.
+      UserError: it cannot be created.
     """
-    if not chief:
-        yield NoFolder()
-        return
-    with lock_folder(path, made) as lock:
+    name = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    runs = pathlib.Path("runs")
+    runs_existed = runs.exists()
+    folder = runs / name
+    count = 1
+    try:
+        runs.mkdir(exist_ok=True)
+        while not _create(folder):
+            count += 1
+            folder = runs / f"{name}-{count}"
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}; give another folder with --workdir=FOLDER") from None
+    try:
+        yield str(folder)
+    finally:
+        with contextlib.suppress(OSError):  # not empty: the run has started
+            folder.rmdir()
+            if not runs_existed:
+                runs.rmdir()
+
+
+def _create(folder):
+    """Creates a folder; returns False if there is one, which another process may have created just now."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def open_folder(path):
+    """Opens the folder of a run to train in it, or creates it, and locks out other processes.
+
+    Yields:
+      `RunFolder`.
+
+    Raises:
+      UserError: it cannot be created, another process uses it, or what it holds is not a run.
+    """
+    with lock_folder(path) as lock:
         yield RunFolder(path, lock)
 
 
-def read_run(path):
-    """The folder of a run that is there, to be read and not changed.
+def read_folder(path):
+    """Returns the `RunFolder` of an existing run, to read and not to change.
 
     Raises:
-      UserError: no folder, or no run in it.
+      UserError: no such folder, or no run in it.
     """
     path = pathlib.Path(path)
     if not (path / "config.json").exists():
@@ -63,6 +106,85 @@ def read_run(path):
             f"--workdir={path}: no run there (no config.json); give the folder that `train` printed as Run:"
         )
     return RunFolder(path)
+
+
+def read_config(path):
+    """Returns the settings of the run in a folder, or None if there is no run yet."""
+    return read_folder(path).description.config if (pathlib.Path(path) / "config.json").exists() else None
+
+
+class Lock:
+    """An exclusive lock on a folder, which also notices if the folder is moved or replaced.
+
+    The lock is on the folder itself: it needs no file, and ends with its process however that ends.
+    """
+
+    def __init__(self, path, descriptor):
+        self.path = path
+        self.descriptor = descriptor
+
+    def check(self):
+        """Raises UserError if the path does not lead to the locked folder any more."""
+        if not self.holds():
+            raise UserError(
+                f"--workdir={self.path}: the folder was moved, removed or replaced while this process used it, and "
+                "nothing more was written; move it back and run the same command again"
+            )
+
+    def holds(self):
+        """Returns whether the path leads to the locked folder."""
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
+        except OSError:  # it, or a folder above it, is gone or is something else
+            return False
+
+
+@contextlib.contextmanager
+def lock_folder(path):
+    """Creates a folder, if need be, and locks other processes out; a folder created here and left empty is removed.
+
+    Yields:
+      `Lock`.
+
+    Raises:
+      UserError: it cannot be created, or another process uses it.
+    """
+    path = pathlib.Path(path)
+    is_new = not path.exists()
+    lock = None
+    while lock is None:
+        lock = _try_lock(path)
+    try:
+        yield lock
+    finally:
+        if is_new and lock.holds():
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()
+        os.close(lock.descriptor)
+
+
+def _try_lock(path):
+    """Returns a `Lock`, or None if the folder was removed or replaced meanwhile."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"--workdir={path}: is not a folder; give one, or a name that does not exist yet")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = Lock(path, os.open(path, os.O_RDONLY))
+    except OSError as error:
+        raise UserError(
+            f"--workdir={path}: {error.strerror}; give a folder that can be written, or whose parent can"
+        ) from None
+    try:
+        fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock.descriptor)
+        raise UserError(
+            f"--workdir={path}: another process is using this folder; wait for its end, or give another one"
+        ) from None
+    if lock.holds():
+        return lock
+    os.close(lock.descriptor)
+    return None
 
 
 class RunFolder:
@@ -73,16 +195,16 @@ class RunFolder:
       lock: its `Lock`; without one the folder is only read.
 
     Raises:
-      UserError: files but no config.json, a file that is not what a run writes, or one of a newer format.
+      UserError: files but no config.json, or a file that this version of a run does not write.
     """
 
     def __init__(self, path, lock=None):
-        self.path, self._lock = pathlib.Path(path), lock
+        self.path = pathlib.Path(path)
+        self._lock = lock
         self._checkpoints = self.path / "checkpoints"
         self._saved = None  # manifest of the last save
-        if not (self.path / "config.json").exists() and any(
-            not name.startswith(UNFINISHED) for name in os.listdir(self.path)
-        ):
+        names = [] if (self.path / "config.json").exists() else os.listdir(self.path)
+        if any(not name.startswith(UNFINISHED) for name in names):
             raise UserError(
                 f"--workdir={path}: holds files but no config.json, so no run; give an empty or a new folder"
             )
@@ -93,10 +215,11 @@ class RunFolder:
         self.description = self._read(
             "config.json", Description.from_json, "restore it from a copy, or give another --workdir"
         )
-        self.results = self._read(
-            "results.json", _parse_results, "delete it and run the same command again, which writes it anew"
-        )
-        self._check_results()
+        advice = "delete it and run the same command again, which writes a new one"
+        self.results = self._read("results.json", _parse_results, advice)
+        if self.results and (self.description is None or self.results.run != self._run_digest()):
+            self.newest_checkpoint()  # which names the setting, if config.json was changed
+            raise UserError(f"{self.path / 'results.json'}: not of the run that config.json describes; {advice}")
 
     def _read(self, name, parse, advice):
         path = self.path / name
@@ -106,92 +229,75 @@ class RunFolder:
             return None
         except PermissionError as error:
             raise UserError(f"{path}: {error.strerror}; make it readable to you, and try again") from None
-        except files.NewerFormat:
+        except files.OtherFormat:
             raise
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{path}: not a file of a run ({reason}); {advice}") from None
 
-    def _check_results(self):
-        if self.results is None or not self.results.run:  # version 0.3.0 did not write it
-            return
-        if self.description is None or self.results.run != files.digest(self.description.identity()):
-            self.newest_checkpoint()  # which names the setting, if config.json was changed
-            raise UserError(
-                f"{self.path / 'results.json'}: not of the run that config.json describes; delete it and run the same "
-                "command again, which writes it anew"
-            )
+    def _run_digest(self):
+        return files.digest(self.description.identity())
 
-    def finished(self, config):
-        """Whether the run is done, for exactly these epochs and this patience, with its data where they were."""
+    def is_finished(self, config):
+        """Returns whether the run has finished with these settings, and its data have not moved."""
         if self.results is None:
             return False
-        own = self.description.config
-        as_before = [getattr(own, name) == getattr(config, name) for name in ("epochs", "patience", "data_dir")]
-        return all(as_before) and self.description.is_of(config.dataset)
-
-    def data(self, config):
-        """`Wanted`, what to load: what the settings say, or the run's own."""
-        if self.description is None:
-            return Wanted(config.dataset, config.validation_size, True, False)
-        own = self.description.data
-        name = own.name if self.description.is_of(config.dataset) else config.dataset
-        return Wanted(name, own.validation, own.stratified, True)
+        in_run = self.description.config
+        unchanged = all(getattr(in_run, name) == getattr(config, name) for name in ("epochs", "patience", "data_dir"))
+        return unchanged and self.description.is_of(config.dataset)
 
     def newest_checkpoint(self):
-        """(the newest checkpoint that is whole, or None where the run has not saved yet; warnings of damaged ones).
+        """Returns (the newest complete checkpoint, or None before the first save; warnings of damaged ones).
 
         Raises:
-          UserError: there should be one, but none is whole; it is of another run; or a newer version of this package
-            wrote it.
+          UserError: a checkpoint is missing, none is complete, it is of another run, or another version wrote it.
         """
         found, damaged = checkpoint.newest(self._checkpoints)
         if found:
-            self._check_own(found)
+            self._check_same_run(found)
             self._saved = found.manifest
             return found, [f"{text}; using {found.path.name} instead" for text in damaged]
         if damaged or (self.path / "metrics.jsonl").exists():
             reason = "; ".join(damaged) or f"{self._checkpoints} is empty"
             raise UserError(
-                f"--workdir={self.path}: no whole checkpoint is left ({reason}); restore a copy, or give a new folder"
+                f"--workdir={self.path}: no complete checkpoint is left ({reason}); restore a copy, or give a new "
+                "folder"
             )
         return None, []
 
-    def _check_own(self, found):
+    def _check_same_run(self, found):
         """Refuses a checkpoint that is not of the run that config.json describes, naming what differs."""
-        default, identity, manifest = Config().to_json(), self.description.identity(), found.manifest
-        of_run = identity if manifest.run is None else manifest.run  # version 0.3.0 did not write it
-        own = {**default, **identity, "steps of an epoch": self.description.steps}
-        saved = {**default, **of_run, "steps of an epoch": manifest.progress["steps"]}
-        names = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
-        if "patience" in names and own["patience"] > saved["patience"] > 0:  # which may be raised
+        in_config = {**self.description.identity(), "steps of an epoch": self.description.steps}
+        in_checkpoint = {**found.manifest.identity, "steps of an epoch": found.manifest.progress["steps"]}
+        names = [name for name in {**in_config, **in_checkpoint} if in_config.get(name) != in_checkpoint.get(name)]
+        if "patience" in names and in_config["patience"] > in_checkpoint.get("patience", 0) > 0:  # it may be raised
             names.remove("patience")
-        differing = [f"{name} {own.get(name)}, but {saved.get(name)}" for name in names]
+        differing = [f"{name} {in_config.get(name)}, but {in_checkpoint.get(name)}" for name in names]
         if differing:
             raise UserError(
                 f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they are not of "
                 "one run; restore the one that was changed"
             )
         try:
-            self._check_rows(manifest.history)
+            self._check_rows(found.manifest.history)
         except ValueError as error:
             raise UserError(f"--workdir={self.path}: {found.path.name}: {error}; restore a copy") from None
 
     def _check_rows(self, rows):
-        """Refuses rows that have no validation where the run has one, or the other way round."""
+        """Raises ValueError for a row with validation figures where the run has none, or the other way round."""
         for row in rows:
             if {row["val_cost"] is None, row["val_accuracy"] is None} != {not self.description.data.validation}:
                 raise ValueError(f"its row of epoch {row['epoch']} contradicts config.json in val_cost, val_accuracy")
 
     def check_place(self):
-        """Raises UserError if this folder does not stand where it was locked any more."""
+        """Raises UserError if the path does not lead to the locked folder any more."""
         self._lock.check()
 
     def save(self, tracked, manifest):
         """Writes a checkpoint, unless the newest one holds the same state.
 
         Raises:
-          UserError: it cannot be written; the checkpoints before it are as they were.
+          UserError: it cannot be written; the checkpoints before it are unchanged.
         """
         self.check_place()
         if manifest == self._saved:
@@ -203,29 +309,36 @@ class RunFolder:
             raise
         self._saved = manifest
 
-    def remove_unfinished(self, newest):
-        """Removes what killed processes left half-written, and sets damaged checkpoints aside."""
+    def begin(self, description, found):
+        """Prepares the folder for a run that starts or resumes.
+
+        Removes what killed processes left half-written, sets damaged checkpoints aside, and writes config.json if it
+        changed.
+
+        Args:
+          description: of the run.
+          found: the `Checkpoint` that it resumes from, or None.
+        """
         self.check_place()
         files.remove_unfinished(self.path)
-        checkpoint.remove_unfinished(self._checkpoints, newest)
-
-    def write_description(self, description):
-        """Writes config.json, and takes back results.json, which says that this very run is finished."""
-        self.check_place()
-        if self.results is not None:
-            (self.path / "results.json").unlink()
-        self.description, self.results = description, None
-        files.write(self.path / "config.json", files.to_json({"format": files.FORMAT, **description.to_json()}))
+        checkpoint.remove_unfinished(self._checkpoints, found)
+        before = self.description
+        if before is None or (before.config, before.data.name) != (description.config, description.data.name):
+            if self.results is not None:  # they are of other settings
+                (self.path / "results.json").unlink()
+            self.description = description
+            self.results = None
+            files.write(self.path / "config.json", files.to_json(description.to_json()))
 
     def write_results(self, results):
         """Writes results.json: the run is finished."""
         self.check_place()
-        self.results = results._replace(run=files.digest(self.description.identity()))
-        content = self.results._asdict()
+        self.results = msgspec.structs.replace(results, run=self._run_digest())
+        content = msgspec.to_builtins(self.results)
         files.write(self.path / "results.json", files.to_json({**content, "sha256": files.digest(content)}))
 
     def write_metrics(self, rows):
-        """Makes metrics.jsonl these rows, whatever was in it."""
+        """Makes metrics.jsonl these rows, whatever it held."""
         self.check_place()
         files.write(self.path / "metrics.jsonl", "".join(_line(row) for row in rows))
 
@@ -235,59 +348,22 @@ class RunFolder:
         files.append(self.path / "metrics.jsonl", _line(row))
 
     def read_metrics(self):
-        """The rows of metrics.jsonl; a last line that was not written wholly is left out."""
+        """Returns the rows of metrics.jsonl, without a last line that was not written completely."""
         try:
             lines = files.read_text(self.path / "metrics.jsonl").splitlines(keepends=True)
-            whole = [strict_json.parse(line) for line in lines if line.endswith("\n")]
-            rows = strict_json.conform(whole, list[Row], "line")
+            rows = [files.parse(line, Row) for line in lines if line.endswith(b"\n")]
             self._check_rows(rows)
             return rows
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{self.path / 'metrics.jsonl'}: cannot be read ({error}); resume the run to mend it"
+                f"{self.path / 'metrics.jsonl'}: cannot be read ({error}); resume the run, which writes it again"
             ) from None
 
 
-class NoFolder:
-    """What a worker that is not the chief has of the run's folder: nothing there, and nothing is written."""
-
-    description = results = None
-
-    def finished(self, config):
-        """The chief alone can tell."""
-        return False
-
-    def data(self, config):
-        """The chief alone can tell more."""
-        return Wanted(config.dataset, config.validation_size, True, False)
-
-    def newest_checkpoint(self):
-        """The chief alone has one."""
-        return None, []
-
-    def save(self, tracked, manifest):
-        """Nothing."""
-
-    def remove_unfinished(self, newest):
-        """Nothing."""
-
-    def write_description(self, description):
-        """Nothing."""
-
-    def write_results(self, results):
-        """Nothing."""
-
-    def write_metrics(self, rows):
-        """Nothing."""
-
-    def append_metrics(self, row):
-        """Nothing."""
-
-
 def _parse_results(content):
-    written = content.pop("sha256", None)  # version 0.3.0 did not write it, nor `run`
-    results = strict_json.conform(content, Results)
-    if written != files.digest(content) and (written or results.run):
+    written = content.pop("sha256", None)
+    results = msgspec.convert(content, Results)
+    if written != files.digest(content):
         raise ValueError("it is not what was written")
     return results
 

@@ -3,10 +3,8 @@
 import contextlib
 import importlib.util
 
-import tensorflow as tf
-
 from mlp_tf import UserError
-from mlp_tf.runs import files
+from mlp_tf.base import files
 
 # (folder, tag, key of a row of metrics.jsonl)
 _SCALARS = [
@@ -33,6 +31,8 @@ def writing(folder, rows):
     Yields:
       write(row), for each row that comes.
     """
+    import tensorflow as tf
+
     files.remove(folder)
     writers = {}
 

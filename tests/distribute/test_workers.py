@@ -119,7 +119,7 @@ def test_a_signal_to_any_worker_stops_all_and_they_resume_bit_equal(small, tmp_p
         outcomes = ended(processes, timeout=20)
         assert [outcome.code for outcome in outcomes] == [143, 143], outcomes
         for outcome in outcomes:
-            assert "stopped and saved; to go on, in every worker: python -m mlp_tf.train" in outcome.error
+            assert "stopped and saved; to resume, in every worker: python -m mlp_tf.train" in outcome.error
         # One save more than before, and nothing in the folder that another worker was given.
         assert sorted(os.listdir(tmp_path / "run/checkpoints")) == saved(tmp_path / "run")
         assert [name[-3:] for name in saved(tmp_path / "run")] == [f"00{count}" for count in saves]

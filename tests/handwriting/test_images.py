@@ -135,9 +135,7 @@ def test_a_picture_that_shows_nothing_gets_a_clear_message(tmp_path, make, messa
 
 def accuracy(trained, images, labels):
     """The share of images that a run recognises."""
-    from mlp_tf.runs import result
-
-    return (result.probabilities(trained, np.stack(images)).argmax(axis=1) == labels).mean()
+    return (trained.probabilities(np.stack(images)).argmax(axis=1) == labels).mean()
 
 
 @pytest.mark.slow

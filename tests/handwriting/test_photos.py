@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mlp_tf import UserError, predict
 from mlp_tf.handwriting import images as user_images
-from mlp_tf.runs import result
 
 # Letters that nobody takes for a digit.
 LETTERS = [letter for letter in string.ascii_letters if letter not in "ABCDGIJLOPQSTUYZbcdgijloqsuyz"]
@@ -31,8 +30,8 @@ def test_a_digit_is_read_in_a_photo_of_each_kind(trained_for_handwriting, tmp_pa
     rng, labels = np.random.default_rng(1), test.labels[:200]
     made = [photos.KINDS[kind](photos.ink_of(rng, image), rng) for image in test.images[:200]]
     images = np.stack([prepare(each, tmp_path).image for each in made])
-    as_they_are = (result.probabilities(trained, test.images[:200]).argmax(axis=1) == labels).mean()
-    assert (result.probabilities(trained, images).argmax(axis=1) == labels).mean() >= as_they_are - 0.03
+    as_they_are = (trained.probabilities(test.images[:200]).argmax(axis=1) == labels).mean()
+    assert (trained.probabilities(images).argmax(axis=1) == labels).mean() >= as_they_are - 0.03
 
 
 def doubted(trained, made, tmp_path):
@@ -43,7 +42,7 @@ def doubted(trained, made, tmp_path):
             prepared.append(prepare(picture, tmp_path))
         except UserError:
             prepared.append(user_images.Prepared(np.zeros((28, 28), np.uint8), ("refused",)))
-    probabilities = result.probabilities(trained, np.stack([image for image, _ in prepared]))
+    probabilities = trained.probabilities(np.stack([image for image, _ in prepared]))
     warned = [bool(predict.doubts([trained], each, row)) for each, row in zip(prepared, probabilities, strict=True)]
     return np.array(warned), probabilities.argmax(axis=1)
 

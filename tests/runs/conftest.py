@@ -9,9 +9,7 @@ from helpers import contents, steps
 
 from mlp_tf import loop
 from mlp_tf.config import Config
-from mlp_tf.runs import compatible, training
-from mlp_tf.runs.folder import open_run
-from mlp_tf.runs.start import load, start
+from mlp_tf.runs.run import Stopped, open_run
 
 
 @pytest.fixture(scope="session")
@@ -22,19 +20,31 @@ def config(npz):
 
 @pytest.fixture(scope="session")
 def live():
-    """Starts or resumes a run, and trains it to so many steps or rows, or to its end; returns its warnings."""
+    """Starts or resumes a run, and trains it to this step or row, or to its end; returns its warnings."""
+
+    class Stop:
+        """Asks a run to stop at a step, or when metrics.jsonl has this many rows."""
+
+        def __init__(self, step, rows):
+            self.step = step
+            self.rows = rows
+            self.run = None
+
+        def number(self):
+            is_at_step = int(self.run.state.step.numpy()) >= self.step
+            written = (self.run.folder.path / "metrics.jsonl").read_text().splitlines()
+            return int(is_at_step or len(written) >= self.rows)
+
+        def listen(self):
+            pass
 
     def train_until(config, path, step=math.inf, rows=math.inf):
-        def stop_requested():
-            enough = int(run.state.step.numpy()) >= step
-            return int(enough or len((path / "metrics.jsonl").read_text().splitlines()) >= rows)
-
-        with pytest.MonkeyPatch.context() as patch, open_run(path) as folder:
+        stop = Stop(step, rows)
+        with pytest.MonkeyPatch.context() as patch, open_run(config, path, stop=stop) as run:
             patch.setattr(loop, "CHUNK_SECONDS", 0.0)  # a chunk is one step
-            compatible.check_settings(config, folder)
-            run = start(config, folder, load(config, folder))
-            with contextlib.suppress(training.Stopped):
-                for _ in training.train(run, stop_requested):
+            stop.run = run
+            with contextlib.suppress(Stopped):
+                for _ in run.train():
                     pass
             return run.warnings
 

@@ -22,7 +22,7 @@ PHASES = {
     "first compilation": ("mlp_tf.loop", "compile_steps", 1),
     "training": ("mlp_tf.loop", "check_finite", 3),
     "evaluation": ("mlp_tf.loop", "evaluate", 1),
-    "saving": ("mlp_tf.runs.training", "save", 1),
+    "saving": ("mlp_tf.runs.checkpoint", "save", 1),
 }
 # Runs the command with the nth call of one function announcing itself on stderr, then taking 0.3 s longer.
 ANNOUNCE = """
@@ -95,7 +95,7 @@ def test_a_signal_ends_every_phase_within_2_s_and_the_run_resumes(train, small, 
     assert time.monotonic() - sent < 2
     assert process.returncode == 128 + number
     [line] = err.strip().splitlines()
-    assert "to go on: python -m mlp_tf.train --" in line
+    assert "to resume: python -m mlp_tf.train --" in line
     assert f"--workdir={tmp_path / 'run'}" in line
     assert not (tmp_path / "run/results.json").exists()
     assert train(*small()).code == 0

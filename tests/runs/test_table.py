@@ -3,25 +3,27 @@
 import dataclasses
 import pathlib
 
+import msgspec
 import pytest
 
 from mlp_tf.config import Config
 from mlp_tf.runs import table
-from mlp_tf.runs.describe import Data, Description, Results
+from mlp_tf.runs.folder import Results
+from mlp_tf.runs.identity import Data, Description
 
-DATA = Data("mnist", 55_000, 5_000, 10_000, (28, 28), 10, "a" * 64, 1)
+DATA = Data("mnist", 55_000, 5_000, 10_000, (28, 28), "uint8", 10, tuple("0123456789"), "a" * 64, 1)
 
 
 def description(data=DATA, **settings):
     """Of a run with these settings."""
-    return Description(Config(**settings), data, "", {})
+    return Description(Config(**settings), data, {})
 
 
 def entry(accuracy, described, seconds=1.0, val_accuracy=None):
     """A finished run of this test accuracy."""
-    results = Results(0.1, accuracy, 15, 100, seconds, 1.0, "mnist", train_accuracy=1.0)
+    results = Results(0.1, accuracy, 1.0, 15, 15, 0.1, False, 100, seconds, 1.0, "mnist")
     known = accuracy if val_accuracy is None else val_accuracy
-    return table.entry(pathlib.Path("x"), described)._replace(results=results, val_accuracy=known)
+    return table.Entry(pathlib.Path("x"), described, results, known)
 
 
 def test_a_row_has_mean_and_deviation_over_its_seeds():
@@ -52,7 +54,7 @@ def test_what_changes_no_result_makes_no_row_of_its_own():
 
 
 def test_the_best_row_is_best_by_validation_among_those_of_its_data():
-    others = DATA._replace(name="/x.npz", sha256="b" * 64)
+    others = msgspec.structs.replace(DATA, name="/x.npz", sha256="b" * 64)
     entries = [
         entry(0.99, description(hidden=(8,)), val_accuracy=0.90),
         entry(0.95, description(hidden=(9,)), val_accuracy=0.91),
@@ -79,9 +81,9 @@ def test_runs_are_labelled_by_what_tells_them_apart():
     described = [description(), description(activation="tanh", seed=2)]
     assert table.labels(described) == ["activation=relu, seed=0", "activation=tanh, seed=2"]
     assert table.labels([description(), description(workdir="x")]) == ["", ""]
-    changed = DATA._replace(sha256="b" * 64)
+    changed = msgspec.structs.replace(DATA, sha256="b" * 64)
     assert table.labels([description(), description(changed)]) == ["sha256=aaaaaaaa", "sha256=bbbbbbbb"]
-    other = changed._replace(name="/a/mine.csv", train=90, validation=10)
+    other = msgspec.structs.replace(changed, name="/a/mine.csv", train=90, validation=10)
     assert table.labels([description(), description(other)]) == ["dataset=mnist", "dataset=mine.csv"]
-    fewer = DATA._replace(train=59_000, validation=1_000)
+    fewer = msgspec.structs.replace(DATA, train=59_000, validation=1_000)
     assert table.labels([description(), description(fewer)]) == ["validation_rows=5000", "validation_rows=1000"]

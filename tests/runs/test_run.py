@@ -2,16 +2,18 @@
 
 import dataclasses
 import json
+import os
 import re
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import assert_same_run, make_arrays, read_results, slow, steps, tensors, untimed
+from helpers import assert_same_run, make_arrays, read_results, saved, slow, steps, tensors, untimed
 
-from mlp_tf import loop
-from mlp_tf.runs import training
-from mlp_tf.runs.folder import open_run
-from mlp_tf.runs.start import load, start
+from mlp_tf import UserError, loop
+from mlp_tf.data.tfds import Unavailable
+from mlp_tf.runs.run import Run, Start, open_run
 
 STOPS = {
     "step 1": {"step": 1},
@@ -80,12 +82,10 @@ def test_raising_epochs_continues_a_finished_run(live, config, whole, tmp_path):
 
 
 def test_a_caller_that_leaves_the_loop_finds_its_state_saved(live, config, whole, tmp_path):
-    with open_run(tmp_path / "run") as folder:
-        chunks = training.train(start(config, folder, load(config, folder)), lambda: 0)
-        for _, (_, row) in zip(range(100), chunks, strict=False):
+    with open_run(config, tmp_path / "run") as run:
+        for _, row in run.train():
             if row:
                 break
-        chunks.close()
     assert steps(tmp_path / "run")[-1] == 20
     live(config, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
@@ -111,3 +111,46 @@ def test_no_checkpoint_is_written_of_a_state_that_is_not_finite(live, config, tm
         live(config, tmp_path / "run")
     for value in tensors(tmp_path / "run").values():
         assert np.isfinite(value).all()
+
+
+@pytest.mark.usefixtures("sample_read_once")
+def test_auto_stays_what_it_stood_for_when_the_run_began(train, small, tmp_path, monkeypatch):
+    def unavailable(*arguments):
+        raise Unavailable("no network")
+
+    flags = small(dataset="auto", batch_size=100, epochs=1)
+    monkeypatch.setattr("mlp_tf.data.sources.prepared", unavailable)
+    assert "NOT COMPARABLE" in train(*flags).err
+    monkeypatch.undo()
+    outcome = train(*small(dataset="auto", batch_size=100, epochs=2))
+    assert outcome.code == 0
+    assert "Dataset: mnist_sample" in outcome.out
+    assert "NOT COMPARABLE" in outcome.err
+    again = train(*small(dataset="auto", batch_size=100, epochs=2))
+    assert "Dataset: mnist_sample" in again.out
+    assert "NOT COMPARABLE" in again.err
+    assert "NOT COMPARABLE" in json.loads((tmp_path / "run/config.json").read_text())["warning"]
+
+
+def test_a_first_save_that_was_killed_starts_the_run_again(live, config, tmp_path, whole):
+    live(config, tmp_path / "run", step=1)
+    checkpoints = tmp_path / "run/checkpoints"
+    first, last = saved(tmp_path / "run")
+    (checkpoints / first).rename(checkpoints / ".mlp_tf-saving")
+    (checkpoints / ".mlp_tf-saving/manifest.json").unlink()
+    shutil.rmtree(checkpoints / last)
+    (tmp_path / "run/metrics.jsonl").unlink()
+    assert os.listdir(checkpoints) == [".mlp_tf-saving"]
+    live(config, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+    assert not (checkpoints / ".mlp_tf-saving").exists()
+
+
+def test_a_worker_writes_no_file_that_a_save_does_not(tmp_path, monkeypatch):
+    """What a chief could send, had it not looked at its manifest itself."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    start = Start(None, sizes={"state.index": 3, "../x": 3})
+    run = Run(start, folder=None, cluster=SimpleNamespace(workers=2))
+    with pytest.raises(UserError, match=r"'../x' is not the name of a file"):
+        run._restore(manifest=None)
+    assert os.listdir(tmp_path) == []

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from helpers import contents, make_arrays, newest, read_results
 
-from mlp_tf import UserError
-from mlp_tf.runs import result
+from mlp_tf import UserError, runs
 
 
 def test_a_run_read_back_has_the_results_that_its_file_says(run_folder):
 
     before, results = contents(run_folder), read_results(run_folder)
-    trained = result.load(run_folder)
+    trained = runs.load(run_folder)
     assert (trained.epochs, trained.warnings) == (20, [])
-    cost, accuracy = result.evaluate(trained, result.splits(trained).test)
-    assert (cost, accuracy) == (pytest.approx(results["test_cost"], rel=1e-6), results["test_accuracy"])
+    sums = trained.evaluate(trained.splits().test)
+    assert (sums.cost, sums.accuracy) == (pytest.approx(results["test_cost"], rel=1e-6), results["test_accuracy"])
     assert contents(run_folder) == before
 
 
@@ -27,17 +26,17 @@ def test_the_result_under_patience_is_the_best_epoch(train, small, tmp_path):
     arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
     np.savez(tmp_path / "noise.npz", **arrays)
     train(*small(dataset=tmp_path / "noise.npz", patience=3, epochs=100, hidden="64,64"))
-    trained, results = result.load(tmp_path / "run"), read_results(tmp_path / "run")
-    cost, accuracy = result.evaluate(trained, result.splits(trained).test)
-    assert (cost, accuracy) == (pytest.approx(results["test_cost"], rel=1e-6), results["test_accuracy"])
+    trained, results = runs.load(tmp_path / "run"), read_results(tmp_path / "run")
+    sums = trained.evaluate(trained.splits().test)
+    assert (sums.cost, sums.accuracy) == (pytest.approx(results["test_cost"], rel=1e-6), results["test_accuracy"])
 
 
 def test_a_finished_run_is_not_read_from_an_older_checkpoint(run_folder, tmp_path):
 
     folder = shutil.copytree(run_folder, tmp_path / "run")
     (newest(folder) / "state.index").write_bytes(b"damaged")
-    with pytest.raises(UserError, match="its results are of 20 epochs, but the newest whole checkpoint has 0"):
-        result.load(folder)
+    with pytest.raises(UserError, match="its results are of 20 epochs, but the newest complete checkpoint has 0"):
+        runs.load(folder)
 
 
 @pytest.mark.parametrize("gone", ["weights/h1:0", "biases/out:0"])
@@ -45,7 +44,7 @@ def test_a_checkpoint_of_another_network_is_refused(run_folder, tmp_path, change
     folder = shutil.copytree(run_folder, tmp_path / "run")
     change_manifest(newest(folder), lambda manifest: manifest["variables"].pop(gone))
     with pytest.raises(UserError, match=r"holds another network than config\.json describes"):
-        result.load(folder)
+        runs.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -58,4 +57,4 @@ def test_a_checkpoint_of_another_network_is_refused(run_folder, tmp_path, change
 )
 def test_examples_of_another_shape_or_type_are_refused(run_folder, images, message):
     with pytest.raises(UserError, match=message):
-        result.probabilities(result.load(run_folder), images)
+        runs.load(run_folder).probabilities(images)

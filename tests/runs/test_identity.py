@@ -70,15 +70,3 @@ def test_threads_that_are_as_many_are_not_warned_of(live, config, tmp_path, monk
     live(config, tmp_path / "run", step=5)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))))
     assert live(config, tmp_path / "run", step=9) == []
-
-
-def test_threads_that_an_older_version_kept_as_words_are_the_same(live, config, stopped, change_manifest):
-    threads = str(len(os.sched_getaffinity(0)))
-    change_manifest(newest(stopped), lambda manifest: manifest["environment"].update(threads=threads))
-    assert live(config, stopped) == []
-
-
-def test_what_an_older_version_did_not_record_is_not_warned_of(live, config, stopped, change_manifest, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    change_manifest(newest(stopped), lambda manifest: manifest["environment"].pop("variables"))
-    assert live(config, stopped) == []

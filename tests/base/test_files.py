@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from mlp_tf import UserError
+from mlp_tf.base import files
 from mlp_tf.base.files import UNFINISHED
-from mlp_tf.runs import files
 
 NAMES = [f"a{each}b" for each in string.printable if each not in "/"]
 NAMES += ["a[1]b", "{1,2}", "~", " ", " x ", "é", "😀", os.fsdecode(b"\xff"), "%2f", "gs:", "-rf"]
@@ -79,7 +79,7 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path, message in ((tmp_path / "fifo", "is not a regular file"), (tmp_path, "Is a directory")):
         with pytest.raises(OSError, match=message):
-            files.describe(path)
+            files.fingerprint(path)
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):

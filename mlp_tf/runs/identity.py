@@ -1,0 +1,340 @@
+"""What defines a run: its settings, data, network and machine. May it start or resume? All refusals are here.
+
+TensorFlow is imported only to report its version, so that a command can refuse a folder before it loads anything.
+"""
+
+import dataclasses
+import importlib
+import itertools
+import math
+import os
+import platform
+import shlex
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+
+import mlp_tf
+from mlp_tf import UserError
+from mlp_tf.base import machine
+from mlp_tf.base.files import Count, digest
+from mlp_tf.base.text import shorten
+from mlp_tf.config import Config, is_path, words_of
+
+# Settings that may change within a run: where things lie, what is written besides, and what trains it. (Whether the
+# workers hold shards is compared with the data.)
+OUTSIDE = ("data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
+FREE = ("epochs", *OUTSIDE)
+# Environment variables that may change the bits of a run, besides TF_NUM_INTRAOP_THREADS.
+_VARIABLES = (
+    "XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE", "OMP_NUM_THREADS", "TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC",
+    "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32", "NVIDIA_TF32_OVERRIDE",
+)  # fmt: skip
+_LONGEST_VALUE = 80  # characters of a value in a message
+
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
+
+
+class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a process trains with."""
+
+    mlp_tf: str
+    python: str
+    tensorflow: str
+    numpy: str
+    processor: str
+    threads: Count
+    variables: dict[str, str]  # those of `_VARIABLES` that are set
+    replicas: _Positive
+    workers: _Positive
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The dataset of a run."""
+
+    name: str  # of a set, or the absolute path of a file or folder
+    train: _Positive  # examples of all workers
+    validation: Count
+    test: _Positive
+    example_shape: Annotated[tuple[_Positive, ...], msgspec.Meta(min_length=1, max_length=3)]
+    dtype: Literal["uint8", "float32"]
+    classes: Annotated[int, msgspec.Meta(ge=2, lt=2**30)]
+    class_names: tuple[str, ...]
+    sha256: str
+    shards: _Positive  # 1 if every worker holds all training examples
+
+    @property
+    def is_user_data(self):
+        """Whether these are the user's files, and not a set by name."""
+        return os.path.isabs(self.name)
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The form of config.json."""
+
+    settings: dict
+    data: Data
+    warning: str
+    model: dict
+    environment: Environment
+    scaling: dict[Literal["mean", "std"], list[float]] | None
+
+
+class Description(NamedTuple):
+    """What config.json says of a run."""
+
+    config: Config
+    data: Data
+    environment: Environment
+    warning: str = ""  # why this is not the data hoped for, if so
+    scaling: dict | None = None  # `Scaling.to_json`, which float32 examples are standardized by
+
+    @property
+    def sizes(self):
+        """Units of each layer, input and output included."""
+        return (math.prod(self.data.example_shape), *self.config.hidden, self.data.classes)
+
+    @property
+    def parameters(self):
+        """Number of weights and biases."""
+        return sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(self.sizes))
+
+    @property
+    def steps(self):
+        """Steps of an epoch."""
+        return self.data.train // self.config.batch_size
+
+    def title(self, path, epochs):
+        """Returns a short text for the run in a folder that has trained this many epochs."""
+        sizes = "-".join(map(str, self.sizes))
+        name = os.path.basename(self.data.name)
+        return f"{path.resolve().name}: {sizes}, {name}, {epochs} of {self.config.epochs} epochs"
+
+    def identity(self):
+        """Returns what makes this run and no other, {name: value}: its data, and the settings that cannot change.
+
+        Where the data lie is left out, as their SHA-256 is here; long lists are replaced by a digest.
+        """
+        settings = self.config.to_json()
+        for name in (*FREE, "dataset"):
+            settings.pop(name)
+        if self.config.schedule == "linear":  # each learning rate depends on the total
+            settings["epochs"] = self.config.epochs
+        data = msgspec.to_builtins(self.data)
+        del data["name"]
+        data["example_shape"] = list(data["example_shape"])  # as JSON has it
+        data["class_names"] = digest(data["class_names"])
+        data["scaling"] = digest(self.scaling)
+        return settings | {f"data {name}": value for name, value in data.items()}
+
+    def is_of(self, dataset):
+        """Returns whether --dataset names the run's data; a different path may still lead to the same data."""
+        return dataset in (self.config.dataset, self.data.name)
+
+    def to_json(self):
+        """Returns the content of config.json."""
+        return {
+            "settings": self.config.to_json(),
+            "data": msgspec.to_builtins(self.data),
+            "warning": self.warning,
+            "model": self._model(),
+            "environment": msgspec.to_builtins(self.environment),
+            "scaling": self.scaling,
+        }
+
+    def _model(self):
+        return {"sizes": list(self.sizes), "parameters": self.parameters, "steps_per_epoch": self.steps}
+
+    @classmethod
+    def from_json(cls, content):
+        """Returns the description that `to_json` gave; raises ValueError if the content is not of its form."""
+        file = msgspec.convert(content, _File)
+        description = cls(Config.from_json(file.settings), file.data, file.environment, file.warning, file.scaling)
+        scaling = file.scaling or {"mean": [], "std": []}
+        values = math.prod(file.data.example_shape) if file.data.dtype == "float32" else 0
+        fits = (
+            math.prod(file.data.example_shape) < 2**30
+            and len(file.data.class_names) == file.data.classes
+            and file.model == description._model()
+            and values == len(scaling.get("mean", ())) == len(scaling.get("std", ()))
+            and min(scaling["std"], default=1.0) > 0
+        )
+        if not fits:
+            raise ValueError("its data, settings, scaling and model contradict each other")
+        return description
+
+
+def describe(config, splits, cluster):
+    """Returns the `Description` of a run that starts now in this process.
+
+    Args:
+      config: the settings.
+      splits: `data.Splits`.
+      cluster: the devices and workers.
+    """
+    if config.validation_size is None:
+        config = dataclasses.replace(config, validation_size=splits.validation.global_rows)
+    if os.path.isabs(splits.name):  # a path needs no folder of tensorflow-datasets
+        config = dataclasses.replace(config, dataset=splits.name, data_dir="")
+    data = Data(
+        name=splits.name,
+        train=splits.train.global_rows,
+        validation=splits.validation.global_rows,
+        test=splits.test.global_rows,
+        example_shape=tuple(splits.image_shape),
+        dtype=str(splits.train.images.dtype),
+        classes=splits.classes,
+        class_names=splits.class_names,
+        sha256=splits.sha256,
+        shards=splits.train.shard.workers,
+    )
+    environment = Environment(
+        mlp_tf=mlp_tf.__version__,
+        python=platform.python_version(),
+        tensorflow=importlib.import_module("tensorflow").__version__,
+        numpy=importlib.import_module("numpy").__version__,
+        processor=machine.processor(),
+        threads=machine.threads(),
+        variables={name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        replicas=cluster.replicas,
+        workers=cluster.workers,
+    )
+    scaling = splits.train.scaling and splits.train.scaling.to_json()
+    return Description(config, data, environment, splits.warning, scaling)
+
+
+def resume_command(workdir):
+    """Returns the command that resumes a run."""
+    return shlex.join(["python", "-m", "mlp_tf.train", f"--workdir={workdir}"])
+
+
+def check_settings(config, folder):
+    """Checks that settings agree with those of the run in a folder, if there is one.
+
+    Whether another path leads to the same data, `check_data` finds out.
+
+    Raises:
+      UserError: names each setting that differs, with both values.
+    """
+    if folder.description is None:
+        return
+    run_config = folder.description.config
+    differing = []
+    for field in dataclasses.fields(Config):
+        if not _agrees(field.name, config, folder.description):
+            given, in_run = (words_of(getattr(each, field.name)) for each in (config, run_config))
+            differing.append(f"--{field.name}={given}, but {in_run} in the run")
+    if config.epochs != run_config.epochs and run_config.schedule == "linear":
+        differing.append(
+            f"--epochs={config.epochs}, but {run_config.epochs} in the run (under --schedule=linear each learning rate "
+            "depends on the total)"
+        )
+    _refuse(folder, differing, f"resume that run: {resume_command(folder.path)}")
+
+
+def _agrees(name, config, description):
+    """Returns whether a setting may resume the run."""
+    value = getattr(config, name)
+    in_run = getattr(description.config, name)
+    if name == "dataset":
+        return description.is_of(value) or is_path(value) or is_path(description.data.name)
+    if name == "patience" and in_run:
+        return value >= in_run
+    return name in FREE or value == in_run or (name == "validation_size" and value is None)
+
+
+def check_data(data, folder):
+    """Checks that data are those of the run in a folder, if there is one.
+
+    Raises:
+      UserError: names what differs.
+    """
+    if folder.description is None:
+        return
+    in_run = folder.description.data
+    if data.shards != in_run.shards:
+        raise UserError(
+            f"--workdir={folder.path}: {in_run.shards} workers share the examples of this run, and {data.shards} "
+            f"were started; start {in_run.shards}, with or without --replicate_data as before"
+        )
+    differing = [
+        f"data: {field} {_short(getattr(data, field))}, but {_short(getattr(in_run, field))} in the run"
+        for field in data.__struct_fields__
+        if field != "name" and getattr(data, field) != getattr(in_run, field)
+    ]
+    _refuse(folder, differing, "restore its data, or say where they are now with --data_dir=PATH")
+
+
+def _refuse(folder, differing, advice):
+    if differing:
+        raise UserError(
+            f"--workdir={folder.path} holds another run: {'; '.join(differing)}; give another folder, or {advice}"
+        )
+
+
+def _short(value):
+    return shorten(str(value), _LONGEST_VALUE)
+
+
+def check_same_run(description, chief):
+    """Checks that a worker has the settings and data of the chief.
+
+    Args:
+      description: `Description` of the worker.
+      chief: that of the chief.
+
+    Raises:
+      UserError: names what differs.
+    """
+    # These may be given differently on each machine, or the data say more.
+    ignored = {"name", "dataset", "data_dir", "workdir", "validation_size"}
+    mine, theirs = ({**each.config.to_json(), **msgspec.to_builtins(each.data)} for each in (description, chief))
+    differing = [
+        f"{name} {_short(mine[name])}, but {_short(theirs[name])} in worker 0"
+        for name in theirs
+        if mine[name] != theirs[name] and name not in ignored
+    ]
+    if differing:
+        raise UserError(f"it has {'; '.join(differing)}; start all workers with the same flags and data")
+
+
+def check_progress(config, folder, manifest):
+    """Checks that --epochs is not below what the run has trained.
+
+    Raises:
+      UserError: it is.
+    """
+    done = len(manifest.history)
+    step = manifest.progress["step"]
+    is_inside_epoch = done == manifest.progress["epoch"] and step > 0
+    if config.epochs < done + is_inside_epoch:
+        raise UserError(
+            f"--epochs={config.epochs}: the run in {folder.path} has trained {done} epochs and {step} steps; give a "
+            "total that is not below that"
+        )
+
+
+def check_memory(description):
+    """Checks that this machine can hold the network.
+
+    Raises:
+      UserError: it cannot.
+    """
+    # Parameters, gradients, Adam's two slots and the best epoch, in float32.
+    needed = 5 * 4 * description.parameters
+    subject = f"--hidden={words_of(description.config.hidden)}: {description.parameters:,} parameters need"
+    machine.check_memory(needed, subject, "give fewer units", digits=0)
+
+
+def environment_warnings(now, then):
+    """Returns a warning if a run that was saved in one `Environment` may not resume bit for bit in another."""
+    before, after = (msgspec.to_builtins(each) for each in (then, now))
+    before |= before.pop("variables")
+    after |= after.pop("variables")
+    differing = [
+        f"{name} was {before.get(name, 'not set')}, is {after.get(name, 'not set')}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
+    return [f"resuming, but not bit for bit: {'; '.join(differing)}"] if differing else []

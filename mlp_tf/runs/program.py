@@ -1,0 +1,107 @@
+"""Compiled loops, each with the variables it trains, which later runs in this process use again.
+
+Compiling takes about a second, assigning new values to the variables a few milliseconds. The second run of a program
+has the same bits as one in a fresh process.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from mlp_tf import loop
+from mlp_tf.model import init_params
+
+_KEPT_BYTES = 2**28  # of variables, in all programs that are kept
+_CODE_BYTES = 2**23  # that each program is taken to need besides
+# The settings that a compiled loop depends on; those of the data are in the shapes of an epoch.
+_SETTINGS = (
+    "hidden", "batch_size", "learning_rate", "optimizer", "activation", "schedule", "label_smoothing", "dropout",
+    "input_dropout", "weight_decay", "max_norm",
+)  # fmt: skip
+_kept = []  # (key, `Program`) of those that no run uses now, the last one used at the end
+
+
+class Program(NamedTuple):
+    """A compiled loop and its variables."""
+
+    state: loop.State
+    best: dict  # weights and biases of the best epoch, as variables: {"weights": {...}, "biases": {...}}
+    train_steps: Callable
+    predict: Callable  # from `loop.predictor`, of the state
+    predict_best: Callable
+    initial: list  # (variable of the optimizer, the one value that all its elements have at the start)
+
+    def parameters(self):
+        """Returns the parameters of the state, {"weights": {...}, "biases": {...}}."""
+        return {"weights": self.state.weights, "biases": self.state.biases}
+
+
+@contextlib.contextmanager
+def open_program(config, sizes, feed):
+    """Yields a `Program` at the start of a run; the next run with these settings and shapes may use it afterwards.
+
+    Args:
+      config: the settings.
+      sizes: units of each layer, input and output included.
+      feed: `data.Feed`.
+    """
+    total_steps = config.epochs * feed.steps
+    key = _key(config, sizes, feed, total_steps)
+    kept = next((i for i, (other, _) in enumerate(_kept) if other == key), None)
+    if kept is None:
+        program = _compile(config, sizes, feed, total_steps)
+    else:
+        program = _kept.pop(kept)[1]
+        program = program._replace(state=program.state._replace(total_steps=total_steps))
+        _restart(program, config, sizes)
+    yield program
+    # On an error it is dropped. Under a strategy, `optimizer.variables()` is empty, so it cannot be started again.
+    if feed.strategy.num_replicas_in_sync == 1:
+        _kept.append((key, program))
+        while sum(_size(each) for _, each in _kept) > _KEPT_BYTES:
+            del _kept[0]
+
+
+def _key(config, sizes, feed, total_steps):
+    """Returns all that the compiled code depends on."""
+    settings = [getattr(config, name) for name in _SETTINGS]
+    scaling = feed.scale.keywords["scaling"]
+    constants = scaling and (scaling.mean.tobytes(), scaling.std.tobytes())
+    specs = tuple(map(tf.type_spec_from_value, feed.empty_epoch()))
+    return (*settings, sizes, specs, constants, total_steps if config.schedule == "linear" else None)
+
+
+def _compile(config, sizes, feed, total_steps):
+    with feed.strategy.scope():
+        state = loop.new_state(config, sizes, total_steps)
+    best = copy_parameters(state)
+    train_steps = loop.compile_steps(state, config, feed)
+    initial = [(variable, tf.reshape(variable, [-1])[0]) for variable in state.optimizer.variables()]
+    predict = loop.predictor(config, state.weights, state.biases)
+    return Program(state, best, train_steps, predict, loop.predictor(config, **best), initial)
+
+
+def copy_parameters(state):
+    """Returns a copy of a state's weights and biases, as variables: {"weights": {...}, "biases": {...}}."""
+    groups = {"weights": state.weights, "biases": state.biases}
+    return {kind: {name: tf.Variable(value) for name, value in group.items()} for kind, group in groups.items()}
+
+
+def _restart(program, config, sizes):
+    """Gives the variables the values that they have at the start of a run."""
+    groups = dict(zip(("weights", "biases"), init_params(sizes, config.seed, config.init), strict=True))
+    for target in (program.parameters(), program.best):
+        for kind, values in groups.items():
+            for name, value in values.items():
+                target[kind][name].assign(value)
+    for variable, value in program.initial:
+        variable.assign(tf.fill(variable.shape, value))
+    program.state.step.assign(0)
+    program.state.seed.assign(config.seed)
+
+
+def _size(program):
+    variables = [*program.state.variables(), *program.state.optimizer.variables(), *program.best["weights"].values()]
+    return _CODE_BYTES + sum(4 * variable.shape.num_elements() for variable in variables)

@@ -1,0 +1,426 @@
+"""A run's whole life: open it in its folder, train it, save it, stop it, and write its results.
+
+On several workers the chief opens the folder, loads its data and makes one plan, which it broadcasts. The others load
+their data by it, and all agree to start. TensorFlow is imported when a run is prepared, so a folder is refused at once.
+"""
+
+import contextlib
+import dataclasses
+import math
+import pathlib
+import tempfile
+import time
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mlp_tf import UserError
+from mlp_tf.base.files import open_regular
+from mlp_tf.cli import command, quiet
+from mlp_tf.distribute import rendezvous, tf_config
+from mlp_tf.runs import checkpoint, identity, tensorboard
+from mlp_tf.runs.checkpoint import Checkpoint, Manifest
+from mlp_tf.runs.folder import Results, open_folder, read_folder
+from mlp_tf.runs.identity import Description
+
+# The next save waits this many times as long as the last one took: less than 1 % of the time, first and last apart.
+SAVE_EVERY = 150
+FIRST_SAVE = 0.03  # seconds that a save is assumed to take until one was timed
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and its state is saved. `number` is the number of the signal."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+class Plan(msgspec.Struct):
+    """What the chief broadcasts."""
+
+    refusal: str = ""  # why there will be no run; then nothing else counts
+    is_finished: bool = False
+    description: dict = {}  # `Description.to_json`, with split sizes and scaling (msgspec copies the default)
+    manifest: Manifest | None = None  # of the checkpoint that the run resumes from
+    sizes: dict[str, int] = {}  # {name of a file of that checkpoint: its bytes}
+
+
+class Start(NamedTuple):
+    """What a worker starts with."""
+
+    description: Description
+    splits: Any = None  # `data.Splits`; None if the run is finished
+    found: Checkpoint | None = None  # the checkpoint that the run resumes from; None on workers other than the chief
+    manifest: Manifest | None = None
+    sizes: dict = {}  # noqa: RUF012 - of the files of the checkpoint
+    warnings: tuple = ()
+
+
+@contextlib.contextmanager
+def open_run(config=None, workdir=None, splits=None, stop=None):
+    """Opens a run in its folder, which is locked until the end: a new run, or the one that is there.
+
+    Args:
+      config: `Config`; None for the settings of the run that is there.
+      workdir: the folder; by default `config.workdir`.
+      splits: `data.Splits`, if the data are loaded already; by default what `config.dataset` names.
+      stop: an object with number(), the number of a signal that asked the run to stop, or 0, and listen(), called when
+        TensorFlow's server has replaced the signal handlers; such as `signals.StopRequest`.
+
+    Yields:
+      `Run`. If it trained, it is saved at the end.
+
+    Raises:
+      UserError: no such data, settings that do not fit them, or a folder that holds another run; it is unchanged.
+    """
+    workdir = workdir or config.workdir
+    config = dataclasses.replace(config or read_folder(workdir).description.config, workdir=str(workdir))
+    task = tf_config.task(config)
+    with contextlib.ExitStack() as stack:
+        with rendezvous.refusal(task):
+            folder = stack.enter_context(open_folder(workdir)) if task.chief else None
+            if folder:
+                identity.check_settings(config, folder)
+        if task.single and folder.is_finished(config):
+            yield Run(Start(folder.description, warnings=(folder.description.warning,)), folder)
+            return
+        quiet.import_tensorflow()
+        from mlp_tf.distribute.cluster import connect
+
+        cluster = connect(config, task, stop.listen if stop else lambda: None, command.warn)
+        stack.enter_context(cluster.watched())
+        start = _decide_and_tell(config, folder, cluster, splits) if folder else _follow(config, cluster)
+        run = Run(start, folder, cluster, stop)
+        if start.splits:
+            run.prepare(stack)
+        with contextlib.closing(run):
+            yield run
+
+
+def _decide_and_tell(config, folder, cluster, splits):
+    """Returns the `Start` of the chief; the other workers hear of it, or of what ended it."""
+    try:
+        start = _decide(config, folder, cluster, splits)
+    except (UserError, OSError) as error:
+        cluster.broadcast_struct(Plan(refusal=f"{cluster.task.names([0])} was refused: {error}"), Plan)
+        raise
+    description = {} if cluster.task.single else start.description.to_json()
+    cluster.broadcast_struct(Plan("", start.splits is None, description, start.manifest, start.sizes), Plan)
+    with cluster.all_or_none():
+        return start
+
+
+def _decide(config, folder, cluster, splits):
+    """Returns the `Start` of a run in the folder, after data, settings and checkpoint were checked against each other.
+
+    Raises:
+      UserError: they do not fit; the folder is unchanged.
+    """
+    in_folder = folder.description
+    if folder.is_finished(config):
+        return Start(in_folder, warnings=(in_folder.warning,))
+    if config.tensorboard:
+        tensorboard.check_installed()
+    warnings = []
+    if splits is None:
+        splits = _load(config, in_folder, cluster)
+        warnings += [splits.warning or (in_folder.warning if in_folder else ""), *splits.suspicions]
+    description = identity.describe(config, splits, cluster)
+    identity.check_data(description.data, folder)
+    found, damaged = folder.newest_checkpoint()
+    warnings += damaged
+    if found:
+        identity.check_progress(config, folder, found.manifest)
+        warnings += identity.environment_warnings(description.environment, found.manifest.environment)
+    identity.check_memory(description)
+    if in_folder:
+        # Mean and standard deviation are sums, whose last bits depend on how the examples were read.
+        description = description._replace(scaling=in_folder.scaling, warning=splits.warning or in_folder.warning)
+    return Start(description, splits, found, found and found.manifest, found.sizes if found else {}, tuple(warnings))
+
+
+def _follow(config, cluster):
+    """Returns the `Start` of a worker that is not the chief."""
+    plan = cluster.broadcast_struct(None, Plan)
+    if plan.refusal:
+        raise UserError(plan.refusal)
+    with cluster.all_or_none():
+        description = Description.from_json(plan.description)
+        if plan.is_finished:
+            return Start(description)
+        splits = _load(config, description, cluster)
+        identity.check_same_run(identity.describe(config, splits, cluster), description)
+        return Start(description, splits, None, plan.manifest, plan.sizes, tuple(splits.suspicions))
+
+
+def _load(config, description, cluster):
+    """Loads the data of a run: a worker's shard, or all of it.
+
+    Args:
+      config: the settings given to this worker.
+      description: of the run that is there, or of the chief's run; None for a new one.
+      cluster: the workers.
+    """
+    from mlp_tf import data
+    from mlp_tf.data.feed import worker_shard
+
+    shard = worker_shard(cluster)._replace(whole_train=config.replicate_data)
+    if description is None:
+        return data.load(config.dataset, config.data_dir, config.validation_size, shard)
+    is_same = config.dataset == "auto" or description.is_of(config.dataset)
+    name = data.located(description.data.name if is_same else config.dataset, config.data_dir)
+    return data.load(name, config.data_dir, description.data.validation, shard)
+
+
+class Run:
+    """An open run: `train` it, then read `results`.
+
+    Attributes:
+      description: `Description`, the content of config.json.
+      folder: `RunFolder`; None on workers other than the chief.
+      splits: `data.Splits`; None if the run was finished when it was opened.
+      progress: `loop.Progress`, its position.
+      history: the rows of metrics.jsonl so far.
+      results: `Results`; None until it is finished.
+      warnings, notes: texts for the user.
+      resumes: whether the folder held the run before.
+    """
+
+    def __init__(self, start, folder, cluster=None, stop=None):
+        self.description = start.description
+        self.folder = folder
+        self.splits = start.splits
+        self.progress = None
+        self.history = []
+        self.results = folder and folder.results
+        self.warnings = [text for text in start.warnings if text]
+        self.notes = list(start.splits.notes) if start.splits else []
+        self.resumes = bool(folder and folder.description)
+        self._start = start
+        self._cluster = cluster
+        self._stop_requested = stop.number if stop else lambda: 0
+        self._feed = None
+        self._program = None
+        self._chunks = None  # the generator that `train` returned
+
+    @property
+    def config(self):
+        """The settings."""
+        return self.description.config
+
+    @property
+    def state(self):
+        """Parameters, optimizer and step: `loop.State`; None if the run was finished when it was opened."""
+        return self._program and self._program.state
+
+    def prepare(self, stack):
+        """Compiles the loop, restores the checkpoint, and prepares the folder.
+
+        Args:
+          stack: `contextlib.ExitStack`, at whose end another run may use the compiled loop.
+        """
+        from mlp_tf import data, loop
+        from mlp_tf.data.scaling import Scaling
+        from mlp_tf.runs.program import open_program
+
+        scaling = Scaling.from_json(self.description.scaling, self.splits.image_shape)
+        self.splits = self.splits.scaled(scaling)
+        self._feed = data.Feed(self.splits.train, self.config, self._cluster)
+        self._feed.check_stop = self._check_stop
+        self._program = stack.enter_context(open_program(self.config, self.description.sizes, self._feed))
+        self.progress = loop.Progress(0, 0, self._feed.steps)
+        manifest = self._start.manifest
+        if manifest:
+            self._restore(manifest)
+            self.history = list(manifest.history)
+            self.progress = loop.Progress(**manifest.progress)
+        if self.folder:
+            self.folder.begin(self.description, self._start.found)
+            if not manifest:
+                self.save()
+            self.folder.write_metrics(self.history)
+
+    def _restore(self, manifest):
+        """Reads the variables from the files of the chief's checkpoint, which no other worker needs to see."""
+        found = self._start.found
+        sizes = self._start.sizes if self._cluster.workers > 1 else {}
+        checkpoint.check_names(sizes)
+        with tempfile.TemporaryDirectory() if found is None else contextlib.nullcontext(found.path) as path:
+            for name, size in sizes.items():
+                file = pathlib.Path(path) / name
+                content = bytes(size)
+                if found:
+                    with open_regular(file, follow=False) as opened:
+                        content = opened.read()
+                content = self._cluster.broadcast(content)
+                if not found:
+                    file.write_bytes(content)
+            checkpoint.restore(pathlib.Path(path), manifest.variables, self._variables())
+
+    def _variables(self):
+        return checkpoint.variables(self.state, self._program.best)
+
+    def save(self):
+        """Writes a checkpoint, from which the run resumes bit for bit; workers other than the chief do nothing.
+
+        Raises:
+          UserError: it cannot be written; the checkpoint before it is kept.
+        """
+        if self.folder is None:
+            return
+        variables = self._variables()
+        manifest = Manifest(
+            step=int(self.state.step.numpy()),
+            progress=self.progress._asdict(),
+            history=list(self.history),
+            variables=variables.shapes,
+            environment=self.description.environment,
+            identity=self.description.identity(),
+        )
+        self.folder.save(variables.tracked, manifest)
+
+    def train(self):
+        """Trains to the end of the last epoch, saving on the way, and writes the results.
+
+        Yields:
+          (progress, row): after each chunk of steps, with the metrics row of an epoch that ended, or None; nothing if
+          the run is finished. A caller that leaves the loop finds the state saved when it closes the run.
+
+        Raises:
+          Stopped: the run was asked to stop; the state is saved.
+          loop.Diverged: the last good checkpoint is kept.
+          UserError: a save failed; the checkpoint before it is kept.
+        """
+        self._chunks = self._train() if self._program else iter(())
+        return self._chunks
+
+    def close(self):
+        """Saves what training has not saved yet."""
+        if hasattr(self._chunks, "close"):
+            self._chunks.close()
+
+    def _train(self):
+        from mlp_tf import loop
+
+        chunks = loop.fit(self._program.train_steps, self.state, self.config, self._feed, self.progress)
+        save_at = time.monotonic() + SAVE_EVERY * FIRST_SAVE
+        try:
+            with self._event_log() as log:
+                for progress in () if self._out_of_patience() else chunks:
+                    self.progress = progress
+                    row = self._end_epoch() if progress.step == progress.steps else None
+                    if row:
+                        log(row)
+                    self._check_stop()
+                    if time.monotonic() >= save_at:
+                        begin = time.monotonic()
+                        self.save()
+                        save_at = time.monotonic() + SAVE_EVERY * (time.monotonic() - begin)
+                    yield progress, row
+                    if row and self._out_of_patience():
+                        break
+            self.save()
+            results = self._measure()
+        except (Stopped, GeneratorExit):
+            self.save()
+            raise
+        if self.folder:
+            self.folder.write_results(results)
+        self.results = results
+        self._check_stop()  # no worker ends well before the results are written
+
+    def _event_log(self):
+        """Returns a context that yields write(row), for TensorBoard if it is wanted."""
+        if self.config.tensorboard and self.folder:
+            self.folder.check_place()
+            return tensorboard.writing(self.folder.path / "tensorboard", self.history)
+        return contextlib.nullcontext(lambda row: None)
+
+    def _check_stop(self):
+        """Raises Stopped on every worker if one of them was asked to stop."""
+        number = int(self._cluster.all_reduce_max(self._stop_requested()))
+        if number:
+            raise Stopped(number)
+
+    def _out_of_patience(self):
+        """Returns whether none of the last `patience` epochs has a lower val_cost than the best before them."""
+        costs = [row["val_cost"] for row in self.history]
+        patience = self.config.patience
+        return bool(patience and costs) and len(costs) - 1 - costs.index(min(costs)) >= patience
+
+    def _end_epoch(self):
+        """Evaluates the epoch that ended, keeps its parameters if it is the best, and returns its row."""
+        from mlp_tf import loop
+
+        validation = None
+        if self.splits.validation.global_rows:
+            validation = self._evaluate("validation", self._program.predict)
+            if all(validation.cost < row["val_cost"] for row in self.history):
+                for kind, group in self._program.parameters().items():
+                    for name, variable in group.items():
+                        self._program.best[kind][name].assign(variable)
+        steps = self.progress.steps
+        row = {
+            "epoch": self.progress.epoch + 1,
+            "cost": self.progress.total / (steps * self.config.batch_size),
+            "val_cost": validation and validation.cost,
+            "val_accuracy": validation and validation.accuracy,
+            "learning_rate": loop.learning_rate(
+                self.config, int(self.state.step.numpy()) - 1, self.config.epochs * steps
+            ),
+            "seconds": self.progress.seconds,
+        }
+        if self.config.tensorboard:
+            row["train_accuracy"] = self._evaluate("train", self._program.predict).accuracy
+        if self.folder:
+            self.folder.append_metrics(row)
+        self.history.append(row)
+        self.progress = loop.Progress(self.progress.epoch + 1, 0, steps)
+        return row
+
+    def _evaluate(self, name, predict):
+        """Returns the `loop.Sums` of a split over all workers.
+
+        Raises:
+          loop.Diverged: the cost is not finite, though that of training may have been.
+        """
+        from mlp_tf import data, loop
+
+        def batches():
+            for batch in data.batches(getattr(self.splits, name), self.config, self._cluster):
+                self._check_stop()
+                yield batch
+
+        sums = loop.evaluate(predict, batches())
+        cost_sum, correct, count = self._cluster.all_reduce_sum([float(each) for each in sums])
+        if not math.isfinite(cost_sum):
+            raise loop.Diverged(
+                f"{name} cost is not finite after epoch {len(self.history) + (self.progress.step > 0)}, at step "
+                f"{int(self.state.step.numpy())} of the run, with learning rate {self.config.learning_rate:g}; try a "
+                "lower --learning_rate"
+            )
+        return loop.Sums(float(cost_sum), int(correct), int(count))
+
+    def _measure(self):
+        """Returns the `Results`, of the best epoch's parameters under --patience, else of the last."""
+        predict = self._program.predict_best if self.config.patience else self._program.predict
+        test = self._evaluate("test", predict)
+        train = self._evaluate("train", predict)
+        seconds = sum(row["seconds"] for row in self.history)
+        validated = [row for row in self.history if row["val_cost"] is not None]
+        best = min(validated, key=lambda row: row["val_cost"], default=None)
+        examples = len(self.history) * self.progress.steps * self.config.batch_size
+        return Results(
+            test_cost=test.cost,
+            test_accuracy=test.accuracy,
+            train_accuracy=train.accuracy,
+            epochs=len(self.history),
+            best_epoch=best and best["epoch"],
+            best_val_cost=best and best["val_cost"],
+            stopped_early=self._out_of_patience() and len(self.history) < self.config.epochs,
+            train_examples=examples,
+            train_seconds=seconds,
+            examples_per_second=examples / max(seconds, 1e-9),  # a clock may stand still
+            dataset=self.splits.name,
+        )
