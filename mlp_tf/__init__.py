@@ -64,7 +64,7 @@ before it, so each file can be read knowing just those above it here.
         folder.py         config.json, metrics.jsonl, results.json, checkpoints
         table.py          the runs in a folder, compared
         compatible.py     may this run go on with these settings, this data, this machine?
-        tensorboard.py    event files
+        events.py         event files for TensorBoard
         start.py          start or resume
         training.py       a run's life: train, save, stop, results
         result.py         a run read back: its parameters, its data, its predictions

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib.metadata
 import re
 import sys
 
@@ -79,6 +80,13 @@ def test_the_map_shows_every_module_and_every_wing_and_nothing_else():
     assert {name_of(path) for path in MODULES} | wings == MAP.keys()
 
 
+def test_no_module_hides_one_of_python_or_of_an_installed_package():
+    """Python puts the folder of a file that it runs, or that it starts in, before all others."""
+    names = {part for path in MODULES for part in path.relative_to(PACKAGE).with_suffix("").parts}
+    assert not names & sys.stdlib_module_names
+    assert not names & importlib.metadata.packages_distributions().keys()
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_an_import_goes_down_and_in_a_wing_to_an_earlier_file(path):
     rank, *position = MAP[name_of(path)]
@@ -113,7 +121,9 @@ def test_every_dependency_that_is_imported_is_declared():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in MODULES if MAP[name_of(p)][0] < 4 and name_of(p) not in ("cli/command", "cli/signals")], ids=name_of
+    "path",
+    [p for p in MODULES if MAP[name_of(p)][0] < 4 and name_of(p) not in ("cli/command", "cli/signals")],
+    ids=name_of,
 )
 def test_only_commands_and_what_they_share_print_or_exit(path):
     assert not re.search(r"\bprint\(|sys\.exit", path.read_text())

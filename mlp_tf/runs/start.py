@@ -13,7 +13,7 @@ from mlp_tf.base.files import open_regular
 from mlp_tf.data.feed import SINGLE_DEVICE, worker_shard
 from mlp_tf.data.scaling import Scaling
 from mlp_tf.distribute.cluster import Cluster
-from mlp_tf.runs import checkpoint, compatible, tensorboard
+from mlp_tf.runs import checkpoint, compatible, events
 from mlp_tf.runs.describe import Description, describe
 from mlp_tf.runs.folder import NoFolder, RunFolder, Wanted
 from mlp_tf.runs.manifest import Manifest, check_names
@@ -75,7 +75,7 @@ def start(config, folder, splits, cluster=SINGLE_DEVICE):
       UserError: settings that do not fit the data, or a folder that holds another run; it is unchanged.
     """
     if config.tensorboard:
-        tensorboard.check_installed()
+        events.check_installed()
     description = describe(config, splits, cluster)
     compatible.check_workers(description, cluster)
     found, warnings = _find_checkpoint(description, folder)

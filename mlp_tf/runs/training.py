@@ -5,7 +5,7 @@ import math
 import time
 
 from mlp_tf import data, loop
-from mlp_tf.runs import tensorboard
+from mlp_tf.runs import events
 from mlp_tf.runs.describe import Results
 from mlp_tf.runs.start import save
 
@@ -73,7 +73,7 @@ def _event_log(run):
     """A context that yields write(row), for TensorBoard if it is wanted."""
     if run.config.tensorboard and run.cluster.task.chief:
         run.folder.check_place()
-        return tensorboard.writing(run.folder.path / "tensorboard", run.history)
+        return events.writing(run.folder.path / "tensorboard", run.history)
     return contextlib.nullcontext(lambda row: None)
 
 
