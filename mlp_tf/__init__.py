@@ -44,12 +44,12 @@ before it, so each file can be read knowing just those above it here.
         augmentation.py   images set upright, and distorted
         feed.py           Feed: what each replica sees in an epoch, placed on its device
       cli/                what every command shares
-        streams.py        stdout and stderr that never end a command
+        streams.py        stdout and stderr that cannot be written
         signals.py        SIGINT and SIGTERM as a request to stop
         parse.py          the words of a command line
         command.py        run a command: flags, one line for a mistake, exit code
         flags.py          the absl flags of Config
-        quiet.py          TensorFlow imported without its chatter; the progress bar
+        quiet.py          TensorFlow imported without its messages; the progress bar
     rank 3
       handwriting/        from a photo or drawing of a digit to an example
         ink.py            where ink is on paper
