@@ -12,7 +12,7 @@ before it, so each file can be read knowing just those above it here.
         strict_json.py    JSON from outside, checked against types
     rank 1
       regularization.py   dropout, weight decay, bounded norms
-      config.py           every setting once: default, range, JSON
+      config.py           every setting, defined once: range, default, help text
       figures/            arrays to matplotlib figures
         style.py          size, text, colours, legend; a figure written to a file
         images.py         images in a grid, the first layer among them
@@ -48,7 +48,7 @@ before it, so each file can be read knowing just those above it here.
         signals.py        SIGINT and SIGTERM as a request to stop
         parse.py          the words of a command line
         command.py        run a command: flags, one line for a mistake, exit code
-        flags.py          the absl flags of Config
+        flags.py          the absl flags of Config, and those that commands share
         quiet.py          TensorFlow imported without its messages; the progress bar
     rank 3
       handwriting/        from a photo or drawing of a digit to an example

@@ -30,14 +30,15 @@ _LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are sh
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_committee(values)
+    flags.define_ensemble(values)
     flags.define_data_dir(values)
-    absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
+    splits = ["test", "validation", "train"]
+    absl_flags.DEFINE_enum("split", "test", splits, "Which examples.", values, module_name="data")
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
     text = "With --plots, the folder for the pictures; empty: the run's own. A committee needs one."
     absl_flags.DEFINE_string("out", "", text, flag_values=values)
-    flags.define_pictures(values)
+    flags.define_plots(values)
 
 
 def main(values):
@@ -67,7 +68,7 @@ def main(values):
     if values["plots"].value:
         from mlp_tf import figures
 
-        out, how = flags.make_folder("out", out or workdirs[0]), flags.pictures(values)
+        out, how = flags.make_folder("out", out or workdirs[0]), flags.plot_options(values)
         drawn = _draw(members, name, split, predicted)
         pictures = [figures.save(figure, out / picture, **how) for picture, figure in drawn.items()]
     if values["json"].value:

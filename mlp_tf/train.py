@@ -1,8 +1,8 @@
 """Trains a perceptron with explicit weights and biases, in a compiled batch loop.
 
     python -m mlp_tf.train --hidden=256,256 --epochs=15
-    python -m mlp_tf.train --workdir=RUN                 (goes on with a run)
-    python -m mlp_tf.train --workdir=RUN --epochs=30     (and trains it to 30 epochs in all)
+    python -m mlp_tf.train --workdir=RUN              (resumes a run)
+    python -m mlp_tf.train --workdir=RUN --epochs=30  (up to 30 epochs in all)
 
 Results go to stdout; progress and warnings go to stderr. Exit codes: 0 done, 1 a mistake that the one
 line on stderr explains, 3 diverged, 130 or 143 stopped by SIGINT or SIGTERM and saved.
@@ -26,7 +26,7 @@ def main(values):
     """Trains, or goes on with, the run that the flags describe; returns the exit code."""
     workdir = flags.path(values, "workdir")
     with rendezvous.refusal(tf_config.task(flags.to_config(values))):  # the run's own settings may be what is refused
-        config = flags.to_config(values, own=_settings_of(workdir))
+        config = flags.to_config(values, run_config=_settings_of(workdir))
     if config.strategy == "multi_worker" and not workdir:
         raise UserError(
             "--strategy=multi_worker: --workdir is missing; give it, so that all can be started again with it"

@@ -17,7 +17,9 @@ from mlp_tf.runs.folder import read_run
 _NOT_COMPARED = {*OUTSIDE, "dataset", "validation_size", "seed"}
 _OF_DATA = {"dataset": str, "validation_rows": int, "sha256": str, "train_rows": int, "workers": int}
 COMPARED = {field.name: field for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED}
-_Settings = TypedDict("_Settings", {name: NotRequired[field.type] for name, field in COMPARED.items()} | _OF_DATA)
+# A choice is a string here, as `strict_json` knows no Literal.
+_FORMS = {name: str if isinstance(field.default, str) else field.type for name, field in COMPARED.items()}
+_Settings = TypedDict("_Settings", {name: NotRequired[form] for name, form in _FORMS.items()} | _OF_DATA)
 _NAMES = [*COMPARED, *_OF_DATA]
 _FAILURES = "failures.json"
 _ACCURACIES = ("val_accuracy", "train_accuracy", "test_accuracy")
