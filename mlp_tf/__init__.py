@@ -46,7 +46,6 @@ before it, so each file can be read knowing just those above it here.
       cli/                what every command shares
         streams.py        stdout and stderr that cannot be written
         signals.py        SIGINT and SIGTERM as a request to stop
-        parse.py          the words of a command line
         command.py        run a command: flags, one line for a mistake, exit code
         flags.py          the absl flags of Config, and those that commands share
         quiet.py          TensorFlow imported without its messages; the progress bar

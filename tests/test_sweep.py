@@ -70,7 +70,7 @@ def test_any_setting_may_vary_and_names_its_folder(run, npz, tmp_path):
 def test_what_is_typed_takes_the_place_of_the_values_in_a_flag_file(run, npz, tmp_path):
     (tmp_path / "x.flags").write_text("--hidden=4\n--hidden=5\n--epochs=1\n--epochs=2\n")
     flags = [flag for flag in sweep_flags(npz, tmp_path / "sweep", hidden=[], seeds=1) if "epochs" not in flag]
-    assert run(sweep, f"--flagfile={tmp_path / 'x.flags'}", "--epochs=1", "--epochs=3", *flags).code == 0
+    assert run(sweep, "--epochs=1", f"--flagfile={tmp_path / 'x.flags'}", "--epochs=3", *flags).code == 0
     rows = [(row["hidden"], row["epochs"]) for row in table(tmp_path / "sweep")]
     assert rows == [("4", "1"), ("4", "3"), ("5", "1"), ("5", "3")]
 

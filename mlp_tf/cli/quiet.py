@@ -51,8 +51,8 @@ def import_tensorflow() -> None:
 def progress_bar(total: int, done: int, visible: bool = True, unit: str = "steps"):
     """Returns a tqdm bar on stderr over the steps of a run, or other units, of which some are done.
 
-    It is drawn only if it is visible and both stdout and stderr are terminals: lines of a table that goes to a
-    file or a pipe would tear it apart.
+    It is drawn only if `visible`, and if both stdout and stderr are terminals: lines that reach the terminal by a
+    pipe, such as `| tee`, would break it.
     """
     from tqdm import tqdm
 
