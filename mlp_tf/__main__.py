@@ -1,48 +1,44 @@
-"""Lists the commands of the package, a line for each.
+"""Lists the commands of the package, or runs one.
 
-python -m mlp_tf
+`python -m mlp_tf` lists them; `python -m mlp_tf train --epochs=15` is `python -m mlp_tf.train --epochs=15`.
 """
 
-import ast
-import pathlib
+import runpy
 import sys
 
 import mlp_tf
 from mlp_tf import UserError
 from mlp_tf.cli import command
 
-
-def main(values, words):
-    """Prints the list, unless a command is asked for; returns the exit code."""
-    commands = _commands()
-    if not words or words[0] in ("-h", "--help"):
-        _print_list(commands)
-        return 0
-    if words[0] in commands:
-        raise UserError(f"{words[0]}: give the command as python -m mlp_tf.{words[0]}")
-    raise UserError(
-        f"{words[0]}: no such command; give python -m mlp_tf.COMMAND, where COMMAND is one of {', '.join(commands)}"
-    )
-
-
-def _commands():
-    """{name: what it does} of each module here that defines `main`; read, as importing them takes longer."""
-    commands = {}
-    for path in sorted(pathlib.Path(__file__).parent.glob("[!_]*.py")):
-        tree = ast.parse(path.read_bytes())
-        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
-            commands[path.stem] = ast.get_docstring(tree).splitlines()[0]
-    return commands
+COMMANDS = {  # in the order of their use
+    "show_data": "shows a dataset as training sees it",
+    "train": "trains a network, or resumes a run",
+    "evaluate": "measures loss, accuracy and confusion of runs",
+    "predict": "classifies image files",
+    "plot": "plots training curves and first-layer weights",
+    "layers": "shows activations and gradients of each layer",
+    "draw": "writes a web page that recognizes drawn digits",
+    "export": "exports a run as a SavedModel",
+    "sweep": "trains several networks, and compares them",
+}
 
 
-def _print_list(commands):
-    print(f"{mlp_tf.__doc__.splitlines()[0]} The commands:\n")
-    width = max(map(len, commands))
-    for name, text in commands.items():
-        print(f"    python -m mlp_tf.{name:{width}}    {text}")
-    print("\nEach has --help.")
+def main(values, words: list[str]) -> int:
+    """Prints the list, unless the words name another command; returns the exit code."""
+    if words == ["--version"]:
+        print(f"mlp_tf {mlp_tf.__version__}")
+    elif not words or words[0] in ("-h", "--help"):
+        print(f"{mlp_tf.__doc__.splitlines()[0]} The commands:\n")
+        for name, text in COMMANDS.items():
+            print(f"    python -m mlp_tf.{name:9}  {text}")
+        print("\nEach has --help.")
+    else:
+        raise UserError(f"{words[0]}: no such command; give one of {', '.join(COMMANDS)}")
+    return 0
 
 
 if __name__ == "__main__":
-    # All words are main's: a flag among them is meant for the command that they name.
+    if sys.argv[1:] and sys.argv[1] in COMMANDS:
+        runpy.run_module(f"mlp_tf.{sys.argv.pop(1)}", run_name="__main__", alter_sys=True)  # ends the process
+    # All words go to main: no flag belongs to this list.
     command.end(command.run(main, __doc__, lambda values: None, [sys.argv[0], "--", *sys.argv[1:]], takes_words=True))

@@ -1,162 +1,158 @@
-"""Every setting once: its default, its range, its words on a command line, its JSON."""
+"""Every setting of a training run, defined once: its range, default, topic and help text."""
+
+# ruff: noqa: RUF009 (`_setting` makes a field)
 
 import dataclasses
-import math
+import os
+import sys
+import typing
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
 
 from mlp_tf import UserError
-from mlp_tf.base import strict_json
+from mlp_tf.base.text import shorten
+
+_LARGEST_INT = 2**31 - 1
+_LARGEST_FLOAT = sys.float_info.max  # as a bound, it refuses infinity; every bound refuses NaN
+
+# The range of each type holds for flags, JSON and calls. The description says it in the words of a command line.
+Layers = Annotated[
+    tuple[Annotated[int, Meta(ge=1, le=100_000)], ...],
+    Meta(min_length=1, description="integers from 1 to 100000 separated by commas, such as 256,256"),
+]
+PositiveInt = Annotated[int, Meta(ge=1, le=_LARGEST_INT, description="an integer of 1 or more, below 2**31")]
+NonNegativeInt = Annotated[int, Meta(ge=0, le=_LARGEST_INT, description="an integer of 0 or more, below 2**31")]
+AutoOrInt = Annotated[NonNegativeInt | None, Meta(description="auto, or an integer of 0 or more, below 2**31")]
+Cpus = Annotated[int, Meta(ge=0, le=1024, description="an integer from 0 to 1024")]
+PositiveFloat = Annotated[float, Meta(gt=0, le=_LARGEST_FLOAT, description="a number above 0")]
+NonNegativeFloat = Annotated[float, Meta(ge=0, le=_LARGEST_FLOAT, description="a number of 0 or more")]
+Fraction = Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")]
+Strength = Annotated[float, Meta(ge=0, le=10, description="a number from 0 to 10")]
+
+# What a call may give, where that is not what a flag may give.
+_IN_PROGRAM = {
+    "hidden": "a tuple of integers from 1 to 100000, such as (256, 256)",
+    "validation_size": "None, or an integer of 0 or more, below 2**31",
+}
+_FUNCTIONS = {
+    "activation": "a function of a tensor",
+    "optimizer": "a function of the learning rate that makes an optimizer",
+}
 
 
-def _setting(default, allowed, read, accepts, text):
-    """A field with its range: `read` turns words into a value, `accepts` says whether it is allowed."""
-    metadata = {"allowed": allowed, "read": read, "accepts": accepts, "text": text}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def _integer(default, low, high, text):
-    allowed = f"an integer from {low} to {high}" if high else f"an integer of {low} or more, below 2**31"
-    return _setting(default, allowed, int, lambda v: low <= v <= (high or 2**31 - 1), text)
-
-
-def _real(default, allowed, accepts, text):
-    return _setting(default, allowed, float, lambda v: math.isfinite(v) and accepts(v), text)
-
-
-def _strength(text):
-    return _real(0.0, "a number from 0 to 10", lambda v: 0 <= v <= 10, text)
-
-
-def _share(text):
-    return _real(0.0, "a number from 0 to below 1", lambda v: 0 <= v < 1, text)
-
-
-def _amount(text):
-    return _real(0.0, "a number of 0 or more", lambda v: v >= 0, text)
-
-
-def _choice(default, choices, text, or_function=False):
-    def accepts(value):
-        return value in choices or (or_function and callable(value))
-
-    return _setting(default, "one of " + ", ".join(choices), str, accepts, text)
-
-
-def _text(default, allowed, text):
-    return _setting(default, allowed, str, lambda v: True, text)
-
-
-def _switch(text):
-    return _setting(False, "true or false", None, lambda v: isinstance(v, bool), text)
-
-
-def _auto_or_integer(words):
-    return None if words == "auto" else int(words)
-
-
-def _widths(words):
-    return tuple(int(word) for word in words.split(","))
+def _setting(default: Any, topic: str, text: str) -> Any:
+    """Returns a field of `Config`: its default, its heading in `--help`, and its text there."""
+    return dataclasses.field(default=default, metadata={"topic": topic, "text": text})
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Every setting of a training run.
 
-    From a program, `activation` may be a function of a tensor, and `optimizer` one that makes a
-    `tf.compat.v1.train.Optimizer` from a learning rate; such a run cannot be kept in a folder.
+    From a program, `activation` may be a function of a tensor, and `optimizer` a function that makes a
+    `tf.compat.v1.train.Optimizer` from a learning rate. A run with such a function cannot be kept in a folder.
 
     Raises:
-      UserError: a value out of its range, or two values that exclude each other.
+      UserError: a value has another type or is out of its range, or two values exclude each other.
     """
 
-    hidden: tuple[int, ...] = _setting(
-        (256, 256),
-        "integers from 1 to 100000 separated by commas, such as 256,256",
-        _widths,
-        lambda v: len(v) > 0 and all(1 <= units <= 100_000 for units in v),
-        "Units of each hidden layer.",
+    hidden: Layers = _setting((256, 256), "network", "Units of each hidden layer.")
+    epochs: PositiveInt = _setting(15, "training", "Passes over the training examples, in all.")
+    batch_size: PositiveInt = _setting(100, "training", "Examples in one training step.")
+    learning_rate: PositiveFloat = _setting(0.001, "training", "Step size of the optimizer.")
+    optimizer: Literal["adam", "rmsprop", "sgd"] = _setting("adam", "training", "Update rule.")
+    activation: Literal["relu", "sigmoid", "tanh"] = _setting(
+        "relu", "network", "Activation function of the hidden layers."
     )
-    epochs: int = _integer(15, 1, None, "Total number of passes over the training images.")
-    batch_size: int = _integer(100, 1, None, "Images in one step.")
-    learning_rate: float = _real(0.001, "a number above 0", lambda v: v > 0, "Step size of the optimizer.")
-    optimizer: str = _choice("adam", ("adam", "rmsprop", "sgd"), "Update rule.", or_function=True)
-    activation: str = _choice("relu", ("relu", "sigmoid", "tanh"), "Activation of the hidden layers.", or_function=True)
-    init: str = _choice(
-        "glorot",
-        ("glorot", "he", "normal"),
-        "First weights: glorot (uniform), he (normal), or normal (N(0, 1), for the biases too).",
+    init: Literal["glorot", "he", "normal"] = _setting(
+        "glorot", "network", "Weight initialization: glorot (uniform), he (normal), or normal (N(0, 1), biases too)."
     )
-    schedule: str = _choice(
-        "constant", ("constant", "linear"), "Learning rate over the run: constant, or linear down to 0 at its end."
+    schedule: Literal["constant", "linear"] = _setting(
+        "constant", "training", "Learning-rate schedule: constant, or linear down to 0 at the end of the run."
     )
-    label_smoothing: float = _share("Share of each label spread over all classes.")
-    dropout: float = _share("Share of the hidden units that each example loses in each step of training.")
-    input_dropout: float = _share("Share of the values of each example that it loses in each step of training.")
-    weight_decay: float = _amount(
-        "Share of each weight, times the learning rate, that each step takes off (decoupled, as in AdamW); 0 is off."
+    label_smoothing: Fraction = _setting(
+        0.0, "regularization", "Label smoothing: fraction of each label that is spread evenly over all classes."
     )
-    max_norm: float = _amount("Largest norm of the weights into a unit, kept after each step; 0 is off.")
-    distort: float = _strength(
-        "Strength of a random affine distortion of each image in each epoch; 0 is off, 1 is rotation up to "
-        "10 degrees, scaling up to 10 %, shear up to 0.1, translation up to 1.5 pixels.",
+    dropout: Fraction = _setting(
+        0.0, "regularization", "Dropout: fraction of hidden units that a training step drops for each example."
     )
-    elastic: float = _strength(
-        "Strength of a random elastic distortion of each image in each epoch: how many pixels the knots of a 5 x 5 "
-        "grid move (standard deviation), all other pixels following smoothly; 0 is off.",
+    input_dropout: Fraction = _setting(
+        0.0, "regularization", "Dropout of the input: fraction of its values that a training step drops."
     )
-    deskew: bool = _switch("Set slanted images upright before the network sees them, in training and ever after.")
-    validation_size: int | None = _setting(
+    weight_decay: NonNegativeFloat = _setting(
+        0.0, "regularization", "Decoupled weight decay (AdamW): a step subtracts rate * decay * weight; 0 is off."
+    )
+    max_norm: NonNegativeFloat = _setting(
+        0.0, "regularization", "Max-norm constraint: largest norm of the weights into a unit; 0 is off."
+    )
+    distort: Strength = _setting(
+        0.0,
+        "augmentation",
+        "Data augmentation: strength of a random affine distortion of each image in each epoch; 0 is off, 1 is "
+        "rotation up to 10 degrees, scaling up to 10 %, shear up to 0.1, translation up to 1.5 pixels.",
+    )
+    elastic: Strength = _setting(
+        0.0,
+        "augmentation",
+        "Data augmentation: strength of a random elastic distortion of each image in each epoch: standard deviation, "
+        "in pixels, by which the knots of a 5 x 5 grid move; all other pixels follow smoothly. 0 is off.",
+    )
+    deskew: bool = _setting(False, "augmentation", "Set slanted images upright, in training and in every later use.")
+    validation_size: AutoOrInt = _setting(
         None,
-        "auto, or an integer of 0 or more, below 2**31",
-        _auto_or_integer,
-        lambda v: v is None or 0 <= v <= 2**31 - 1,
-        "Training rows held out for validation: of your own data by class, else the last ones. auto is 5,000, at most "
-        "a tenth of them (mnist_sample: 500 at most).",
+        "data",
+        "Training examples held out for validation: stratified by class in your own data, otherwise the last ones. "
+        "auto is 5,000, but at most a tenth of the training examples (mnist_sample: at most 500).",
     )
-    patience: int = _integer(
-        0, 0, None, "Stop after this many epochs without a lower val_cost, with the best epoch as the result; 0 is off."
+    patience: NonNegativeInt = _setting(
+        0,
+        "training",
+        "Early stopping: stop after this many epochs without a lower val_cost (the cross-entropy loss on the "
+        "validation examples), and keep the parameters of the best epoch; 0 is off.",
     )
-    seed: int = _integer(0, 0, 2**31 - 1, "Seed of the first weights, the order of images, distortion and dropout.")
-    dataset: str = _text(
+    seed: NonNegativeInt = _setting(
+        0, "training", "Seed of weight initialization, order of the examples, data augmentation and dropout."
+    )
+    dataset: str = _setting(
         "auto",
-        "auto, mnist_sample, the name of an image-classification set of tensorflow-datasets, a FILE.npz, a FILE.csv, "
-        "or a FOLDER of images",
-        "What to train on; auto is mnist where it is prepared or can be downloaded, else mnist_sample.",
+        "data",
+        "Training data: mnist_sample, the name of an image-classification set of tensorflow-datasets, a FILE.npz, a "
+        "FILE.csv, a FOLDER of images, or auto, which is mnist if it is prepared or can be downloaded, otherwise "
+        "mnist_sample.",
     )
-    data_dir: str = _text(
+    data_dir: str = _setting(
         "",
-        "a folder",
-        "Where tensorflow-datasets keeps its data; empty: TFDS_DATA_DIR or ~/tensorflow_datasets. Of a run whose file "
-        "or folder of data was moved: where it is now.",
+        "data",
+        "Where tensorflow-datasets keeps its data; empty: TFDS_DATA_DIR or ~/tensorflow_datasets. For a run whose data "
+        "file or folder was moved: where it is now.",
     )
-    workdir: str = _text(
-        "", "a folder", "The run's folder; one that holds a run is continued. Empty: a new one under runs/."
+    workdir: str = _setting(
+        "", "output", "The run's folder; a run that it holds is resumed. Empty: a new folder under runs/."
     )
-
-    strategy: str = _choice(
+    strategy: Literal["default", "mirrored", "multi_worker"] = _setting(
         "default",
-        ("default", "mirrored", "multi_worker"),
-        "What trains together: one device; all GPUs of this machine; or the workers that TF_CONFIG names, each with "
-        "this same command. Each takes its part of every batch.",
+        "devices",
+        "Devices that train: default (one), mirrored (all GPUs of this machine), or multi_worker (the workers that "
+        "TF_CONFIG names, each started with this same command). Each takes its part of every batch.",
     )
-    logical_cpus: int = _integer(
-        0, 0, 1024, "With --strategy=mirrored: split the CPU in as many devices, to try it without GPUs; 0 is off."
+    logical_cpus: Cpus = _setting(
+        0,
+        "devices",
+        "With --strategy=mirrored: split the CPU into this many devices, to try without GPUs; 0 is off.",
     )
-    replicate_data: bool = _switch(
-        "With --strategy=multi_worker: every worker holds all training images and the order of images is that of one "
-        "process, instead of a shard and an order of its own."
+    replicate_data: bool = _setting(
+        False,
+        "devices",
+        "With --strategy=multi_worker: each worker holds all training examples, in the order of a single process, "
+        "instead of a shard in another order.",
     )
-    tensorboard: bool = _switch("Write events for TensorBoard into the run's folder.")
+    tensorboard: bool = _setting(False, "output", "Write events for TensorBoard into the run's folder.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            try:
-                accepted = field.metadata["accepts"](value)
-            except TypeError:  # "256" where (256,) is meant
-                accepted = False
-            if not accepted:
-                raise UserError(f"--{field.name}={words_of(value)}: must be {field.metadata['allowed']}")
-        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list is the same network
+            object.__setattr__(self, field.name, _converted(field, getattr(self, field.name)))
         if self.patience and self.validation_size == 0:
             raise UserError(
                 f"--patience={self.patience} with --validation_size=0: patience watches the validation cost; "
@@ -174,63 +170,99 @@ class Config:
                     f"give --strategy={needs}, or leave it out"
                 )
 
-    def to_json(self):
-        """The settings as a dictionary of JSON's types.
+    def to_json(self) -> dict[str, Any]:
+        """Returns the settings as a dictionary of JSON's types.
 
         Raises:
           UserError: a function is among them.
         """
-        for name in ("optimizer", "activation"):
+        for name in _FUNCTIONS:
             if callable(getattr(self, name)):
                 raise UserError(f"{name} is a function, which a run's folder cannot keep; train with `loop.fit`")
         return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
 
     @classmethod
-    def from_json(cls, settings):
-        """The settings that `to_json` gave; one that a version before this did not have has its default.
+    def from_json(cls, settings: dict[str, Any]) -> "Config":
+        """Returns the settings that `to_json` gave.
 
         Raises:
-          UserError: a name that is no setting, a value of another type or out of its range.
+          UserError: a setting is missing, unknown, of another type, or out of its range.
         """
-        types = {field.name: field.type for field in dataclasses.fields(cls)}
+        names = [field.name for field in dataclasses.fields(cls)]
+        problems = [f"{name} is missing" for name in names if name not in settings]
+        problems += [f"{name} is not a setting" for name in settings if name not in names]
+        if problems:
+            raise UserError(f"these are not the settings of a run: {problems[0]}")
         try:
-            if unknown := sorted(settings.keys() - types.keys()):
-                raise ValueError(f"{unknown[0]} is not a setting")
-            if "hidden" not in settings:
-                raise ValueError("hidden is missing")
-            return cls(**{name: strict_json.conform(value, types[name], name) for name, value in settings.items()})
-        except ValueError as error:
+            return cls(**settings)
+        except UserError as error:
             raise UserError(f"these are not the settings of a run: {error}") from None
 
 
-def read(name, words):
-    """The value of one setting, from words as they stand on a command line.
+def _converted(field: dataclasses.Field, value: Any) -> Any:
+    """Returns a setting's value, from a call or JSON, as the field's type, such as an int as a float."""
+    if field.name in _FUNCTIONS and callable(value):
+        return value
+    given = [_plain(each) for each in value] if isinstance(value, tuple | list) else _plain(value)
+    try:
+        return msgspec.convert(given, field.type)
+    except msgspec.ValidationError:
+        must = _IN_PROGRAM.get(field.name) or allowed(field)
+        if field.name in _FUNCTIONS:
+            must += f", or {_FUNCTIONS[field.name]}"
+        raise UserError(f"{field.name}={shorten(repr(value), 80)}: must be {must}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Returns a NumPy number or array, or a path, as Python's numbers and text; anything else as it is."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def allowed(field: dataclasses.Field) -> str:
+    """Returns what a flag's text must be, for a field of `Config`."""
+    if field.type in (bool, str):
+        return "true or false" if field.type is bool else "a string"
+    if typing.get_origin(field.type) is Literal:
+        return "one of " + ", ".join(typing.get_args(field.type))
+    return field.type.__metadata__[0].description
+
+
+def read(name: str, words: str) -> Any:
+    """Returns the value of a setting, from the text of its flag.
 
     Raises:
-      UserError: not in its range.
+      UserError: it is out of its range.
     """
     [field] = [field for field in dataclasses.fields(Config) if field.name == name]
+    kind = type(field.default)
     try:
-        value = field.metadata["read"](words)
-        if field.metadata["accepts"](value):
-            return value
+        if name == "hidden":
+            value = [int(word) for word in words.split(",")]
+        elif name == "validation_size":
+            value = None if words == "auto" else int(words)
+        elif kind in (int, float):
+            value = kind(words)  # it takes .5 and 1., which msgspec refuses
+        else:
+            value = words
+        return msgspec.convert(value, field.type, strict=False)
     except ValueError:
-        pass
-    raise UserError(f"--{name}={words}: must be {field.metadata['allowed']}")
+        raise UserError(f"--{name}={words}: must be {allowed(field)}") from None
 
 
-def words_of(value):
-    """A value as it stands on a command line."""
+def words_of(value: Any) -> str:
+    """Returns the text of a flag that gives a setting this value; the reverse of `read`."""
     if value is None:
         return "auto"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def is_path(dataset):
-    """Whether a --dataset can only be a path: by its ending, or as it begins like one."""
+def is_path(dataset: str) -> bool:
+    """Checks whether a --dataset can only be a path: it has the ending of a file, or begins as a path does."""
     return is_file(dataset) or dataset.startswith(("/", ".", "~"))
 
 
-def is_file(dataset):
-    """Whether a --dataset is a file, by its ending."""
+def is_file(dataset: str) -> bool:
+    """Checks whether a --dataset is a file, by its ending."""
     return dataset.lower().endswith((".npz", ".csv"))

@@ -32,12 +32,13 @@ def define_flags(values):
     """Defines the flags of this command."""
     flags.define_ensemble(values)
     flags.define_data_dir(values)
-    absl_flags.DEFINE_enum("split", "test", ["test", "validation", "train"], "Which examples.", flag_values=values)
+    splits = ["test", "validation", "train"]
+    absl_flags.DEFINE_enum("split", "test", splits, "Which examples.", values, module_name="data")
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
     text = "With --plots, the folder for the pictures; empty: the run's own. An ensemble needs one."
     absl_flags.DEFINE_string("out", "", text, flag_values=values)
-    flags.define_pictures(values)
+    flags.define_plots(values)
 
 
 def main(values):
@@ -70,7 +71,7 @@ def main(values):
 
         folder = flags.make_folder("out", out or workdirs[0])
         for stem, figure in _draw(ensemble, name, split, predicted).items():
-            plots.append(figures.save(figure, folder / stem, **flags.pictures(values)))
+            plots.append(figures.save(figure, folder / stem, **flags.plot_options(values)))
     if values["json"].value:
         print(json.dumps({**report, "pictures": list(map(str, plots))}))
         return 0

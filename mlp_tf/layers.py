@@ -19,7 +19,7 @@ def define_flags(values):
     """Defines the flags of this command."""
     flags.define_run(values)
     absl_flags.DEFINE_string("out", "", "Folder for layers.png; empty: the run's own.", flag_values=values)
-    flags.define_pictures(values)
+    flags.define_plots(values)
 
 
 def main(values):
@@ -42,7 +42,7 @@ def main(values):
     print_table(layers)
     title = f"{run.title}: activations and gradients on {len(labels):,} rows of {name}"
     folder = flags.make_folder("out", out or workdir)
-    path = figures.save(figures.layers(layers, title), folder / "layers", **flags.pictures(values))
+    path = figures.save(figures.layers(layers, title), folder / "layers", **flags.plot_options(values))
     print(f"Picture: {path}")
     return 0
 

@@ -1,7 +1,7 @@
 """Draws training runs: curves.png (cost and accuracy over the epochs) and weights.png (the first layer).
 
     python -m mlp_tf.plot --workdir=RUN
-    python -m mlp_tf.plot --workdir=RUN1 --workdir=RUN2 --out=FOLDER        (both in one curves.png)
+    python -m mlp_tf.plot --workdir=RUN1 --workdir=RUN2 --out=FOLDER  (one plot)
 
 Several runs are named by the settings in which they differ; each has its own weights-NAME.png. Works while a run is
 still training, too.
@@ -22,7 +22,7 @@ def define_flags(values):
     absl_flags.DEFINE_multi_string("workdir", None, "A run's folder; repeat it to compare runs.", flag_values=values)
     absl_flags.DEFINE_string("out", "", "Folder for the pictures; empty: the run's own.", flag_values=values)
     absl_flags.DEFINE_boolean("weights", True, "Draw the weights too (imports TensorFlow).", flag_values=values)
-    flags.define_pictures(values)
+    flags.define_plots(values)
 
 
 def main(values):
@@ -40,7 +40,7 @@ def main(values):
             )
     from mlp_tf import figures
 
-    out, pictures = flags.make_folder("out", out or workdirs[0]), flags.pictures(values)
+    out, pictures = flags.make_folder("out", out or workdirs[0]), flags.plot_options(values)
     print(f"Picture: {figures.save(_curves(runs, metrics), out / 'curves', **pictures)}", flush=True)
     if values["weights"].value:
         _draw_weights(runs, out, pictures)

@@ -36,7 +36,7 @@ def define_flags(values):
     flags.define_ensemble(values)
     absl_flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
-    flags.define_pictures(values)
+    flags.define_plots(values)
 
 
 def main(values, paths):
@@ -73,7 +73,7 @@ def main(values, paths):
         captions = [
             f"{shorten(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
         ]
-        print(f"Picture: {_show(ensemble, images, captions, flags.pictures(values))}", file=sys.stderr)
+        print(f"Picture: {_show(ensemble, images, captions, flags.plot_options(values))}", file=sys.stderr)
     return code
 
 

@@ -28,7 +28,7 @@ def define_flags(values):
     flags.define(values, only=SETTINGS)
     absl_flags.DEFINE_string("out", ".", "Folder for the picture.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
-    flags.define_pictures(values)
+    flags.define_plots(values)
 
 
 def main(values):
@@ -45,7 +45,7 @@ def main(values):
     report = _report(splits)
     if not values["json"].value:
         _print(report)
-    picture = _draw(splits, config, flags.path(values, "out"), flags.pictures(values))
+    picture = _draw(splits, config, flags.path(values, "out"), flags.plot_options(values))
     if values["json"].value:
         print(json.dumps({**report, "picture": picture and str(picture)}))
     elif picture:

@@ -1,7 +1,7 @@
 """Trains a network for each combination of settings and each seed, and compares them: a table, a CSV file, a picture.
 
-    python -m mlp_tf.sweep --hidden=16,16 --hidden=256,256 --activation=relu --activation=tanh --seeds=3 --workdir=DIR
-    python -m mlp_tf.sweep --workdir=DIR        (the table of the runs that are there)
+    python -m mlp_tf.sweep --hidden=16,16 --hidden=256,256 --workdir=DIR
+    python -m mlp_tf.sweep --workdir=DIR     (the table of the runs in it)
 
 Each flag of the network and its training may be repeated: all combinations are trained. The table is of all runs in
 DIR, those of earlier sweeps and of `train --workdir=DIR/NAME` among them; `*` marks the highest validation accuracy.
@@ -38,10 +38,11 @@ _FLAGS = [field.name for field in dataclasses.fields(settings.Config) if field.n
 def define_flags(values):
     """Defines the flags of this command: those of `train`, of which what it varies may be repeated."""
     flags.define(values, only=_FLAGS, repeatable=_VARIED)
-    absl_flags.DEFINE_integer("seeds", 3, "How many seeds, 0 to N - 1.", lower_bound=1, flag_values=values)
+    text = "Number of seeds: 0 to N - 1."
+    absl_flags.DEFINE_integer("seeds", 3, text, lower_bound=1, flag_values=values, module_name="training")
     absl_flags.DEFINE_string("workdir", None, "Folder of the runs, sweep.csv and sweep.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
-    flags.define_pictures(values)
+    flags.define_plots(values)
 
 
 def main(values):
@@ -55,7 +56,7 @@ def main(values):
     if (workdir / "config.json").exists():
         raise UserError(f"--workdir={workdir}: is the folder of one run; give the folder that it lies in")
     wanted = grid(values)
-    with signals.graceful_stop("to go on: the same command again") as stop, lock_folder(workdir) as lock:
+    with signals.graceful_stop("to resume: the same command again") as stop, lock_folder(workdir) as lock:
         entries, texts = table.scan(workdir)
         command.warn(*texts)
         if not entries and not wanted:
@@ -187,7 +188,7 @@ def _report(entries, workdir, values):
     rows = table.rows(entries)
     _write_csv(rows, workdir / "sweep.csv")
     done = [row for row in rows if row["seeds"]]
-    picture = _draw(done, workdir / "sweep", flags.pictures(values)) if done else None
+    picture = _draw(done, workdir / "sweep", flags.plot_options(values)) if done else None
     if values["json"].value:
         paths = {"table": str(workdir / "sweep.csv"), "picture": picture and str(picture)}
         print(json.dumps({"networks": rows, **paths}), flush=True)

@@ -1,8 +1,8 @@
 """Trains a perceptron with explicit weights and biases, in a compiled batch loop.
 
     python -m mlp_tf.train --hidden=256,256 --epochs=15
-    python -m mlp_tf.train --workdir=RUN                 (resumes a run)
-    python -m mlp_tf.train --workdir=RUN --epochs=30     (and trains it to 30 epochs in all)
+    python -m mlp_tf.train --workdir=RUN              (resumes a run)
+    python -m mlp_tf.train --workdir=RUN --epochs=30  (up to 30 epochs in all)
 
 Results go to stdout; progress and warnings go to stderr. Exit codes: 0 done, 1 a mistake that the one
 line on stderr explains, 3 diverged, 130 or 143 stopped by SIGINT or SIGTERM and saved.
@@ -25,7 +25,7 @@ def main(values):
     """Trains, or resumes, the run that the flags describe; returns the exit code."""
     workdir = flags.path(values, "workdir")
     with rendezvous.refusal(tf_config.task(flags.to_config(values))):  # the run's settings may be what is refused
-        config = flags.to_config(values, own=read_config(workdir) if workdir else None)
+        config = flags.to_config(values, run_config=read_config(workdir) if workdir else None)
     if config.strategy == "multi_worker" and not workdir:
         raise UserError("--strategy=multi_worker: --workdir is missing; give it, so that all workers can be resumed")
     with contextlib.ExitStack() as stack:

@@ -69,7 +69,7 @@ def test_any_setting_may_vary_and_names_its_folder(run, npz, tmp_path):
 def test_what_is_typed_takes_the_place_of_the_values_in_a_flag_file(run, npz, tmp_path):
     (tmp_path / "x.flags").write_text("--hidden=4\n--hidden=5\n--epochs=1\n--epochs=2\n")
     flags = [flag for flag in sweep_flags(npz, tmp_path / "sweep", hidden=[], seeds=1) if "epochs" not in flag]
-    assert run(sweep, f"--flagfile={tmp_path / 'x.flags'}", "--epochs=1", "--epochs=3", *flags).code == 0
+    assert run(sweep, "--epochs=1", f"--flagfile={tmp_path / 'x.flags'}", "--epochs=3", *flags).code == 0
     rows = [(row["hidden"], row["epochs"]) for row in table(tmp_path / "sweep")]
     assert rows == [("4", "1"), ("4", "3"), ("5", "1"), ("5", "3")]
 
@@ -159,7 +159,7 @@ def test_a_sweep_that_is_stopped_goes_on(run, npz, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 143
-    assert "to go on: the same command again" in err
+    assert "to resume: the same command again" in err
     kept = (runs[0] / "results.json").stat().st_mtime_ns
     assert not (runs[1] / "results.json").exists()
     done = len(read_lines(runs[1] / "metrics.jsonl"))

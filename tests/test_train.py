@@ -172,7 +172,7 @@ def test_divergence_exits_3_says_where_and_keeps_the_last_good_checkpoint(train,
         ({"workdir": "/dev/null"}, "--workdir=/dev/null: is not a folder; give one"),
         ({"flagfile": "nosuch.flags"}, "nosuch.flags"),
         ({"hidden": "100000,100000"}, "10,006,900,003 parameters need 186 GiB"),
-        ({"colour": "red"}, "--colour: no such flag"),
+        ({"colour": "red"}, "Unknown command line flag 'colour'"),
     ],
 )
 def test_a_mistake_gets_one_line_and_exit_1_and_leaves_no_folder(train, small, tmp_path, changes, message):

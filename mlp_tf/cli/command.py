@@ -1,19 +1,34 @@
 """Runs a command: flags in, one line for a mistake, an exit code out."""
 
 import contextlib
+import copy
 import os
-import re
 import sys
+import textwrap
+from collections.abc import Callable, Sequence
 
 from absl import flags
 
+import mlp_tf
 from mlp_tf import UserError
 from mlp_tf.base.text import printable
 from mlp_tf.cli import signals, streams
-from mlp_tf.cli.parse import parse
+
+# The headings of `--help`, which absl keeps as the modules that define the flags.
+TOPICS = ("network", "training", "regularization", "augmentation", "data", "devices", "output")
 
 
-def run(main, doc, define_flags, argv=None, takes_words=False):
+class _Typed(str):
+    """A word that was typed, and not read from a flag file."""
+
+
+def run(
+    main: Callable[..., int],
+    doc: str,
+    define_flags: Callable[[flags.FlagValues], None],
+    argv: Sequence[str] | None = None,
+    takes_words: bool = False,
+) -> int:
     """Reads the flags, runs `main(flag_values)`, and turns what it raises into an exit code.
 
     Args:
@@ -24,11 +39,12 @@ def run(main, doc, define_flags, argv=None, takes_words=False):
       takes_words: whether `main` takes the words after the flags as a second argument; others refuse them.
 
     Returns:
-      `main`'s exit code, 0 after `--help`, 1 after a user's mistake or where stdout cannot be written, 130 or 143
-      after SIGINT or SIGTERM, 141 where the reader of stdout has gone.
+      `main`'s exit code, 0 after `--help` and `--version`, 1 after a user's mistake or where stdout cannot be written,
+      130 or 143 after SIGINT or SIGTERM, 141 where the reader of stdout has gone.
     """
     streams.open_closed()
-    stdout, stderr = streams.Stream(sys.stdout), streams.Stream(sys.stderr)
+    stdout = streams.Stream(sys.stdout)
+    stderr = streams.Stream(sys.stderr)
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), signals.raised():
         code, reason = streams.exit_code(_run(main, doc, define_flags, argv, takes_words), stdout)
         if reason:
@@ -36,8 +52,8 @@ def run(main, doc, define_flags, argv=None, takes_words=False):
         return code
 
 
-def end(code):
-    """Ends the process of a command that is done at once: taking TensorFlow apart would take 0.6 s, open to signals."""
+def end(code: int) -> None:
+    """Ends the process of a command at once: taking TensorFlow apart would take 0.6 s, open to signals."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)
@@ -46,11 +62,16 @@ def end(code):
 def _run(main, doc, define_flags, argv, takes_words):
     values = flags.FlagValues()
     define_flags(values)
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+    flags.DEFINE_boolean("help", False, "Show this help.", values, module_name="help", short_name="h")
+    flags.DEFINE_boolean("version", False, "Show the version.", values, module_name="help")
     try:
-        words = parse(values, sys.argv if argv is None else argv)
+        words = _parse(values, sys.argv if argv is None else argv)
         if values["help"].value:
-            return _print_help(doc, values)
+            print(_help(doc, values))
+            return 0
+        if values["version"].value:
+            print(f"mlp_tf {mlp_tf.__version__}")
+            return 0
         if takes_words:
             return main(values, words)
         if words:
@@ -63,27 +84,60 @@ def _run(main, doc, define_flags, argv, takes_words):
         return 128 + error.number
 
 
-def _print_help(doc, values):
-    print(f"{doc.strip()}\n\nflags (also from a file, --flagfile=FILE):\n")
-    # absl heads each module's flags with its name.
-    print(re.sub(r"^\S.*:\n", "", values.get_help(include_special_flags=False), flags=re.MULTILINE))
-    return 0
+def _parse(values, argv):
+    """Reads the flags of a command line, and returns the words beside them.
+
+    Typed flags take precedence over those of a --flagfile wherever it stands, also flags that may be repeated.
+    """
+    in_files = copy.deepcopy(values)
+    try:
+        # absl puts the lines of a flag file in its place. A file is read only here, as it may be a pipe.
+        words = values.read_flags_from_files([_Typed(word) for word in argv[1:]], force_gnu=False)
+        typed = [str(word) for word in words if isinstance(word, _Typed)]
+        from_files = [word for word in words if not isinstance(word, _Typed)]
+        rest = in_files([argv[0], *from_files])[1:] + values([argv[0], *typed])[1:]
+    except UnicodeDecodeError:
+        raise UserError("--flagfile: not a text file; write a flag on each line, such as --epochs=15") from None
+    except (flags.Error, ValueError, RecursionError) as error:  # absl compares mistyped flags by recursion
+        raise UserError(f"{str(error).removeprefix('ERROR:: ')} (--help lists the flags)") from None
+    for word in words:
+        if "\0" in word:
+            raise UserError(f"{word}: holds a NUL character; leave it out")
+    for name in in_files:
+        if in_files[name].present and not values[name].present:
+            values[name].value = in_files[name].value
+            values[name].present = in_files[name].present
+    return rest
 
 
-def fail(error, code=1):
+def _help(doc, values):
+    """Returns the text of `--help`: what the command does, and its flags by topic."""
+    for module, defined in values.flags_by_module_dict().items():
+        if module not in (*TOPICS, "help"):  # flags that the command itself defines
+            for flag in defined:
+                values.register_key_flag_for_module("output", flag)
+    width = flags.get_help_width()
+    paragraphs = doc.strip().split("\n\n")
+    text = [each if each.startswith(" ") else textwrap.fill(each, width) for each in paragraphs]
+    text.append("Flags (--flagfile=FILE reads them from a file; -h, --help; --version):")
+    topics = [values.module_help(topic) for topic in TOPICS]
+    return "\n".join(["\n\n".join(text), *filter(None, topics)])
+
+
+def fail(error: Exception | str, code: int = 1) -> int:
     """Says what went wrong on stderr, in one line, and returns the exit code."""
     print("error:", _one_line(error), file=sys.stderr, flush=True)
     return code
 
 
-def warn(*texts):
-    """Says what nobody may miss, a line each on stderr; leaves out texts that are empty or None."""
+def warn(*texts: str | None) -> None:
+    """Prints warnings, a line each on stderr; leaves out texts that are empty or None."""
     for text in filter(None, texts):
         print(f"WARNING: {_one_line(text)}", file=sys.stderr, flush=True)
 
 
-def note(*texts):
-    """Says what the user may want to know, a line each on stderr."""
+def note(*texts: str) -> None:
+    """Prints what the user may want to know, a line each on stderr."""
     for text in texts:
         print(f"note: {_one_line(text)}", file=sys.stderr, flush=True)
 

@@ -1,8 +1,10 @@
-"""The absl flags of `Config`: plain words, which `Config` itself reads and checks."""
+"""The absl flags of `Config`: text, which `Config` itself reads and checks. And flags that several commands share."""
 
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -13,77 +15,89 @@ _PATHS = ("dataset", "data_dir", "workdir")
 _OF_STRATEGY = ("strategy", "logical_cpus", "replicate_data")
 
 
-def define(flag_values, only=None, repeatable=()):
-    """Defines a flag for each setting, or for those that `only` names; `repeatable` ones are lists, empty or not."""
+def define(flag_values: flags.FlagValues, only: Sequence[str] | None = None, repeatable: Sequence[str] = ()) -> None:
+    """Defines a flag for each setting.
+
+    Args:
+      flag_values: where.
+      only: the names of the settings, if not all.
+      repeatable: the names of those whose flags are lists of values: None where the flag is not given.
+    """
     for field in dataclasses.fields(Config):
         if only is not None and field.name not in only:
             continue
+        default = config.words_of(field.default)
         text = field.metadata["text"]
-        if field.type is not bool:
-            text += f"\n({field.metadata['allowed']})"
+        if field.type not in (bool, str):
+            text += f"\n({config.allowed(field)})"
+        shared = {"flag_values": flag_values, "module_name": field.metadata["topic"]}
         if field.name in repeatable:
             parser = flags.BooleanParser() if field.type is bool else flags.ArgumentParser()
             flag = flags.MultiFlag(parser, None, field.name, None, text, boolean=field.type is bool)
-            flags.DEFINE_flag(flag, flag_values)
+            flag.help = f"{text}\n(default: '{default}'; may be repeated)"  # shorter than what absl adds
+            flags.DEFINE_flag(flag, **shared)
         elif field.type is bool:
-            flags.DEFINE_boolean(field.name, field.default, text, flag_values)
+            flags.DEFINE_boolean(field.name, field.default, text, **shared)
         else:
-            flags.DEFINE_string(field.name, config.words_of(field.default), text, flag_values)
+            flags.DEFINE_string(field.name, default, text, **shared)
 
 
-def define_run(flag_values):
+def define_run(flag_values: flags.FlagValues) -> None:
     """Defines the flags of a command that reads a run and its data: --workdir and --data_dir."""
-    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values=flag_values)
+    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values, module_name="data")
     define_data_dir(flag_values)
 
 
-def define_ensemble(flag_values):
-    """Defines --workdir of a command that takes one run, or several, an ensemble."""
-    text = "The run's folder; repeat it for an ensemble of runs on the same data: the mean of their probabilities."
-    flags.DEFINE_multi_string("workdir", None, text, flag_values=flag_values)
+def define_ensemble(flag_values: flags.FlagValues) -> None:
+    """Defines --workdir of a command that takes one run, or several as an ensemble."""
+    text = "The run's folder. Several runs on the same data are an ensemble: the mean of their probabilities"
+    flags.DEFINE_multi_string("workdir", None, text, flag_values, module_name="data")
 
 
-def define_data_dir(flag_values):
+def define_data_dir(flag_values: flags.FlagValues) -> None:
     """Defines --data_dir of a command that reads a run's data again."""
-    text = "Where the data lie now, if they were moved: a folder, or the file."
-    flags.DEFINE_string("data_dir", "", text, flag_values=flag_values)
+    text = "Where the data are now, if they were moved: a folder, or the file."
+    flags.DEFINE_string("data_dir", "", text, flag_values, module_name="data")
 
 
-def define_pictures(flag_values):
-    """Defines the flags of a command that draws: --format and --dpi."""
-    flags.DEFINE_enum("format", "png", ["png", "svg", "pdf"], "Format of the pictures.", flag_values=flag_values)
-    text = "Dots an inch of the pictures, which are 8 inches wide."
-    flags.DEFINE_integer("dpi", 150, text, lower_bound=50, upper_bound=600, flag_values=flag_values)
+def define_plots(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of a command that plots: --format and --dpi."""
+    text = "Format of the plots."
+    flags.DEFINE_enum("format", "png", ["png", "svg", "pdf"], text, flag_values, module_name="output")
+    text = "Dots per inch of the plots, which are 8 inches wide."
+    flags.DEFINE_integer("dpi", 150, text, 50, 600, flag_values, module_name="output")
 
 
-def pictures(flag_values):
-    """How `figures.save` shall write: {"format": ..., "dpi": ...}."""
+def plot_options(flag_values: flags.FlagValues) -> dict[str, Any]:
+    """Returns how `figures.save` writes: {"format": ..., "dpi": ...}."""
     return {name: flag_values[name].value for name in ("format", "dpi")}
 
 
-def to_config(flag_values, own=None, **settings):
-    """The settings that the flags give, with `settings` in place of the flags of those names.
+def to_config(flag_values: flags.FlagValues, run_config: Config | None = None, **settings: Any) -> Config:
+    """Returns the settings that the flags give.
 
     Args:
-      own: the `Config` of the run that is to go on, which counts where a flag is not given; by default, the defaults.
+      flag_values: the parsed flags.
+      run_config: where a flag is not given, the settings of the run that is resumed; without one, the defaults.
+      settings: values that replace those of the flags.
 
     Raises:
-      UserError: a value out of its range, or two values that exclude each other.
+      UserError: a value is out of its range, or two values exclude each other.
     """
     given = {f.name for f in dataclasses.fields(Config) if f.name in flag_values and flag_values[f.name].present}
-    if given & set(_OF_STRATEGY):  # which belong together
+    if given & set(_OF_STRATEGY):  # one of them given, all three come from the flags
         given |= {name for name in _OF_STRATEGY if name in flag_values}
     values = {name: _read(name, flag_values[name].value) for name in given - settings.keys()}
     if is_path(values.get("dataset", "")):
         values["dataset"] = os.path.abspath(values["dataset"])  # so that it is found from any folder
-    return dataclasses.replace(own or Config(), **values, **settings)
+    return dataclasses.replace(run_config or Config(), **values, **settings)
 
 
-def values_of(flag_values, name):
-    """The values of a flag that may be repeated, each once.
+def values_of(flag_values: flags.FlagValues, name: str) -> list[Any]:
+    """Returns the values of a flag that may be repeated, each once.
 
     Raises:
-      UserError: a value out of its range.
+      UserError: a value is out of its range.
     """
     return list(dict.fromkeys(_read(name, words) for words in flag_values[name].value))
 
@@ -94,19 +108,19 @@ def _read(name, words):
     return config.read(name, os.path.expanduser(words) if name in _PATHS else words)
 
 
-def path(flag_values, name):
-    """The value of a flag that names a file or folder, `~` expanded; empty where it is not given."""
+def path(flag_values: flags.FlagValues, name: str) -> str:
+    """Returns the value of a flag that names a file or folder, `~` expanded; empty where it is not given."""
     return os.path.expanduser(flag_values[name].value or "")
 
 
-def from_config(settings):
-    """The command line that gives these settings: a flag for each that is not the default."""
-    pairs = [(field.name, getattr(settings, field.name), field.default) for field in dataclasses.fields(Config)]
-    return [f"--{name}={config.words_of(value)}" for name, value, default in pairs if value != default]
+def from_config(settings: Config) -> list[str]:
+    """Returns the command line that gives these settings: a flag for each that is not the default."""
+    pairs = [(field, getattr(settings, field.name)) for field in dataclasses.fields(Config)]
+    return [f"--{field.name}={config.words_of(value)}" for field, value in pairs if value != field.default]
 
 
-def required(flag_values, name):
-    """The folder that a flag names, or the folders of one that is repeated, each once; `~` expanded.
+def required(flag_values: flags.FlagValues, name: str) -> Any:
+    """Returns the folder that a flag names, or the folders of one that is repeated, each once; `~` expanded.
 
     Raises:
       UserError: it was not given.
@@ -122,8 +136,8 @@ def required(flag_values, name):
     return list(folders.values())
 
 
-def make_folder(name, path):
-    """The folder that a flag names, made if it is not there.
+def make_folder(name: str, path: str) -> pathlib.Path:
+    """Returns the folder that a flag names, made if it is not there.
 
     Raises:
       UserError: it cannot be made.

@@ -1,4 +1,4 @@
-"""What a command shows on a terminal besides its results: a progress bar, and nothing of TensorFlow's."""
+"""What a terminal shows besides a command's results: a progress bar, and nothing of TensorFlow's."""
 
 import gc
 import os
@@ -13,24 +13,25 @@ _ENVIRONMENT = {
     # Keeps `import tensorflow` from importing Keras, which nothing here uses: 1.5 s less.
     "TF_USE_LEGACY_KERAS": "1",
     # An allocator that keeps its memory. The C library gives large blocks back, and each call of the loop then waits
-    # for the system to clear them again. Its bound in MB, of its own 65,536, is none here.
+    # for the system to clear them again. Its bound, 65,536 MB by default, is lifted.
     "TF_CPU_ALLOCATOR_USE_BFC": "true",
     "TF_CPU_BFC_MEM_LIMIT_IN_MB": str(2**30),
 }
 
 
-def import_tensorflow():
-    """Imports TensorFlow without its start-up chatter, with the settings of `_ENVIRONMENT` where there are no others.
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its start-up messages, with the settings of `_ENVIRONMENT` that are not set.
 
-    Some of its C++ lines are written before its logging reads any setting, so file descriptor 2 leads
-    nowhere during the import; a failed import raises, and what it raises is shown.
+    TensorFlow writes some C++ lines before its logging reads any setting, so file descriptor 2 leads nowhere during
+    the import. An import that fails raises, and that is printed.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     first = "tensorflow" not in sys.modules
-    gc.disable()  # it would look again and again through what the import makes, which all stays: 0.4 s
+    gc.disable()  # it would keep scanning objects that live as long as the process: 0.4 s
     sys.stderr.flush()
-    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
         with signals.at_once():
             os.dup2(devnull, 2)
@@ -47,8 +48,13 @@ def import_tensorflow():
     tensorflow.get_logger().setLevel("ERROR")
 
 
-def progress_bar(total, done, shown=True, unit="steps"):
-    """A tqdm bar over the steps of a run, or other units, on stderr if that is a terminal and it is to be shown."""
+def progress_bar(total: int, done: int, visible: bool = True, unit: str = "steps"):
+    """Returns a tqdm bar on stderr over the steps of a run, or other units, of which some are done.
+
+    It is drawn only if `visible`, and if both stdout and stderr are terminals: lines that reach the terminal by a
+    pipe, such as `| tee`, would break it.
+    """
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=done, unit=f" {unit}", disable=not (shown and sys.stderr.isatty()), leave=False)
+    disable = not (visible and sys.stdout.isatty() and sys.stderr.isatty())
+    return tqdm(total=total, initial=done, unit=f" {unit}", disable=disable, leave=False)

@@ -5,30 +5,33 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM came, as `number`, to a command that has nothing to save; it cleans up, and ends."""
+    """SIGINT or SIGTERM, as `number`, reached a command that has nothing to save; it cleans up, and ends."""
 
-    def __init__(self, number):
+    def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
 
-def raised():
-    """A context in which SIGINT and SIGTERM raise `Interrupted`, where no `graceful_stop` takes them."""
+def raised() -> AbstractContextManager[None]:
+    """Returns a context in which SIGINT and SIGTERM raise `Interrupted`, unless a `graceful_stop` takes them."""
     return _handled_by(_raise)
 
 
 @contextlib.contextmanager
-def at_once():
-    """SIGINT and SIGTERM end the process where they would raise `Interrupted`, which a library might swallow."""
+def at_once() -> Iterator[None]:
+    """Makes SIGINT and SIGTERM end the process where they would raise `Interrupted`, which a library might swallow."""
     if signal.getsignal(signal.SIGINT) is not _raise:
         yield
         return
-    stderr = os.dup(2)  # also while it leads nowhere
+    stderr = os.dup(2)  # as 2 itself leads nowhere while TensorFlow is imported
 
     def end(number, frame):
         _end(stderr, "stopped", number)
@@ -40,10 +43,10 @@ def at_once():
         os.close(stderr)
 
 
-def _end(stderr, words, number):
+def _end(stderr, text, number):
     """Ends the process; not by an exception, which a library that is being imported might swallow."""
     with contextlib.suppress(OSError):
-        os.write(stderr, f"{words}\n".encode(errors="surrogateescape"))
+        os.write(stderr, f"{text}\n".encode(errors="surrogateescape"))
     os._exit(128 + number)
 
 
@@ -53,8 +56,10 @@ def _raise(number, frame):
 
 @contextlib.contextmanager
 def _handled_by(handler):
-    here = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handler
-    before = {each: signal.signal(each, handler) for each in (_SIGNALS if here else ())}
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+        yield
+        return
+    before = {each: signal.signal(each, handler) for each in _SIGNALS}
     try:
         yield
     finally:
@@ -63,30 +68,30 @@ def _handled_by(handler):
 
 
 class StopRequest:
-    """What SIGINT and SIGTERM ask for; a second one ends the process at once."""
+    """A request to stop, made by SIGINT or SIGTERM; a second one ends the process at once."""
 
-    def __init__(self, advice):
+    def __init__(self, advice: str) -> None:
         self.advice = advice  # what the user may do then
         self.saves = False  # whether the command saves when asked to; until then, a signal ends it at once
         self._number = 0
-        self._stderr = os.dup(2)  # also while TensorFlow is imported
+        self._stderr = os.dup(2)  # as 2 itself leads nowhere while TensorFlow is imported
 
-    def number(self):
-        """The number of the signal that came, or 0."""
+    def number(self) -> int:
+        """Returns the number of the signal that came, or 0."""
         return self._number
 
-    def listen(self):
-        """Takes SIGINT and SIGTERM, also from whoever took them since."""
+    def listen(self) -> None:
+        """Takes SIGINT and SIGTERM, also if a library has taken them since."""
         if not self._number:
             for each in _SIGNALS:
                 signal.signal(each, self.handle)
 
-    def close(self):
-        """Gives the copy of stderr back."""
+    def close(self) -> None:
+        """Closes the copy of stderr."""
         os.close(self._stderr)
 
-    def handle(self, number, frame):
-        """The handler of both signals."""
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Handles both signals."""
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         self._number = number
@@ -95,13 +100,13 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def graceful_stop(advice):
+def graceful_stop(advice: str) -> Iterator[StopRequest]:
     """Yields a `StopRequest` that SIGINT and SIGTERM go to; `advice` is what the user may do then."""
     with contextlib.closing(StopRequest(advice)) as stop, _handled_by(stop.handle):
         yield stop
 
 
-def report_stopped(stop, number):
-    """Says that the command was stopped by a signal and has saved, and returns the exit code."""
+def report_stopped(stop: StopRequest, number: int) -> int:
+    """Prints that the command was stopped by a signal and has saved, and returns the exit code."""
     print(f"stopped and saved; {stop.advice}", file=sys.stderr, flush=True)
     return 128 + number

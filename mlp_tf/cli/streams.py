@@ -1,48 +1,47 @@
-"""stdout and stderr that never end a command: what cannot be written is told when it is done."""
+"""stdout and stderr that never end a command: that they cannot be written is reported when it is done."""
 
 import errno
 import os
 import sys
+from typing import Any, TextIO
 
 CLOSED_PIPE = 141  # what a shell reports of a command that SIGPIPE ended
 
 
 class Stream:
-    """A text stream that goes on when it cannot be written to; `error` is the first OSError, or None."""
+    """A text stream that drops what it cannot write; `error` is the first OSError, or None."""
 
-    def __init__(self, stream):
-        self._stream, self.error = stream, None
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+        if hasattr(stream, "reconfigure"):  # a file name that is not UTF-8, or a terminal that shows only ASCII
+            stream.reconfigure(errors="backslashreplace")
 
-    def write(self, text):
-        """Writes text, unless that has failed before."""
-        try:
-            self._attempt(self._stream.write, text)
-        except UnicodeEncodeError as error:  # a name that is no UTF-8, or a terminal that shows ASCII alone
-            escaped = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
-            self._attempt(self._stream.write, escaped)
+    def write(self, text: str) -> int:
+        """Writes text."""
+        self._attempt(self._stream.write, text)
         return len(text)
 
-    def flush(self):
-        """Writes what was kept back."""
+    def flush(self) -> None:
+        """Writes what is buffered."""
         self._attempt(self._stream.flush)
 
     def _attempt(self, method, *arguments):
         try:
-            if self.error is None:
-                method(*arguments)
+            method(*arguments)
         except OSError as error:
-            self.error = error
-            # Python writes what it has kept back when the process ends, and would complain then.
+            self.error = self.error or error
+            # What is still buffered, and all that follows, goes nowhere: Python would complain at its exit.
             with open(os.devnull, "wb") as devnull:
                 os.dup2(devnull.fileno(), self._stream.fileno())
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def open_closed():
+def open_closed() -> None:
     """Opens those of stdin, stdout and stderr that were closed, so that no other file gets their numbers."""
-    # Reading what is open for writing alone fails, and the other way round: so stdout's failure is seen.
+    # Writing to what is open only for reading fails, and the other way round: so a closed stdout is reported.
     for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDWR)):
         try:
             os.fstat(number)
@@ -52,8 +51,8 @@ def open_closed():
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
-def exit_code(code, stdout):
-    """The exit code of a command that returned `code`, once stdout is written; and why that failed, or nothing."""
+def exit_code(code: int, stdout: Stream) -> tuple[int, str]:
+    """Returns the exit code of a command that returned `code`, and why stdout could not be written, if so."""
     stdout.flush()
     if stdout.error is None or code:
         return code, ""

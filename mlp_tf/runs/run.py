@@ -18,7 +18,7 @@ from mlp_tf import UserError
 from mlp_tf.base.files import open_regular
 from mlp_tf.cli import command, quiet
 from mlp_tf.distribute import rendezvous, tf_config
-from mlp_tf.runs import checkpoint, identity, tensorboard
+from mlp_tf.runs import checkpoint, events, identity
 from mlp_tf.runs.checkpoint import Checkpoint, Manifest
 from mlp_tf.runs.folder import Results, open_folder, read_folder
 from mlp_tf.runs.identity import Description
@@ -121,7 +121,7 @@ def _decide(config, folder, cluster, splits):
     if folder.is_finished(config):
         return Start(in_folder, warnings=(in_folder.warning,))
     if config.tensorboard:
-        tensorboard.check_installed()
+        events.check_installed()
     warnings = []
     if splits is None:
         splits = _load(config, in_folder, cluster)
@@ -334,7 +334,7 @@ class Run:
         """Returns a context that yields write(row), for TensorBoard if it is wanted."""
         if self.config.tensorboard and self.folder:
             self.folder.check_place()
-            return tensorboard.writing(self.folder.path / "tensorboard", self.history)
+            return events.writing(self.folder.path / "tensorboard", self.history)
         return contextlib.nullcontext(lambda row: None)
 
     def _check_stop(self):

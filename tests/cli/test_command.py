@@ -1,10 +1,16 @@
 """How a command runs: one line for a mistake, the exit code, help."""
 
+import importlib
+import re
+
 import pytest
 from absl import flags
 
+import mlp_tf
 from mlp_tf import UserError
+from mlp_tf.__main__ import COMMANDS
 from mlp_tf.cli import command as cli_command
+from mlp_tf.cli import flags as cli_flags
 
 
 def define_flags(values):
@@ -46,12 +52,31 @@ def test_help_describes_the_flags_and_exits_0(capsys, flag):
     assert run(lambda values: 1, flag) == 0
     out, _ = capsys.readouterr()
     assert out.startswith("What it does.")
-    assert "--name: A name." in out
+    assert "\noutput:\n  --name: A name." in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_groups_the_flags_by_topic_in_80_columns(run, name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    module = importlib.import_module(f"mlp_tf.{name}")
+    lines = run(module, "--help").out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    topics = re.findall(r"^(\w+):$", "\n".join(lines), re.MULTILINE)
+    assert topics == [topic for topic in cli_command.TOPICS if topic in topics]
+    values = flags.FlagValues()
+    getattr(module, "define_flags", cli_flags.define)(values)
+    described = re.findall(r"^  --(?:\[no\])?(\w+): ", "\n".join(lines), re.MULTILINE)
+    assert sorted(described) == sorted(values)
+
+
+def test_version_is_that_of_the_package(capsys):
+    assert run(lambda values: 1, "--version") == 0
+    assert capsys.readouterr().out == f"mlp_tf {mlp_tf.__version__}\n"
 
 
 def test_an_unknown_flag_and_a_stray_word_are_refused(capsys):
     assert run(lambda values: 0, "--colour=red") == 1
-    assert capsys.readouterr().err == "error: --colour: no such flag; --help lists all\n"
+    assert capsys.readouterr().err == "error: Unknown command line flag 'colour' (--help lists the flags)\n"
     assert run(lambda values: 0, "name=3", "fast") == 1
     assert "name=3 fast: not a flag" in capsys.readouterr().err
 

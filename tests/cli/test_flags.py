@@ -69,7 +69,7 @@ def test_a_flag_of_one_strategy_is_refused_with_another(flag, strategy):
         ("--validation_size=-1", "auto, or an integer of 0 or more"),
         ("--validation_size=none", "auto, or an integer of 0 or more"),
         ("--patience=-1", "an integer of 0 or more"),
-        ("--seed=-1", "an integer from 0 to 2147483647"),
+        ("--seed=-1", "an integer of 0 or more, below 2**31"),
     ],
 )
 def test_a_flag_out_of_range_names_the_value_and_what_is_allowed(words, allowed):

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from mlp_tf.cli import quiet
+
 PAGES = """
 import resource
 from mlp_tf.cli import quiet
@@ -57,3 +61,13 @@ quiet.import_tensorflow()
 print(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"])
 """
     assert run_code(code, TF_CPU_BFC_MEM_LIMIT_IN_MB="4096") == 4096
+
+
+@pytest.mark.parametrize("visible", [True, False])
+@pytest.mark.parametrize("out", [True, False])
+@pytest.mark.parametrize("err", [True, False])
+def test_a_bar_is_drawn_only_if_stdout_and_stderr_are_terminals(monkeypatch, out, err, visible):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: out)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: err)
+    with quiet.progress_bar(3, 0, visible) as bar:
+        assert bar.disable == (not (out and err and visible))

@@ -33,7 +33,7 @@ def test_the_default_job_answers_a_signal_within_2_s_whatever_it_does(tmp_path, 
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=2)
     assert process.returncode == 143
-    assert "to go on: python -m mlp_tf.train" in err
+    assert "to resume: python -m mlp_tf.train" in err
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_a_signal_while_tensorflow_is_imported_is_answered_too(small, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=2)
     assert (process.returncode, out) == (128 + number, "")
-    assert err.startswith("stopped with nothing new to save; to go on: python -m mlp_tf.train")
+    assert err.startswith("stopped with nothing new to save; to resume: python -m mlp_tf.train")
 
 
 # How long each takes to be in the middle of its work: TensorFlow is imported after about 1.5 s.

@@ -87,7 +87,7 @@ def test_a_worker_that_waits_says_for_whom_and_answers_a_signal(small, free_addr
     process.terminate()
     _, err = process.communicate(timeout=2)
     assert process.returncode == 143
-    assert err.startswith("stopped with nothing new to save; to go on")
+    assert err.startswith("stopped with nothing new to save; to resume")
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -88,10 +88,10 @@ def change(path, *keys, to):
 @pytest.mark.parametrize(
     ("file", "keys", "value", "message"),
     [
-        ("config.json", ["settings", "epochs"], True, "epochs is true, but must be a whole number"),
-        ("config.json", ["settings", "hidden"], [8.5], r"hidden[0] is 8.5, but must be a whole number"),
-        ("config.json", ["settings", "learning_rate"], "0.1", 'learning_rate is "0.1", but must be a finite number'),
-        ("config.json", ["settings", "dataset"], 5, "dataset is 5, but must be a string"),
+        ("config.json", ["settings", "epochs"], True, "epochs=True: must be an integer of 1 or more"),
+        ("config.json", ["settings", "hidden"], [8.5], "hidden=[8.5]: must be a tuple of integers"),
+        ("config.json", ["settings", "learning_rate"], "0.1", "learning_rate='0.1': must be a number above 0"),
+        ("config.json", ["settings", "dataset"], 5, "dataset=5: must be a string"),
         ("config.json", ["settings", "colour"], 5, "colour is not a setting"),
         ("config.json", ["data", "train"], -3, "Expected `int` >= 1 - at `$.data.train`"),
         ("config.json", ["data", "example_shape"], [], "Expected `array` of length >= 1 - at `$.data.example_shape`"),
