@@ -1,7 +1,7 @@
 """A multilayer perceptron in low-level TensorFlow, without Keras.
 
-The modules, lowest rank first. A module imports only modules of a lower rank and, within a subpackage, only files listed
-before it; so each can be read knowing just those above it here.
+The modules, lowest rank first. A module imports only modules of a lower rank and, within a subpackage, only files
+listed before it; so each can be read knowing just those above it here.
 
     rank 0
       model.py            the network as pure functions of (x, weights, biases), and its loss
