@@ -9,45 +9,41 @@ line on stderr explains, 3 diverged, 130 or 143 stopped by SIGINT or SIGTERM and
 """
 
 import contextlib
-import dataclasses
 import shlex
 import sys
 
 from mlp_tf import UserError
 from mlp_tf.cli import command, flags, quiet, signals
-from mlp_tf.distribute import rendezvous, tf_config
 from mlp_tf.runs import identity
-from mlp_tf.runs.folder import new_folder, read_config
+from mlp_tf.runs.folder import new_folder
 from mlp_tf.runs.run import Stopped, open_run
 
 
 def main(values):
     """Trains, or resumes, the run that the flags describe; returns the exit code."""
-    workdir = flags.path(values, "workdir")
-    with rendezvous.refusal(tf_config.task(flags.to_config(values))):  # the run's settings may be what is refused
-        config = flags.to_config(values, run_config=read_config(workdir) if workdir else None)
-    if config.strategy == "multi_worker" and not workdir:
+    given = flags.given(values)
+    several = given.get("strategy") == "multi_worker"
+    if several and not given.get("workdir"):
         raise UserError("--strategy=multi_worker: --workdir is missing; give it, so that all workers can be resumed")
     with contextlib.ExitStack() as stack:
-        config = dataclasses.replace(config, workdir=workdir or stack.enter_context(new_folder()))
-        where = ", in every worker" if config.strategy == "multi_worker" else ""
-        same_command = shlex.join(["python", "-m", "mlp_tf.train", *flags.from_config(config)])
-        stop = stack.enter_context(signals.graceful_stop(f"to resume{where}: {same_command}"))
-        run = stack.enter_context(open_run(config, stop=stop))
+        given["workdir"] = given.get("workdir") or stack.enter_context(new_folder())
+        same_command = shlex.join(["python", "-m", "mlp_tf.train", *flags.to_words(given)])
+        stop = stack.enter_context(signals.graceful_stop(f"to resume{', in every worker' * several}: {same_command}"))
+        run = stack.enter_context(open_run(stop=stop, **given))
         command.warn(*run.warnings)
         command.note(*run.notes)
         if run.folder:
             _print_description(run)
         if run.splits:
             stop.saves = True
-            if config.strategy != "multi_worker":
-                stop.advice = f"to resume: {identity.resume_command(config.workdir)}"
+            if run.config.strategy != "multi_worker":
+                stop.advice = f"to resume: {identity.resume_command(run.config.workdir)}"
         try:
             _train(run)
         except Stopped as stopped:
             return signals.report_stopped(stop, stopped.number)
         except ArithmeticError as error:  # loop.Diverged
-            kept = f"in {config.workdir}" if run.folder else "with worker 0"
+            kept = f"in {run.config.workdir}" if run.folder else "with worker 0"
             return command.fail(f"diverged: {error}; the last good checkpoint is {kept}", code=3)
         if run.folder:
             _print_results(run)

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -73,24 +73,40 @@ def plot_options(flag_values: flags.FlagValues) -> dict[str, Any]:
     return {name: flag_values[name].value for name in ("format", "dpi")}
 
 
-def to_config(flag_values: flags.FlagValues, run_config: Config | None = None, **settings: Any) -> Config:
-    """Returns the settings that the flags give.
+def given(flag_values: flags.FlagValues) -> dict[str, Any]:
+    """Returns the settings that flags give, {name: value}; a flag that is not given is left out.
+
+    Raises:
+      UserError: a value is out of its range.
+    """
+    names = [f.name for f in dataclasses.fields(Config) if f.name in flag_values and flag_values[f.name].present]
+    if set(names) & set(_OF_STRATEGY):  # one of them given, all three come from the flags
+        names = list(dict.fromkeys([*names, *(name for name in _OF_STRATEGY if name in flag_values)]))
+    values = {
+        name: _read(name, flag_values[name].value) for name in names if not isinstance(flag_values[name].value, list)
+    }
+    if is_path(values.get("dataset", "")):
+        values["dataset"] = os.path.abspath(values["dataset"])  # so that it is found from any folder
+    return values
+
+
+def to_config(flag_values: flags.FlagValues, **settings: Any) -> Config:
+    """Returns the settings that the flags give, the defaults for the others.
 
     Args:
       flag_values: the parsed flags.
-      run_config: where a flag is not given, the settings of the run that is resumed; without one, the defaults.
-      settings: values that replace those of the flags.
+      settings: values that replace those of the flags, such as one of several of a repeated flag.
 
     Raises:
       UserError: a value is out of its range, or two values exclude each other.
     """
-    given = {f.name for f in dataclasses.fields(Config) if f.name in flag_values and flag_values[f.name].present}
-    if given & set(_OF_STRATEGY):  # one of them given, all three come from the flags
-        given |= {name for name in _OF_STRATEGY if name in flag_values}
-    values = {name: _read(name, flag_values[name].value) for name in given - settings.keys()}
-    if is_path(values.get("dataset", "")):
-        values["dataset"] = os.path.abspath(values["dataset"])  # so that it is found from any folder
-    return dataclasses.replace(run_config or Config(), **values, **settings)
+    return Config(**{**given(flag_values), **settings})
+
+
+def to_words(settings: Mapping[str, Any]) -> list[str]:
+    """Returns the command line that gives these settings: a flag for each that is not the default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Config)}
+    return [f"--{name}={config.words_of(value)}" for name, value in settings.items() if value != defaults[name]]
 
 
 def values_of(flag_values: flags.FlagValues, name: str) -> list[Any]:
@@ -111,12 +127,6 @@ def _read(name, words):
 def path(flag_values: flags.FlagValues, name: str) -> str:
     """Returns the value of a flag that names a file or folder, `~` expanded; empty where it is not given."""
     return os.path.expanduser(flag_values[name].value or "")
-
-
-def from_config(settings: Config) -> list[str]:
-    """Returns the command line that gives these settings: a flag for each that is not the default."""
-    pairs = [(field, getattr(settings, field.name)) for field in dataclasses.fields(Config)]
-    return [f"--{field.name}={config.words_of(value)}" for field, value in pairs if value != field.default]
 
 
 def required(flag_values: flags.FlagValues, name: str) -> Any:

@@ -17,10 +17,11 @@ import msgspec
 from mlp_tf import UserError
 from mlp_tf.base.files import open_regular
 from mlp_tf.cli import command, quiet
+from mlp_tf.config import Config
 from mlp_tf.distribute import rendezvous, tf_config
 from mlp_tf.runs import checkpoint, events, identity
 from mlp_tf.runs.checkpoint import Checkpoint, Manifest
-from mlp_tf.runs.folder import Results, open_folder, read_folder
+from mlp_tf.runs.folder import Results, open_folder, read_config
 from mlp_tf.runs.identity import Description
 
 # The next save waits this many times as long as the last one took: less than 1 % of the time, first and last apart.
@@ -58,15 +59,16 @@ class Start(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_run(config=None, workdir=None, splits=None, stop=None):
+def open_run(config=None, workdir=None, splits=None, stop=None, **changes):
     """Opens a run in its folder, which is locked until the end: a new run, or the one that is there.
 
     Args:
-      config: `Config`; None for the settings of the run that is there.
+      config: `Config`; by default the settings of the run that is there or, for a new one, the default settings.
       workdir: the folder; by default `config.workdir`.
       splits: `data.Splits`, if the data are loaded already; by default what `config.dataset` names.
       stop: an object with number(), the number of a signal that asked the run to stop, or 0, and listen(), called when
         TensorFlow's server has replaced the signal handlers; such as `signals.StopRequest`.
+      changes: settings that replace those of `config`, such as `epochs=30` for a run that is there.
 
     Yields:
       `Run`. If it trained, it is saved at the end.
@@ -75,7 +77,9 @@ def open_run(config=None, workdir=None, splits=None, stop=None):
       UserError: no such data, settings that do not fit them, or a folder that holds another run; it is unchanged.
     """
     workdir = workdir or config.workdir
-    config = dataclasses.replace(config or read_folder(workdir).description.config, workdir=str(workdir))
+    with rendezvous.refusal(tf_config.task(config or Config(**changes))):  # the run's settings may be what is refused
+        config = config or read_config(workdir) or Config()
+        config = dataclasses.replace(config, **changes, workdir=str(workdir))
     task = tf_config.task(config)
     with contextlib.ExitStack() as stack:
         with rendezvous.refusal(task):

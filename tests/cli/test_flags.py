@@ -29,14 +29,14 @@ def test_the_defaults_are_the_documented_recipe():
 
 
 def test_the_flags_of_settings_give_the_same_settings_back():
-    assert parse(*flags.from_config(OTHER_CONFIG)) == OTHER_CONFIG
-    assert flags.from_config(Config()) == []
+    assert parse(*flags.to_words(vars(OTHER_CONFIG))) == OTHER_CONFIG
+    assert flags.to_words(vars(Config())) == []
     several = dataclasses.replace(OTHER_CONFIG, strategy="multi_worker", replicate_data=True)
-    assert parse(*flags.from_config(several)) == several
+    assert parse(*flags.to_words(vars(several))) == several
     # The two of which only one may be given count as one.
-    assert len(flags.from_config(several)) == len(dataclasses.fields(Config)) - 1
+    assert len(flags.to_words(vars(several))) == len(dataclasses.fields(Config)) - 1
     mirrored = dataclasses.replace(OTHER_CONFIG, strategy="mirrored", logical_cpus=2)
-    assert parse(*flags.from_config(mirrored)) == mirrored
+    assert parse(*flags.to_words(vars(mirrored))) == mirrored
 
 
 @pytest.mark.parametrize(("flag", "strategy"), [("--logical_cpus=2", "mirrored"), ("--replicate_data", "multi_worker")])
