@@ -8,10 +8,10 @@ from mlp_tf import UserError
 
 
 def memory(limit="/sys/fs/cgroup/memory.max"):
-    """Bytes of memory that this machine has, or its container may use where that is less.
+    """Returns the memory of this machine in bytes, or what its container may use if that is less.
 
     Args:
-      limit: the file in which Linux says the latter; there may be none.
+      limit: the file in which Linux states the latter; it may be missing.
     """
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
@@ -22,18 +22,24 @@ def memory(limit="/sys/fs/cgroup/memory.max"):
 
 
 def check_memory(needed, subject, advice, unit="GiB", digits=1):
-    """Raises UserError, which begins with `subject` and ends with `advice`, if so many bytes are not there.
+    """Checks that this machine has `needed` bytes of memory.
 
     Args:
-      unit, digits: how the line counts them: GiB with so many decimals.
+      needed: bytes.
+      subject, advice: the beginning and the end of the message.
+      unit, digits: how the message counts: GiB with this many decimals.
+
+    Raises:
+      UserError: it has less.
     """
-    if needed > (there := memory()):
-        needed, there = (f"{count / 2**30:,.{digits}f}" for count in (needed, there))
-        raise UserError(f"{subject} {needed} {unit}, and this machine has {there}; {advice}")
+    available = memory()
+    if needed > available:
+        counts = [f"{count / 2**30:,.{digits}f}" for count in (needed, available)]
+        raise UserError(f"{subject} {counts[0]} {unit}, and this machine has {counts[1]}; {advice}")
 
 
 def processor():
-    """Its kind, in words."""
+    """Returns the kind of processor, as text."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -43,9 +49,9 @@ def processor():
 
 
 def threads():
-    """How many TensorFlow computes with: TF_NUM_INTRAOP_THREADS, or one for each core that this process may use."""
+    """Returns how many threads TensorFlow uses: TF_NUM_INTRAOP_THREADS, or the cores that this process may use."""
     words = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     if words.isdecimal() and int(words):
         return int(words)
-    # Not every system can tell the cores that this very process may use.
+    # Not every system knows the cores of a process.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

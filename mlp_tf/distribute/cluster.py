@@ -1,8 +1,7 @@
-"""A cluster: one device, the devices of one machine, or the workers of several; and its collectives.
+"""A cluster: one device, the devices of one machine, or the workers of several machines; and its collectives.
 
-Replicas are the copies of the network that take each step together, one on each device of each worker.
-Worker 0 is the chief, which alone writes a run's folder and prints. Workers need not share a disk: what
-the others have to know of the folder, the chief broadcasts.
+Replicas are the copies of the network that take each step together, one on each device of each worker. Worker 0 is the
+chief: it alone writes a run's folder and prints. Workers need not share a disk, as the chief broadcasts what they need.
 """
 
 import concurrent.futures
@@ -42,16 +41,16 @@ class Cluster(NamedTuple):
 
     @property
     def workers(self):
-        """How many there are."""
+        """Number of workers."""
         return len(self.task.addresses)
 
     @property
     def replicas(self):
-        """Replicas of all workers together."""
+        """Number of replicas on all workers."""
         return self.strategy.num_replicas_in_sync
 
     def place(self, parts):
-        """A tensor on the device of each replica of this worker: the parts in turn, counted over all replicas."""
+        """Returns a tensor on the device of each replica of this worker; replica i has part i % len(parts)."""
         if self.replicas == 1:
             return parts[0]
         devices = self.strategy.extended.worker_devices
@@ -64,7 +63,7 @@ class Cluster(NamedTuple):
         return self.strategy.experimental_distribute_values_from_function(part_of)
 
     def all_reduce_sum(self, array):
-        """The sum of every worker's array, the same bits on each; all must call it, in the same order."""
+        """Returns the sum of the workers' arrays, the same bits on each; all must call it, in the same order."""
         if self.workers == 1:
             return np.asarray(array)
         # In a thread, since a Python signal handler would not run while this one waits for the others.
@@ -75,7 +74,7 @@ class Cluster(NamedTuple):
         return self.strategy.reduce("SUM", tf.constant(array), axis=None).numpy()
 
     def all_reduce_max(self, number):
-        """The highest of every worker's number."""
+        """Returns the highest of the workers' numbers."""
         numbers = [float(number) if i == self.task.index else 0.0 for i in range(self.workers)]
         return self.all_reduce_sum(numbers).max().item()
 
@@ -99,28 +98,28 @@ class Cluster(NamedTuple):
     @contextlib.contextmanager
     def all_or_none(self):
         """Raises in every worker what a `UserError` in the block of any of them says; all must call it."""
+        if self.workers == 1:
+            yield
+            return
         reason = ""
         try:
             yield
-        except UserError as error:
+        except (UserError, OSError) as error:
             reason = str(error)
-            if self.workers == 1:
-                raise
-        if self.workers == 1:
-            return
-        texts = np.zeros([self.workers, _REASON_BYTES], np.int32)
         encoded = np.frombuffer(reason.encode(errors="backslashreplace")[:_REASON_BYTES], np.uint8)
+        texts = np.zeros([self.workers, _REASON_BYTES], np.int32)
         texts[self.task.index, : len(encoded)] = encoded
-        reasons = [
-            bytes(text[text > 0].astype(np.uint8)).decode(errors="replace") for text in self.all_reduce_sum(texts)
-        ]
-        refused = [f"{self.task.names([i])} was refused: {text}" for i, text in enumerate(reasons) if text]
+        refused = []
+        for worker, row in enumerate(self.all_reduce_sum(texts)):
+            text = row[row > 0].astype(np.uint8).tobytes().decode(errors="replace")
+            if text:
+                refused.append(f"{self.task.names([worker])} was refused: {text}")
         if refused:
             raise UserError("; ".join(refused)) from None
 
     @contextlib.contextmanager
     def watched(self):
-        """Turns the loss of another worker into a `UserError` that says which; what else goes wrong stays as it is."""
+        """Turns the loss of another worker into a `UserError` that names it; other exceptions pass through."""
         try:
             yield
         except _LOST as error:
@@ -134,18 +133,18 @@ class Cluster(NamedTuple):
 
 
 def single_device():
-    """This process and its default device."""
+    """Returns the cluster of this process and its default device."""
     return Cluster(tf.distribute.get_strategy())
 
 
 def connect(config, task, listen, report):
-    """Joins the devices, or the workers, that the settings ask for.
+    """Connects the devices, or the workers, that the settings ask for.
 
     Args:
       config: strategy, logical_cpus.
       task: from `tf_config.task`.
       listen: called once connected, as TensorFlow's server takes SIGTERM away from the handler it had.
-      report: called with a text that tells whom it waits for, if it takes long.
+      report: called with a text that says whom it waits for, if that takes long.
 
     Returns:
       `Cluster`.
@@ -175,7 +174,7 @@ def _mirrored(logical_cpus):
         if len(tf.config.list_logical_devices("CPU")) != logical_cpus:
             raise UserError(
                 f"--logical_cpus={logical_cpus}: TensorFlow has {len(tf.config.list_logical_devices('CPU'))} already; "
-                "begin in a process of its own"
+                "start in a new process"
             ) from None
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(logical_cpus)])
 

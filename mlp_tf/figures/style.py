@@ -66,7 +66,7 @@ def fitting(inches, characters):
 def shown(text, most=None):
     """Text as a figure shows it, in at most so many characters: what stands between two `$` were a formula else."""
     text = shorten(text, most) if most else text
-    return printable(text, but="\n").replace("$", r"\$")
+    return printable(text, keep="\n").replace("$", r"\$")
 
 
 def wrapped(title):
