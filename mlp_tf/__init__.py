@@ -22,9 +22,7 @@ before it, so each file can be read knowing just those above it here.
         sweep.py          accuracy over what a sweep varies
       distribute/         devices and workers
         tf_config.py      this worker's task, by TF_CONFIG
-        messages.py       what the workers say when they meet
-        connections.py    who is connected to the chief
-        rendezvous.py     the workers' meeting before TensorFlow connects them
+        meeting.py        the workers' meeting before TensorFlow connects them
         cluster.py        the strategy, and the collectives
     rank 2
       loop.py             the loop: State, train_step, compile_steps, fit, evaluate

@@ -17,7 +17,7 @@ import sys
 
 from mlp_tf import UserError
 from mlp_tf.cli import command, flags, quiet, signals
-from mlp_tf.distribute import rendezvous, tf_config
+from mlp_tf.distribute import meeting, tf_config
 from mlp_tf.runs import compatible
 from mlp_tf.runs.folder import open_run, read_run
 
@@ -25,7 +25,7 @@ from mlp_tf.runs.folder import open_run, read_run
 def main(values):
     """Trains, or goes on with, the run that the flags describe; returns the exit code."""
     workdir = flags.path(values, "workdir")
-    with rendezvous.refusal(tf_config.task(flags.to_config(values))):  # the run's own settings may be what is refused
+    with meeting.refusal(tf_config.task(flags.to_config(values))):  # the run's own settings may be what is refused
         config = flags.to_config(values, own=_settings_of(workdir))
     if config.strategy == "multi_worker" and not workdir:
         raise UserError(
@@ -37,7 +37,7 @@ def main(values):
         where = "" if task.single else ", in every worker"
         advice = f"to go on{where}: " + shlex.join(["python", "-m", "mlp_tf.train", *flags.from_config(config)])
         stop = stack.enter_context(signals.graceful_stop(advice))
-        with rendezvous.refusal(task):
+        with meeting.refusal(task):
             folder = stack.enter_context(open_run(config.workdir, task.chief, made=not workdir))
             compatible.check_settings(config, folder)
         if task.single and folder.finished(config):

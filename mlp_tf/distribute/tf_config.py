@@ -1,5 +1,6 @@
 """This process's task among the workers that TF_CONFIG names."""
 
+import contextlib
 import os
 import re
 import socket
@@ -62,32 +63,21 @@ def task(config):
             f"the number of this one, such as {_EXAMPLE}"
         ) from None
     _, port = found.address(found.index)
-    listen("", port).close()
+    with usable(port):
+        socket.create_server(("", port)).close()
     return found
 
 
-def listen(host, port):
-    """A socket that listens at a port of this worker's.
-
-    Args:
-      host: an address of this machine, or "" for all that it has.
-      port: its number.
-
-    Raises:
-      UserError: another process is using the port, or this one may not.
-    """
-    listening = socket.socket()
+@contextlib.contextmanager
+def usable(port):
+    """Turns the error of a body that cannot listen at a port of this worker into a `UserError`."""
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen()
+        yield
     except OSError as error:
-        listening.close()
         raise UserError(
-            f"TF_CONFIG: port {port} of this worker cannot be used ({error.strerror}); give a free one, in the "
-            "TF_CONFIG of every worker"
+            f"TF_CONFIG: port {port} of this worker cannot be used ({os.strerror(error.errno)}); give a free one, in "
+            "the TF_CONFIG of every worker"
         ) from None
-    return listening
 
 
 def _parse(words):

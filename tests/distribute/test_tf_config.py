@@ -9,7 +9,7 @@ import pytest
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.distribute import rendezvous, tf_config
+from mlp_tf.distribute import meeting, tf_config
 
 WRONG_ADDRESSES = [
     "", ":", "b:", ":2", "b:0", "b:00", "b:02", "b:65536", "b:99999", "b:-2", "b:+2", "b:2 ", " b:2", "b:2\n", "b\n:2",
@@ -72,7 +72,7 @@ def words(index, addresses, kind="worker"):
 def test_a_wrong_tf_config_is_refused_in_one_line_and_no_folder_is_made(
     train, small, tmp_path, monkeypatch, given, message
 ):
-    monkeypatch.setattr(rendezvous, "TIMEOUT_SECONDS", 1)  # should one be let pass
+    monkeypatch.setattr(meeting, "TIMEOUT_SECONDS", 1)  # should one be let pass
     monkeypatch.setenv("TF_CONFIG", given)
     outcome = train(*small(), "--strategy=multi_worker")
     assert outcome.code == 1
