@@ -113,7 +113,9 @@ def test_every_dependency_that_is_imported_is_declared():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in MODULES if MAP[name_of(p)][0] < 4 and name_of(p) not in ("cli/command", "cli/signals")], ids=name_of
+    "path",
+    [p for p in MODULES if MAP[name_of(p)][0] < 4 and name_of(p) not in ("cli/command", "cli/signals")],
+    ids=name_of,
 )
 def test_only_commands_and_what_they_share_print_or_exit(path):
     assert not re.search(r"\bprint\(|sys\.exit", path.read_text())
