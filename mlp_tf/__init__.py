@@ -9,7 +9,6 @@ listed before it; so each can be read knowing just those above it here.
         text.py           text made printable, or shortened
         files.py          atomic writes, safe reads, the JSON files of a run
         machine.py        memory, processor, threads
-        strict_json.py    JSON from outside, checked against types
     rank 1
       config.py           every setting, defined once: range, default, help text
       figures/            arrays to matplotlib figures
@@ -21,9 +20,7 @@ listed before it; so each can be read knowing just those above it here.
         sweep.py          accuracy over what a sweep varies
       distribute/         devices and workers
         tf_config.py      this worker's task, from TF_CONFIG
-        messages.py       what the workers say when they meet
-        connections.py    who is connected to the chief
-        rendezvous.py     the workers' meeting before TensorFlow connects them
+        meeting.py        the workers' meeting before TensorFlow connects them
         cluster.py        the strategy, and the collectives
     rank 2
       regularization.py   dropout; the optimizer, with weight decay and max-norm

@@ -108,13 +108,17 @@ def change_manifest():
 
 @pytest.fixture(scope="session")
 def free_addresses():
-    """Makes addresses of this machine, on ports that nothing uses now."""
+    """Makes addresses of this machine, which nobody else takes until the tests end.
 
-    def addresses(count):
-        with contextlib.ExitStack() as stack:
+    A socket that is bound, but does not listen, reserves a port: with SO_REUSEADDR, others may still bind it by number.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def addresses(count):
             sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
             for each in sockets:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 each.bind(("127.0.0.1", 0))
             return tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
 
-    return addresses
+        yield addresses

@@ -17,13 +17,14 @@ import threading
 import time
 import zipfile
 
+import msgspec
 import pytest
 from helpers import bar, contents, newest, small_flags
 
 from mlp_tf import UserError, data, evaluate, plot, predict, train
 from mlp_tf.config import Config
-from mlp_tf.distribute import rendezvous, tf_config
-from mlp_tf.distribute.messages import Challenge, Go, Refused
+from mlp_tf.distribute import meeting, tf_config
+from mlp_tf.distribute.meeting import Answer, Challenge, Hello
 from mlp_tf.distribute.tf_config import Task
 
 CASES, SEED = int(os.environ.get("FUZZ_CASES", "16")), int(os.environ.get("FUZZ_SEED", "0"))
@@ -207,58 +208,55 @@ def test_a_mutated_tf_config(monkeypatch, rng):
 
 def test_mutated_messages_at_the_meeting(free_addresses, rng):
     addresses = free_addresses(2)
-    chief = threading.Thread(target=rendezvous.meet, args=(Task(0, addresses), lambda text: None))
+    chief = threading.Thread(target=meeting.meet, args=(Task(0, addresses), lambda text: None))
     chief.start()
-    time.sleep(0.3)
-    heard = listen_to_a_worker(addresses)
-    host, port = addresses[0].rsplit(":", 1)
+    heard = msgspec.json.encode(Hello("0" * 32, 1, addresses)) + b"\n"
     for _ in cases(rng):
         content = mutate_bytes(rng, heard)
         if rng.random() < 0.7:
             content = text_of(mutate_json(rng, json.loads(heard))).replace("\n", "").encode() + b"\n"
-        with socket.create_connection((host, int(port)), timeout=5) as stranger:
+        with connect(addresses[0]) as stranger:
             stranger.sendall(content)
     assert chief.is_alive()
-    rendezvous.meet(Task(1, addresses), lambda text: None)
-    chief.join(timeout=10)
+    meeting.meet(Task(1, addresses), lambda text: None)
+    chief.join(timeout=60)
     assert not chief.is_alive()
 
 
-def test_mutated_messages_of_a_chief_never_end_a_worker_but_by_a_reason(free_addresses, rng):
+def connect(address):
+    """A connection to an address, once somebody listens there."""
+    host, _, port = address.rpartition(":")
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection((host, int(port)), timeout=30)
+        time.sleep(0.02)
+
+
+def test_mutated_messages_of_a_chief_never_end_a_worker_but_by_a_reason(monkeypatch, free_addresses, rng):
+    monkeypatch.setattr(meeting, "POLL_SECONDS", 0.02)
     addresses, failures, worker = free_addresses(2), [], None
-    said = [Challenge("0" * 32), Go(2), Refused("why")]
+    said = [Challenge("0" * 32), Answer(), Answer("why")]
 
     def join():
         try:
-            rendezvous.meet(Task(1, addresses), lambda text: None)
+            meeting.meet(Task(1, addresses), lambda text: None)
         except UserError:  # a refusal that is still one
             pass
         except BaseException as error:
             failures.append(error)
 
-    host, port = addresses[0].rsplit(":", 1)
+    host, _, port = addresses[0].rpartition(":")
     with socket.create_server((host, int(port))) as chief:
         for _ in cases(rng):
             if worker is None or not worker.is_alive():
                 worker = threading.Thread(target=join, daemon=True)
                 worker.start()
             with chief.accept()[0] as connection:
-                connection.recv(65_536)
-                for message in rng.choices(said, k=2):
-                    line = json.dumps({"protocol": "mlp_tf meeting 1", "message": message._asdict()}).encode()
+                for message in [said[0], *rng.choices(said, k=2)]:
+                    line = msgspec.json.encode(message) + b"\n"
                     with contextlib.suppress(OSError):
-                        connection.sendall(mutate_bytes(rng, line + b"\n"))
+                        connection.sendall(line if rng.random() < 0.3 else mutate_bytes(rng, line))
     assert failures == []
-
-
-def listen_to_a_worker(addresses):
-    """The first line that a worker says to its chief."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        there = f"127.0.0.1:{server.getsockname()[1]}", addresses[1]
-        worker = threading.Thread(target=rendezvous.meet, args=(Task(1, there), print), daemon=True)
-        worker.start()
-        with server.accept()[0] as connection:
-            return connection.makefile("rb").readline()
 
 
 if __name__ == "__main__":

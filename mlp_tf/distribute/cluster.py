@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError
-from mlp_tf.distribute.rendezvous import AGAIN, meet
+from mlp_tf.distribute.meeting import AGAIN, meet
 from mlp_tf.distribute.tf_config import Task
 
 # What TensorFlow's collectives raise when another worker is gone.

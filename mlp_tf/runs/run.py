@@ -18,7 +18,7 @@ from mlp_tf import UserError
 from mlp_tf.base.files import open_regular
 from mlp_tf.cli import command, quiet
 from mlp_tf.config import Config
-from mlp_tf.distribute import rendezvous, tf_config
+from mlp_tf.distribute import meeting, tf_config
 from mlp_tf.runs import checkpoint, events, identity
 from mlp_tf.runs.checkpoint import Checkpoint, Manifest
 from mlp_tf.runs.folder import Results, open_folder, read_config
@@ -77,12 +77,12 @@ def open_run(config=None, workdir=None, splits=None, stop=None, **changes):
       UserError: no such data, settings that do not fit them, or a folder that holds another run; it is unchanged.
     """
     workdir = workdir or config.workdir
-    with rendezvous.refusal(tf_config.task(config or Config(**changes))):  # the run's settings may be what is refused
+    with meeting.refusal(tf_config.task(config or Config(**changes))):  # the run's settings may be what is refused
         config = config or read_config(workdir) or Config()
         config = dataclasses.replace(config, **changes, workdir=str(workdir))
     task = tf_config.task(config)
     with contextlib.ExitStack() as stack:
-        with rendezvous.refusal(task):
+        with meeting.refusal(task):
             folder = stack.enter_context(open_folder(workdir)) if task.chief else None
             if folder:
                 identity.check_settings(config, folder)

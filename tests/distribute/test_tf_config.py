@@ -9,11 +9,11 @@ import pytest
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.distribute import rendezvous, tf_config
+from mlp_tf.distribute import meeting, tf_config
 
 WRONG_ADDRESSES = [
     "", ":", "b:", ":2", "b:0", "b:00", "b:02", "b:65536", "b:99999", "b:-2", "b:+2", "b:2 ", " b:2", "b:2\n", "b\n:2",
-    "b:\u0662", "b:\u00b2", "\u00fc:2", "b c:2", "b\0:2", "b\x1b:2", "\ud800:2", "b..c:2", ".b:2", f"{'b' * 64}:2",
+    "b:\u0662", "b:\u00b2", "\u00fc:2", "b c:2", "b\0:2", "b\x1b:2", "b..c:2", ".b:2", f"{'b' * 64}:2",
     "b:2:3", "b/c:2", "[::1]:2",
 ]  # fmt: skip
 
@@ -25,46 +25,48 @@ def words(index, addresses, kind="worker"):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("", "--strategy=multi_worker needs the addresses of all workers and the number of this one, such as"),
-        ("{", "TF_CONFIG={: Expecting property name"),
-        ('{"cluster": {"worker": ["a:1"]}}', "'task' is missing"),
-        ('{"task": {"type": "worker", "index": 0}}', "'cluster' is missing"),
+        ("", "it is missing or empty; --strategy=multi_worker needs the addresses of all workers"),
+        ("{", "TF_CONFIG={: Input data was truncated"),
+        ('{"cluster": {"worker": ["a:1"]}}', "missing required field `task`"),
+        ('{"task": {"type": "worker", "index": 0}}', "missing required field `cluster`"),
         (words(2, ["a:1", "b:2"]), "task index is 2, but must be from 0 to 1"),
         (words(-1, ["a:1", "b:2"]), "task index is -1, but must be from 0 to 1"),
-        (words("0", ["a:1", "b:2"]), "task index is 0, but must be an integer"),
+        (words("0", ["a:1", "b:2"]), "Expected `int`, got `str` - at `$.task.index`"),
         (words(0, ["a:1", "b:2"], "ps"), "task type is ps, but must be chief or worker"),
         (words(0, ["a:1", "b"]), "address b is not host:port"),
         (words(0, ["a:1", "b:70000"]), "address b:70000 is not host:port"),
         (words(0, ["a:1", "a:1"]), "two workers have one address"),
-        ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "worker", "index": 0}}', "cluster has ps, but may have chief"),
-        ("[]", "must be an object with cluster and task"),
-        ("7", "must be an object with cluster and task"),
-        ("NaN", "TF_CONFIG=NaN: NaN is not a number"),
-        ("[" * 100_000, "nested too deeply"),
-        (words(math.inf, ["a:1", "b:2"]), "Infinity is not a number"),
-        (words(True, ["a:1", "b:2"]), "task index is True, but must be an integer"),
-        (words(1.0, ["a:1", "b:2"]), "task index is 1.0, but must be an integer"),
-        (words(None, ["a:1", "b:2"]), "task index is None, but must be an integer"),
-        (words([0], ["a:1", "b:2"]), "task index is [0], but must be an integer"),
+        ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "worker", "index": 0}}', "unknown field `ps` - at `$.cluster`"),
+        ("[]", "Expected `object`, got `array`"),
+        ("7", "TF_CONFIG=7: Expected `object`, got `int`"),
+        ("NaN", "TF_CONFIG=NaN: JSON is malformed: invalid character (byte 0)"),
+        ("[" * 100_000, "Expected `object`, got `array`"),
+        ('{"other": ' + "[" * 100_000, "nested too deeply"),
+        (words(math.inf, ["a:1", "b:2"]), "JSON is malformed: invalid character"),
+        (words(True, ["a:1", "b:2"]), "Expected `int`, got `bool` - at `$.task.index`"),
+        (words(1.0, ["a:1", "b:2"]), "Expected `int`, got `float` - at `$.task.index`"),
+        (words(None, ["a:1", "b:2"]), "Expected `int`, got `null` - at `$.task.index`"),
+        (words([0], ["a:1", "b:2"]), "Expected `int`, got `array` - at `$.task.index`"),
         (words(10**400, ["a:1", "b:2"]), "but must be from 0 to 1"),
-        (words(0, ["a:1", "b:2"], ["worker"]), "task type is a list, but must be a string"),
-        (words(0, ["a:1", "b:2"], None), "task type is null, but must be a string"),
+        (words(0, ["a:1", "b:2"], ["worker"]), "Expected `str`, got `array` - at `$.task.type`"),
+        (words(0, ["a:1", "b:2"], None), "Expected `str`, got `null` - at `$.task.type`"),
         (words(0, ["a:1", "b:2"], "chief"), "task type is chief, but cluster has none"),
         (words(0, []), "task type is worker, but cluster has none"),
-        (words(0, "a:1"), 'cluster worker is "a:1", but must be a list'),
-        (words(0, {"0": "a:1"}), "cluster worker is a dict, but must be a list"),
-        (words(0, None), "cluster worker is null, but must be a list"),
-        (words(0, [1, 2]), "cluster worker[0] is 1, but must be a string"),
-        (words(0, ["a:1", ["b:2"]]), "cluster worker[1] is a list, but must be a string"),
-        ('{"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}', "cluster is a list, but must be an object"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": ["worker", 0]}', "task is a list, but must be an object"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"index": 0}}', "'type' is missing"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}', "'index' is missing"),
-        ('{"cluster": {"chief": "a:1"}, "task": {"type": "chief", "index": 0}}', 'cluster chief is "a:1", but must be'),
+        (words(0, "a:1"), "Expected `array`, got `str` - at `$.cluster.worker`"),
+        (words(0, {"0": "a:1"}), "Expected `array`, got `object` - at `$.cluster.worker`"),
+        (words(0, None), "Expected `array`, got `null` - at `$.cluster.worker`"),
+        (words(0, [1, 2]), "Expected `str`, got `int` - at `$.cluster.worker[0]`"),
+        (words(0, ["a:1", ["b:2"]]), "Expected `str`, got `array` - at `$.cluster.worker[1]`"),
+        ('{"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}', "got `array` - at `$.cluster`"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": ["worker", 0]}', "Expected `object`, got `array` - at `$.task`"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"index": 0}}', "missing required field `type` - at `$.task`"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}', "required field `index` - at `$.task`"),
+        ('{"cluster": {"chief": "a:1"}, "task": {"type": "chief", "index": 0}}', "got `str` - at `$.cluster.chief`"),
         (
             '{"cluster": {"chief": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}',
             "cluster has 2 chiefs, but may have one",
         ),
+        (words(0, ["a:1", "\ud800:2"]), "unexpected end of escaped utf-16 surrogate pair"),
         *((words(0, ["a:1", each]), "is not host:port") for each in WRONG_ADDRESSES),
     ],
     ids=itertools.count(1),
@@ -72,7 +74,7 @@ def words(index, addresses, kind="worker"):
 def test_a_wrong_tf_config_is_refused_in_one_line_and_no_folder_is_made(
     train, small, tmp_path, monkeypatch, given, message
 ):
-    monkeypatch.setattr(rendezvous, "TIMEOUT_SECONDS", 1)  # should one be let pass
+    monkeypatch.setattr(meeting, "TIMEOUT_SECONDS", 1)  # in case that one is accepted
     monkeypatch.setenv("TF_CONFIG", given)
     outcome = train(*small(), "--strategy=multi_worker")
     assert outcome.code == 1
@@ -106,10 +108,11 @@ def test_the_chief_comes_before_worker_0_where_tf_config_has_one(monkeypatch, fr
     assert (task.index, task.addresses, task.chief) == (2, ("a:1", "b:2", own), False)
 
 
-def test_an_index_of_any_depth_is_refused_in_words(monkeypatch):
+def test_values_of_any_depth_are_refused_in_words(monkeypatch):
     for depth in range(900, 1000, 3):
-        monkeypatch.setenv("TF_CONFIG", words(0, ["a:1"]).replace(": 0}", f": {'[' * depth}{']' * depth}}}"))
-        with pytest.raises(UserError, match=r"(but must be an integer|nested too deeply); --strategy"):
+        deep = "[" * depth + "]" * depth
+        monkeypatch.setenv("TF_CONFIG", words(0, ["a:1"]).replace('"index": 0', f'"trial": {deep}, "index": {deep}'))
+        with pytest.raises(UserError, match=r"(got `array` - at `\$.task.index`|nested too deeply); --strategy"):
             tf_config.task(Config(strategy="multi_worker"))
 
 
