@@ -234,28 +234,31 @@ def connect(address):
 
 def test_mutated_messages_of_a_chief_never_end_a_worker_but_by_a_reason(monkeypatch, free_addresses, rng):
     monkeypatch.setattr(meeting, "POLL_SECONDS", 0.02)
-    addresses, failures, worker = free_addresses(2), [], None
+    addresses, failures, enough = free_addresses(2), [], threading.Event()
     said = [Challenge("0" * 32), Answer(), Answer("why")]
 
     def join():
-        try:
-            meeting.meet(Task(1, addresses), lambda text: None)
-        except UserError:  # a refusal that is still one
-            pass
-        except BaseException as error:
-            failures.append(error)
+        while not enough.is_set():
+            try:
+                meeting.meet(Task(1, addresses), lambda text: None)
+            except UserError:  # a refusal that is still one
+                pass
+            except BaseException as error:
+                failures.append(error)
 
     host, _, port = addresses[0].rpartition(":")
     with socket.create_server((host, int(port))) as chief:
+        worker = threading.Thread(target=join, daemon=True)
+        worker.start()
         for _ in cases(rng):
-            if worker is None or not worker.is_alive():
-                worker = threading.Thread(target=join, daemon=True)
-                worker.start()
             with chief.accept()[0] as connection:
                 for message in [said[0], *rng.choices(said, k=2)]:
                     line = msgspec.json.encode(message) + b"\n"
                     with contextlib.suppress(OSError):
                         connection.sendall(line if rng.random() < 0.3 else mutate_bytes(rng, line))
+    enough.set()
+    monkeypatch.setattr(meeting, "TIMEOUT_SECONDS", 0)
+    worker.join(timeout=60)
     assert failures == []
 
 
