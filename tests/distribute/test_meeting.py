@@ -390,7 +390,7 @@ def test_a_command_that_waits_says_for_whom_and_answers_a_signal(npz, tmp_path, 
         assert process.stderr.readline() == f"WARNING: waiting for worker 1 ({mine[1]}), at most 300 s\n"
         return process
 
-    assert terminate(start_waiting, 2).startswith("stopped with nothing new to save; to go on")
+    assert terminate(start_waiting, 2).startswith("stopped with nothing new to save; to resume")
 
 
 def environment(index, addresses):
