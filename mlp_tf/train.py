@@ -9,6 +9,7 @@ line on stderr explains, 3 diverged, 130 or 143 stopped by SIGINT or SIGTERM and
 """
 
 import contextlib
+import math
 import shlex
 import sys
 
@@ -60,6 +61,21 @@ def _train(run):
             if row and run.folder:
                 bar.write(_epoch_line(row), file=sys.stdout)
                 sys.stdout.flush()
+                command.warn(_learning_warning(run.history, run.description.data.classes))
+
+
+def _learning_warning(history, classes):
+    """Returns a warning about the cost of the epochs so far, or nothing; a cost that is not finite ends the run."""
+    guessing = math.log(classes)
+    costs = [row["cost"] for row in history]
+    if costs[-1] > 1000 * guessing:
+        return f"cost={costs[-1]:.3g} is far above that of guessing, {guessing:.2f}; try a lower --learning_rate"
+    if len(costs) == 2 and all(abs(cost - guessing) < 0.03 * guessing for cost in costs):
+        return (
+            f"cost={costs[-1]:.4f} is still that of guessing: nothing is learned; try another --learning_rate or "
+            "--init, or look at the data with python -m mlp_tf.show_data"
+        )
+    return ""
 
 
 def _print_description(run):

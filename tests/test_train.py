@@ -272,3 +272,23 @@ def test_the_main_job_on_full_mnist_reaches_0977(tmp_path):
     assert (outcome.code, outcome.err) == (0, "")
     assert "Model: 784-256-256-10, 269,322 parameters; 550 steps of 100 an epoch" in outcome.out
     assert read_results(tmp_path / "run")["test_accuracy"] > 0.977
+
+
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        (
+            {"optimizer": "sgd", "learning_rate": 1e6, "epochs": 1},
+            r"WARNING: cost=\S+ is far above that of guessing, 1.10",
+        ),
+        (
+            {"activation": "sigmoid", "optimizer": "sgd", "learning_rate": 1e-9, "epochs": 3},
+            r"WARNING: cost=1.\d+ is still that of guessing: noth",
+        ),
+        ({"epochs": 3}, ""),
+    ],
+)
+def test_a_cost_that_explodes_or_stays_at_guessing_is_warned_of(train, small, settings, warning):
+    outcome = train(*small(**settings))
+    assert (outcome.code, bool(outcome.err)) == (0, bool(warning))
+    assert re.match(warning, outcome.err)
