@@ -33,13 +33,13 @@ before it, so each file can be read knowing just those above it here.
         splits.py         Rows, Source, Split, Splits, Shard
         labels.py         which class a label is
         sample.py         5,000 real MNIST images that need no network
-        npz.py            the user's own arrays
-        tables.py         the user's own table
-        image_folder.py   the user's own images, a folder for each class
+        npz.py            the user's arrays
+        tables.py         the user's table
+        image_folder.py   the user's images, a folder for each class
         tfds.py           sets of tensorflow-datasets
         sources.py        which source a name is
-        survey.py         the user's own rows, looked at
-        held_out.py       the user's own rows, split by class
+        scan.py           the user's rows: hashes, and what looks wrong
+        held_out.py       the user's rows, split by class
         loading.py        load(name): checked, fingerprinted Splits
         augmentation.py   images set upright, and distorted
         feed.py           Feed: what each replica sees in an epoch, placed on its device

@@ -66,7 +66,6 @@ class Splits(NamedTuple):
     warning: str = ""  # why this is not the data hoped for, if so
     notes: tuple[str, ...] = ()  # what the reader may want to know of how they were split
     suspicions: tuple[str, ...] = ()  # what looks wrong in them
-    stratified: bool = False  # whether the validation rows were chosen by class; else they are the last ones
 
     @property
     def classes(self):

@@ -5,7 +5,7 @@ import numpy as np
 from mlp_tf import UserError
 from mlp_tf.runs import result
 
-_SHARED = ("image_shape", "dtype", "classes", "class_names", "validation", "stratified", "sha256")
+_SHARED = ("image_shape", "dtype", "classes", "class_names", "validation", "sha256")
 
 
 def load(workdirs):

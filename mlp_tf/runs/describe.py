@@ -54,7 +54,6 @@ class Data(NamedTuple):
     sha256: str
     shards: int  # 1 where every worker holds all training rows
     dtype: str = "uint8"  # or float32
-    stratified: bool = False  # whether the validation rows were chosen by class; else they are the last ones
     class_names: tuple[str, ...] = ()
 
     @property
@@ -215,7 +214,6 @@ def describe(config, splits, cluster):
         sha256=splits.sha256,
         shards=splits.train.shard.workers,
         dtype=str(splits.train.images.dtype),
-        stratified=splits.stratified,
         class_names=splits.class_names,
     )
     scaling = splits.train.scaling and {

@@ -30,7 +30,6 @@ class Wanted(NamedTuple):
 
     name: str
     validation_size: int | None
-    stratified: bool
     resumes: bool  # whether it has loaded it before
 
 
@@ -133,10 +132,10 @@ class RunFolder:
     def data(self, config):
         """`Wanted`, what to load: what the settings say, or the run's own."""
         if self.description is None:
-            return Wanted(config.dataset, config.validation_size, True, False)
+            return Wanted(config.dataset, config.validation_size, False)
         own = self.description.data
         name = own.name if self.description.is_of(config.dataset) else config.dataset
-        return Wanted(name, own.validation, own.stratified, True)
+        return Wanted(name, own.validation, True)
 
     def newest_checkpoint(self):
         """(the newest checkpoint that is whole, or None where the run has not saved yet; warnings of damaged ones).
@@ -259,7 +258,7 @@ class NoFolder:
 
     def data(self, config):
         """The chief alone can tell more."""
-        return Wanted(config.dataset, config.validation_size, True, False)
+        return Wanted(config.dataset, config.validation_size, False)
 
     def newest_checkpoint(self):
         """The chief alone has one."""

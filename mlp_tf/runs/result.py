@@ -82,7 +82,7 @@ def splits(result, data_dir=""):
     """
     own, data_dir = result.description.data, data_dir or result.config.data_dir
     name = data.located(own.name, data_dir)
-    loaded = data.load(name, data_dir, own.validation, stratified=own.stratified)
+    loaded = data.load(name, data_dir, own.validation)
     if loaded.sha256 != own.sha256:
         raise UserError(
             f"--workdir={result.path}: {loaded.name} is not the data that the run was trained on (its SHA-256 "

@@ -56,7 +56,7 @@ def load(config, folder, cluster=SINGLE_DEVICE):
         name = data.located(name, config.data_dir)
     size = wanted.validation_size if config.validation_size is None else config.validation_size
     shard = worker_shard(cluster)._replace(whole_train=config.replicate_data)
-    return data.load(name, config.data_dir, size, shard, wanted.stratified)
+    return data.load(name, config.data_dir, size, shard)
 
 
 def start(config, folder, splits, cluster=SINGLE_DEVICE):
