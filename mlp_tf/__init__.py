@@ -37,7 +37,7 @@ listed before it; so each can be read knowing just those above it here.
         image_folder.py   the user's images, a folder for each class
         tfds.py           sets of tensorflow-datasets
         sources.py        which source a name is
-        survey.py         hashes and suspicious values of the user's data
+        scan.py           hashes and suspicious values of the user's data
         held_out.py       validation and test splits of the user's data
         loading.py        load(name): checked, fingerprinted Splits
         feed.py           Feed: what each replica sees in an epoch, placed on its device

@@ -90,7 +90,7 @@ def _print(report):
 
 def _draw(splits, config, out, pictures):
     """The path of the picture, or None where the examples are no images."""
-    if len(splits.image_shape) < 2:
+    if len(splits.example_shape) < 2:
         print("samples: not drawn, as the examples are no images", file=sys.stderr)
         return None
     import numpy as np

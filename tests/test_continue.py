@@ -99,7 +99,7 @@ def test_the_scaling_of_a_run_is_kept_whatever_form_its_rows_come_in(train, tmp_
     before = json.loads((tmp_path / "run/config.json").read_text())["scaling"]
     np.savez(tmp_path / "b.npz", **{**arrays, "x_train": np.asfortranarray(x)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mlp_tf.data.npz._BLOCK", 7)  # sums in another order
+        patch.setattr("mlp_tf.data.splits._BLOCK", 7)  # sums in another order
         assert train(f"--workdir={tmp_path / 'run'}", "--epochs=2", f"--dataset={tmp_path / 'b.npz'}").code == 0
     assert json.loads((tmp_path / "run/config.json").read_text())["scaling"] == before
     assert train(f"--workdir={tmp_path / 'run'}", "--epochs=3").code == 0

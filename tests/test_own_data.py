@@ -164,7 +164,9 @@ def test_pixels_that_were_cast_to_nothing_are_warned_of(run, train, tmp_path):
     faint = {name: array // 128 if name.startswith("x") else array for name, array in arrays.items()}
     np.savez(tmp_path / "faint.npz", **faint)
     outcome = train(f"--dataset={tmp_path / 'faint.npz'}", *FLAGS, f"--workdir={tmp_path / 'run'}")
-    assert "WARNING: the largest pixel is 1, and the network sees pixels divided by 255" in outcome.err
+    assert (
+        "WARNING: the largest pixel is 1, and pixels are divided by 255, so the inputs are almost zero" in outcome.err
+    )
     report = json.loads(run(show_data, f"--dataset={tmp_path / 'faint.npz'}", "--json", f"--out={tmp_path}").out)
     assert report["warnings"][0].startswith("the largest pixel is 1")
 

@@ -20,7 +20,7 @@ def test_predict_goes_on_after_a_bad_file_and_ends_with_1(run, run_folder, array
     (tmp_path / "bad.png").write_text("no picture")
     outcome = run(predict, f"--workdir={run_folder}", "--show", "good.png", "bad.png", "good.png")
     assert outcome.code == 1
-    assert outcome.err.count("bad.png: not a picture") == 1
+    assert outcome.err.count("bad.png: not an image") == 1
     [first, second] = outcome.out.splitlines()
     assert first == second
     assert re.fullmatch(r"good\.png: (\d)   \1: [01]\.\d{4}  \d: [01]\.\d{4}  \d: [01]\.\d{4}(   not to be .*)?", first)
@@ -71,7 +71,7 @@ def test_postscript_starts_no_program(run, run_folder, good, tmp_path, monkeypat
         paths[-1].write_bytes(content)
     outcome = run(predict, f"--workdir={run_folder}", *paths)
     assert (outcome.code, len(outcome.out.splitlines())) == (1, 1)
-    assert re.fullmatch(r"(error: \S+/x\.(png|eps): not a picture that can be read; .*\n){2}", outcome.err)
+    assert re.fullmatch(r"(error: \S+/x\.(png|eps): not an image that can be read; .*\n){2}", outcome.err)
     assert not (tmp_path / "started").exists()
 
 

@@ -11,7 +11,8 @@ import tensorflow as tf
 from mlp_tf import UserError
 from mlp_tf.data.splits import ALL_ROWS
 
-_AFFINE, _ELASTIC = 1, 2  # purposes, which keep the random streams of one seed apart; feed.py has 0
+_AFFINE = 1  # the purpose of a random stream, which keeps it apart from others of the same seed; feed.py has 0
+_ELASTIC = 2
 _BLOCK_PIXELS = 2**22  # distorted at once: bounds the memory that their points take
 KNOTS = 5  # of an elastic displacement, along each side
 
@@ -19,39 +20,44 @@ KNOTS = 5  # of an elastic displacement, along each side
 def deskew(images):
     """Sets slanted images upright: shears each about its centre of mass until its pixels do not lean to a side.
 
-    The shear is the covariance of a pixel's column and row, weighted by brightness, over the variance of its
-    row (deslanting, as in LeCun et al. 1998).
+    The shear is the covariance of a pixel's column and row, weighted by brightness, over the variance of its row
+    (deslanting, as in LeCun et al. 1998).
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`; all but N static.
 
     Returns:
-      uint8 tensor, shaped as `images`; what comes from outside an image is 0.
+      uint8 tensor, shaped as `images`; points from outside an image are 0.
     """
     height, width = images.shape[1:3]
     light = tf.cast(images, tf.int64)
-    light = light if len(images.shape) == 3 else tf.reduce_sum(light, axis=3)  # [N, H, W]
-    rows, columns = tf.range(height, dtype=tf.int64), tf.range(width, dtype=tf.int64)
-    # Sums of integers, which are the same in whatever order they are added: here, in an exported graph, in JavaScript.
-    of_row, columns_of_row = tf.reduce_sum(light, axis=2), tf.reduce_sum(light * columns, axis=2)  # [N, H]
+    if len(images.shape) == 4:
+        light = tf.reduce_sum(light, axis=3)  # [N, H, W]
+    rows = tf.range(height, dtype=tf.int64)
+    columns = tf.range(width, dtype=tf.int64)
+    # Sums of integers are the same in whatever order they are added: here, in an exported graph, in JavaScript.
+    of_row = tf.reduce_sum(light, axis=2)  # [N, H]
+    columns_of_row = tf.reduce_sum(light * columns, axis=2)  # [N, H]
     total = tf.maximum(_sum(of_row), 1.0)
-    row, column = _sum(rows * of_row) / total, _sum(columns_of_row) / total
+    row = _sum(rows * of_row) / total
+    column = _sum(columns_of_row) / total
     covariance = _sum(rows * columns_of_row) / total - row * column
     variance = _sum(rows * rows * of_row) / total - row * row
     shear = covariance / (variance + 1e-6)  # [N, 1, 1]
-    x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)[:, None]
+    x = tf.range(width, dtype=tf.float32)
+    y = tf.range(height, dtype=tf.float32)[:, None]
     return _shift_rows(images, x + shear * y - shear * row)
 
 
 def _sum(values):
-    """Float32 `[N, 1, 1]`: the sums of integers `[N, H]`."""
+    """Returns the sums of integers `[N, H]` as float32 `[N, 1, 1]`."""
     return tf.cast(tf.reduce_sum(values, axis=1), tf.float32)[:, None, None]
 
 
 def _shift_rows(images, x):
-    """Shows at each point what lies at x, `[N, H, W]`, in the same row; between two pixels, linearly.
+    """Returns images that show at each point what is at column `x`, `[N, H, W]`, of its row; linear between pixels.
 
-    Plain operations, since this is part of exported graphs: TensorFlow Lite and ONNX have no projective transform.
+    Uses plain operations, as this is part of exported graphs: TensorFlow Lite and ONNX have no projective transform.
     """
     height, width = images.shape[1:3]
     pixels = tf.reshape(tf.cast(images, tf.float32), [-1, *images.shape[3:]])
@@ -59,6 +65,7 @@ def _shift_rows(images, x):
     left = tf.floor(x)
 
     def at(column):
+        """Returns the pixels at a column of each point's row; 0 outside the image."""
         inside = (column >= 0) & (column < width)
         found = tf.gather(pixels, row_starts + tf.cast(tf.where(inside, column, 0.0), tf.int32))
         return tf.where(_for_channels(inside, images), found, 0.0)
@@ -68,12 +75,12 @@ def _shift_rows(images, x):
 
 
 def _for_channels(weights, images):
-    """`[N, H, W]` as it multiplies images of that shape, or `[N, H, W, C]`."""
+    """Returns weights `[N, H, W]` in a shape that multiplies images of that shape, or of `[N, H, W, C]`."""
     return weights if len(images.shape) == 3 else weights[..., None]
 
 
 def affine_maps(draws, height, width):
-    """Random affine maps about the centre of an image, each backwards: from a point of the result into the image.
+    """Returns random affine maps about the centre of an image, each from a point of the result back into the image.
 
     Args:
       draws: float32 `[5, N]`, -1 to 1 at strength 1: rotation by up to 10 degrees, scaling and shear by up to 0.1,
@@ -81,21 +88,26 @@ def affine_maps(draws, height, width):
       height, width: of an image, in pixels.
 
     Returns:
-      float32 `[N, 6]`: a, b, right, c, d, down of the point (a x + b y + right, c x + d y + down) that (x, y) shows.
+      float32 `[N, 6]`: a, b, right, c, d, down. The point (x, y) of the result shows the point
+      (a x + b y + right, c x + d y + down) of the image.
     """
     turn, scale, shear, right, down = tf.unstack(draws * tf.constant([[math.pi / 18], [0.1], [0.1], [1.5], [1.5]]))
     # [[a, b], [c, d]] = (1 + scale) * rotation * [[1, shear], [0, 1]]
-    a, c = (1 + scale) * tf.cos(turn), (1 + scale) * tf.sin(turn)
-    b, d = a * shear - c, c * shear + a
-    x, y = (width - 1) / 2, (height - 1) / 2
+    a = (1 + scale) * tf.cos(turn)
+    c = (1 + scale) * tf.sin(turn)
+    b = a * shear - c
+    d = c * shear + a
+    x = (width - 1) / 2
+    y = (height - 1) / 2
     return tf.stack([a, b, x + right - a * x - b * y, c, d, y + down - c * x - d * y], axis=1)
 
 
 @tf.function(autograph=False, jit_compile=True)
 def resample(images, maps, displacements):
-    """Shows at each point what lies where its displacement, and then its image's map, lead; between pixels, bilinearly.
+    """Returns images that show at each point what its displacement, and then its image's map, lead to.
 
-    XLA makes one loop of it, which takes less time than TensorFlow's ImageProjectiveTransformV3.
+    Values between pixels are bilinear. XLA makes one loop of it, which is faster than TensorFlow's
+    ImageProjectiveTransformV3.
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`, all static.
@@ -104,33 +116,39 @@ def resample(images, maps, displacements):
         the centre of one of KNOTS x KNOTS equal parts of the image, and points between follow smoothly. Or `[N, 0]`.
 
     Returns:
-      uint8, shaped as `images`; what comes from outside an image is 0.
+      uint8, shaped as `images`; points from outside an image are 0.
     """
     n, height, width = images.shape[:3]
-    x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)[:, None]
+    x = tf.range(width, dtype=tf.float32)
+    y = tf.range(height, dtype=tf.float32)[:, None]
     if displacements.shape[1]:
         field = tf.reshape(displacements, [2 * n, -1]) @ _knot_weights(height, width)
         field = tf.reshape(field, [n, 2, height, width])
-        x, y = x + field[:, 0], y + field[:, 1]
+        x = x + field[:, 0]
+        y = y + field[:, 1]
     a, b, right, c, d, down = (column[:, None, None] for column in tf.unstack(maps, axis=1))
-    x, y = a * x + b * y + right, c * x + d * y + down  # [N, H, W]
+    from_x = a * x + b * y + right  # [N, H, W]
+    from_y = c * x + d * y + down
     if len(images.shape) == 3:
-        return _sample(images, x, y)
-    return tf.stack([_sample(channel, x, y) for channel in tf.unstack(images, axis=3)], axis=3)
+        return _sample(images, from_x, from_y)
+    return tf.stack([_sample(channel, from_x, from_y) for channel in tf.unstack(images, axis=3)], axis=3)
 
 
 def _knot_weights(height, width):
-    """float32 `[KNOTS**2, H * W]`: how far each point follows each knot, by bicubic interpolation."""
+    """Returns how far each point follows each knot, by bicubic interpolation: float32 `[KNOTS**2, H * W]`."""
     with tf.init_scope():  # XLA has no bicubic interpolation
         knots = tf.reshape(tf.eye(KNOTS**2), [-1, KNOTS, KNOTS, 1])
         return tf.reshape(tf.image.resize(knots, [height, width], method="bicubic"), [KNOTS**2, -1])
 
 
 def _sample(image, x, y):
-    """uint8 `[N, H, W]`: images of that shape and type at the points x, y, float32 `[N, H, W]`."""
+    """Returns images, uint8 `[N, H, W]`, at the points x, y, float32 of that shape."""
     n, height, width = image.shape
-    x, y, pixels = (tf.reshape(each, [n, -1]) for each in (x, y, image))
-    left, top = tf.floor(x), tf.floor(y)
+    pixels = tf.reshape(image, [n, -1])
+    x = tf.reshape(x, [n, -1])
+    y = tf.reshape(y, [n, -1])
+    left = tf.floor(x)
+    top = tf.floor(y)
     value = 0.0
     for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):
         for column, column_weight in ((left, left + 1 - x), (left + 1, x - left)):
@@ -142,23 +160,22 @@ def _sample(image, x, y):
 
 
 def distort(images, config, epoch, split=None, look=lambda: None):
-    """Maps each image by a random map of its own, affine and elastic: a pure function of its arguments.
+    """Distorts each image by another random map, affine and elastic: a pure function of its arguments.
 
-    The map belongs to the row of the whole split, so it is the same however many workers share the rows.
+    A map belongs to a row of the whole split, so it is the same however many workers share the rows.
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`.
-      config: `seed`, which with `epoch` the maps are drawn from; `distort`: 1 is rotation up to 10 degrees, scaling
-        up to 10 %, shear up to 0.1 and translation up to 1.5 pixels, each uniform and to both sides, others in
-        proportion; `elastic`: standard deviation, in pixels, of the displacements of 5 x 5 knots, normal and
+      config: `seed`, which with `epoch` the maps are drawn from; `distort`, the strength of the `affine_maps`, which
+        are uniform; `elastic`: standard deviation, in pixels, of the displacements of 5 x 5 knots, normal and
         independent, in x and in y; points between follow smoothly (Simard, Steinkraus and Platt 2003 smooth every
         point's by a Gaussian).
       epoch: from 0.
       split: the `Split` whose first rows these are, and that may hold a shard of all; by default they are all.
-      look: called after each block of images, equally often in every worker; what it raises ends this.
+      look: called after each block of images, equally often in every worker; an exception from it ends the work.
 
     Returns:
-      uint8 tensor, shaped as `images`; what comes from outside an image is 0.
+      uint8 tensor, shaped as `images`; points from outside an image are 0.
 
     Raises:
       UserError: images that do not have two dimensions.
@@ -167,28 +184,30 @@ def distort(images, config, epoch, split=None, look=lambda: None):
     if len(shape) not in (3, 4):
         raise UserError(f"distortion needs images of height x width; these have shape {tuple(shape[1:])}")
     n, height, width = shape[:3]
-    shard, rows = (split.shard, split.global_rows) if split else (ALL_ROWS, n)
+    shard = split.shard if split else ALL_ROWS
+    rows = split.global_rows if split else n
     draws = tf.random.stateless_uniform([5, rows], _key(config.seed, _AFFINE, epoch), -1.0, 1.0)
     maps = affine_maps(config.distort * draws[:, shard.index :: shard.workers], height, width)
     displacements = _displacements(config, epoch, rows)[shard.index :: shard.workers]
     distorted = np.empty(tuple(shape), np.uint8)
-    # Of the rows of a worker, which have one more or less, so that all look equally often.
+    # Workers differ by at most one row; counting blocks by the most rows of any makes all call `look` equally often.
     blocks = max(1, min(n + 1, math.ceil(rows / shard.workers)) * height * width // _BLOCK_PIXELS)
-    block = math.ceil(n / blocks)
+    size = math.ceil(n / blocks)
     for i in range(blocks):
-        first = min(i * block, n - block)  # since XLA would compile a shorter last block anew
-        part = slice(first, first + block)
-        distorted[part] = resample(images[part], maps[part], displacements[part])
+        first = min(i * size, n - size)  # XLA would compile again for a shorter last block
+        block = slice(first, first + size)
+        distorted[block] = resample(images[block], maps[block], displacements[block])
         look()
     return tf.constant(distorted)
 
 
 def _displacements(config, epoch, rows):
-    """Of the knots of each row, as `resample` takes them."""
+    """Returns the displacements of the knots of each row, as `resample` takes them."""
     if not config.elastic:
         return tf.zeros([rows, 0])
     return config.elastic * tf.random.stateless_normal([rows, 2 * KNOTS**2], _key(config.seed, _ELASTIC, epoch))
 
 
 def _key(seed, purpose, epoch):
+    """Returns the key of a random stream."""
     return tf.random.experimental.stateless_fold_in(tf.constant([seed, purpose], tf.int64), epoch)

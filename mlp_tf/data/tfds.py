@@ -1,4 +1,4 @@
-"""Sets of tensorflow-datasets, prepared on this machine or downloaded; read block by block from their records."""
+"""Sets of tensorflow-datasets, prepared on this machine or downloaded, read in blocks from their records."""
 
 import contextlib
 import sys
@@ -23,11 +23,11 @@ class Unavailable(UserError):
 
 
 def prepared(name, data_dir=""):
-    """The `Source` of a set by name, downloaded and prepared first if need be.
+    """Returns the `Source` of a set by name; downloads and prepares the set first if it is not here.
 
     Raises:
       Unavailable: not prepared, and no network.
-      UserError: no such set, not one for image classification, or damaged.
+      UserError: no such set, not a set for image classification, or damaged.
     """
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
@@ -37,19 +37,16 @@ def prepared(name, data_dir=""):
             f"--dataset={name}: has the splits {', '.join(builder.info.splits)}; it must have train and test; save it "
             "as an .npz file with both"
         )
-    train, test = (_prepared_rows(builder, split) for split in ("train", "test"))
-    return Source(name, train, test, _class_names(builder.info.features["label"]))
+    label = builder.info.features["label"]
+    names = tuple(label.names or map(str, range(label.num_classes)))
+    return Source(name, _prepared_rows(builder, "train"), _prepared_rows(builder, "test"), names)
 
 
 def known_names():
-    """The names of the sets that tensorflow-datasets has, prepared here or not."""
+    """Returns the names of the sets that tensorflow-datasets has, prepared here or not."""
     import tensorflow_datasets as tfds
 
     return tfds.list_builders(with_community_datasets=False)
-
-
-def _class_names(label):
-    return tuple(label.names or map(str, range(label.num_classes)))
 
 
 def _builder(name, data_dir):
@@ -58,32 +55,37 @@ def _builder(name, data_dir):
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
         usable = builder.info.supervised_keys == ("image", "label")
-    except Exception as error:  # versions and configurations are free text, and fail in as many ways
+    except Exception as error:  # versions and configurations are free text, and fail in any way
         raise UserError(
-            f"--dataset={name}: tensorflow-datasets cannot make it ({type(error).__name__}); give the name of an "
+            f"--dataset={name}: tensorflow-datasets cannot load it ({type(error).__name__}); give the name of an "
             "image-classification set, such as mnist, fashion_mnist or kmnist, without a version or configuration that "
             "it does not have"
         ) from None
-    if usable and None in builder.info.features["image"].shape:
-        raise UserError(
-            f"--dataset={name}: its images are of different sizes, {builder.info.features['image'].shape}; give a "
-            "set of one size, such as mnist, fashion_mnist, kmnist or cifar10"
-        )
     if not usable:
         raise UserError(
             f"--dataset={name}: has no supervised (image, label) pairs; give an image-classification set, such as "
             "mnist, fashion_mnist or kmnist"
         )
+    shape = builder.info.features["image"].shape
+    if None in shape:
+        raise UserError(
+            f"--dataset={name}: its images are of different sizes, {shape}; give a set of one size, such as mnist, "
+            "fashion_mnist, kmnist or cifar10"
+        )
     return builder
 
 
 def _prepared_rows(builder, split):
-    """A prepared split, decoded a thousand images at a time: 3 times faster than one at a time."""
-    info, shape = builder.info.splits[split], builder.info.features["image"].shape
-    spec = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
-    shown = shape[:-1] if shape[-1] == 1 else shape
+    """Returns the `Rows` of a prepared split, without a last axis of 1.
 
-    @tf.autograph.experimental.do_not_convert  # which writes a file, and a disk may be full
+    The images are decoded a thousand at a time, which is 3 times faster than one at a time.
+    """
+    info = builder.info.splits[split]
+    shape = builder.info.features["image"].shape
+    row_shape = shape[:-1] if shape[-1] == 1 else shape
+    spec = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+
+    @tf.autograph.experimental.do_not_convert  # AutoGraph writes a file, and the disk may be full
     def decode_image(encoded):
         return tf.ensure_shape(tf.io.decode_image(encoded, shape[-1], expand_animations=False), shape)
 
@@ -91,9 +93,10 @@ def _prepared_rows(builder, split):
     def decode(records):
         examples = tf.io.parse_example(records, spec)
         images = tf.map_fn(decode_image, examples["image"], fn_output_signature=tf.uint8)
-        return tf.reshape(images, [-1, *shown]), examples["label"]
+        return tf.reshape(images, [-1, *row_shape]), examples["label"]
 
     def blocks():
+        """Yields (examples, labels)."""
         count = 0
         try:
             records = tf.data.TFRecordDataset([str(path) for path in info.filepaths]).batch(_BLOCK)
@@ -108,7 +111,7 @@ def _prepared_rows(builder, split):
             found = count if count < info.num_examples else f"{count} or more"
             raise _unusable(builder, f"{found} examples in {split} where its metadata says {info.num_examples}")
 
-    return Rows((info.num_examples, *shown), np.dtype(np.uint8), blocks)
+    return Rows((info.num_examples, *row_shape), np.dtype(np.uint8), blocks)
 
 
 def _unusable(builder, reason):
@@ -119,13 +122,15 @@ def _unusable(builder, reason):
 
 
 def _download(builder, name):
+    """Downloads and prepares a set; raises `Unavailable` where that fails."""
     reason = _unreachable(builder)
-    try:
-        if not reason:
+    if not reason:
+        try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-                return builder.download_and_prepare(file_format="tfrecord")
-    except Exception as error:  # a connection lost, a full disk, a host that moved: all end here
-        reason = _first_line(error)
+                builder.download_and_prepare(file_format="tfrecord")
+            return
+        except Exception as error:  # such as a lost connection, a full disk, a host that moved
+            reason = _first_line(error)
     raise Unavailable(
         f"--dataset={name} is not prepared in {builder.data_dir} and cannot be downloaded ({reason}); point --data_dir "
         "or TFDS_DATA_DIR at a prepared copy, connect to the network, or use --dataset=mnist_sample"
@@ -133,24 +138,25 @@ def _download(builder, name):
 
 
 def _unreachable(builder):
-    """Why a download would fail, or nothing: asked first, as tensorflow-datasets would retry for 204 s."""
+    """Returns why a download would fail, or "": checked first, as tensorflow-datasets would retry for 204 s."""
     urls = {urllib.parse.urlsplit(url).netloc: url for url in builder.url_infos or {}}
     reasons = dict.fromkeys(urls, f"no answer within {PROBE_SECONDS} s")
-    probes = [threading.Thread(target=_probe, args=(*item, reasons), daemon=True) for item in urls.items()]
+    probes = [threading.Thread(target=_probe, args=(host, urls[host], reasons), daemon=True) for host in urls]
     for probe in probes:
         probe.start()
     deadline = time.monotonic() + PROBE_SECONDS
     for probe in probes:
-        probe.join(max(0.0, deadline - time.monotonic()))  # looking up a name has no time-out of its own
+        probe.join(max(0.0, deadline - time.monotonic()))  # the lookup of a host name has no time limit
     return "; ".join(f"{host}: {reason}" for host, reason in reasons.items() if reason)
 
 
 def _probe(host, url, reasons):
+    """Asks a host for a URL, and writes into `reasons` why a download would fail, or ""."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS):
             reasons[host] = ""
     except urllib.error.HTTPError as error:
-        # The host answers (405 is about HEAD), unless a proxy keeps it from us: that says 403 or 407.
+        # The host answers (405 is about HEAD), unless a proxy refuses the connection: then the code is 403 or 407.
         reasons[host] = str(error) if error.code in (403, 407) or error.code >= 500 else ""
     except (OSError, ValueError) as error:
         reasons[host] = str(getattr(error, "reason", error))

@@ -182,7 +182,7 @@ def describe(config, splits, cluster):
         train=splits.train.global_rows,
         validation=splits.validation.global_rows,
         test=splits.test.global_rows,
-        example_shape=tuple(splits.image_shape),
+        example_shape=tuple(splits.example_shape),
         dtype=str(splits.train.images.dtype),
         classes=splits.classes,
         class_names=splits.class_names,

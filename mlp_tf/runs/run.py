@@ -228,7 +228,7 @@ class Run:
         from mlp_tf.data.scaling import Scaling
         from mlp_tf.runs.program import open_program
 
-        scaling = Scaling.from_json(self.description.scaling, self.splits.image_shape)
+        scaling = Scaling.from_json(self.description.scaling, self.splits.example_shape)
         self.splits = self.splits.scaled(scaling)
         self._feed = data.Feed(self.splits.train, self.config, self._cluster)
         self._feed.check_stop = self._check_stop

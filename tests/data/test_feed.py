@@ -18,6 +18,27 @@ def split(arrays):
     return Split(arrays["x_train"], arrays["y_train"])
 
 
+def test_an_epoch_visits_rows_once_and_leaves_over_others_each_time():
+    orders = [epoch_order(23, 5, seed=1, epoch=e) for e in range(2)]
+    for order in orders:
+        assert order.shape == (4, 5)
+        assert order.dtype == np.int32
+        assert len(set(order.ravel())) == 20
+        assert order.min() >= 0
+        assert order.max() < 23
+    assert set(orders[0].ravel()) != set(orders[1].ravel())
+    np.testing.assert_array_equal(orders[0], epoch_order(23, 5, seed=1, epoch=0))
+    assert not np.array_equal(orders[0], epoch_order(23, 5, seed=2, epoch=0))
+
+
+def test_worker_0_has_the_order_of_a_single_process_worker_1_another():
+    np.testing.assert_array_equal(epoch_order(23, 5, 1, 2, index=0), epoch_order(23, 5, 1, 2))
+    assert not np.array_equal(epoch_order(23, 5, 1, 2, index=1), epoch_order(23, 5, 1, 2))
+    # The order that every run has had so far: (seed, purpose, epoch) alone.
+    alone = np.random.default_rng((1, 0, 2)).permutation(23)[:20].reshape(4, 5)
+    np.testing.assert_array_equal(epoch_order(23, 5, 1, 2), alone)
+
+
 def test_an_epoch_is_all_images_as_they_are_in_the_order_of_its_number(split):
     feed = Feed(split, Config(batch_size=50, seed=2))
     for number in (0, 7):

@@ -1,4 +1,4 @@
-"""The user's own pictures in folders: read as they were written, and refused by the path of what is wrong."""
+"""The user's images in folders: read as they were written, and refused by the path of what is wrong."""
 
 import os
 import re
@@ -15,14 +15,14 @@ COLOUR = np.random.default_rng(1).integers(0, 256, (6, 5, 4, 3), np.uint8)
 
 
 def write(path, pixels, **options):
-    """Writes a picture, and the folders above it."""
+    """Writes an image, and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    picture.save(path, **options)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(path, **options)
 
 
 def write_classes(folder, pixels=GREY, names=("cat", "dog")):
-    """Writes some pictures of each class: in order, they are `pixels`."""
+    """Writes some images of each class: in order, they are `pixels`."""
     for name, part in zip(names, np.split(pixels, len(names)), strict=True):
         for i, each in enumerate(part):
             write(folder / name / f"{i}.png", each)
@@ -42,7 +42,7 @@ def test_folders_of_classes_are_the_training_rows(tmp_path, pixels):
     np.testing.assert_array_equal(images, pixels)
     np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
     assert (images.dtype, labels.dtype, source.train.shape) == (np.uint8, np.int32, pixels.shape)
-    assert (source.name, source.class_names, source.own) == (str(tmp_path), ("cat", "dog"), True)
+    assert (source.name, source.class_names, source.is_user_data) == (str(tmp_path), ("cat", "dog"), True)
     assert (source.test, source.notes) == (None, ())
 
 
@@ -61,7 +61,7 @@ def test_folders_train_and_test_without_folders_are_classes(tmp_path):
     assert image_folder(str(tmp_path)).class_names == ("test", "train")
 
 
-def test_a_colour_picture_among_grey_ones_makes_all_colour(tmp_path):
+def test_a_colour_image_among_grey_ones_makes_all_colour(tmp_path):
     write_classes(tmp_path / "train")
     write_classes(tmp_path / "test")
     write(tmp_path / "test/dog/1.png", COLOUR[0])
@@ -72,7 +72,7 @@ def test_a_colour_picture_among_grey_ones_makes_all_colour(tmp_path):
     np.testing.assert_array_equal(content(source.test)[0], wanted)
 
 
-def test_pictures_in_colour_that_show_grey_alone_are_grey(tmp_path):
+def test_images_in_colour_that_show_grey_alone_are_grey(tmp_path):
     write_classes(tmp_path, np.repeat(GREY[..., None], 3, axis=3))
     np.testing.assert_array_equal(content(image_folder(str(tmp_path)).train)[0], GREY)
 
@@ -83,7 +83,7 @@ TURNED[0x0112] = 6  # a quarter to the right
 
 
 @pytest.mark.parametrize(
-    ("name", "picture", "options"),
+    ("name", "image", "options"),
     [
         *((f"a.{suffix}", FEW.convert(m), {}) for suffix in ("png", "BMP", "gif") for m in ("L", "RGB", "P", "1")),
         *(("a.png", FEW.convert(mode), {}) for mode in ("LA", "RGBA")),
@@ -98,9 +98,9 @@ TURNED[0x0112] = 6  # a quarter to the right
     ],
     ids=lambda value: f"{value.mode}" if isinstance(value, Image.Image) else None,
 )
-def test_formats_and_modes_are_read_upright(tmp_path, name, picture, options):
+def test_formats_and_modes_are_read_upright(tmp_path, name, image, options):
     write_classes(tmp_path)
-    write(tmp_path / "cat" / name, picture, **options)
+    write(tmp_path / "cat" / name, image, **options)
     images = content(image_folder(str(tmp_path)).train)[0].astype(int)
     shown = np.asarray(FEW) if images.ndim == 3 else np.repeat(np.asarray(FEW)[..., None], 3, axis=2)
     assert np.abs(images[3] - shown).max() <= (20 if name.lower().startswith("a.j") else 0)  # after 0, 1 and 2.png
@@ -180,16 +180,16 @@ def torn(path):
 
 
 def keyed(mode, transparent):
-    """A picture one value of which is transparent."""
-    picture = FEW.convert(mode) if mode != "I;16" else Image.fromarray(np.asarray(FEW).astype(np.uint16))
-    return lambda folder: write(folder / "cat/1.png", picture, transparency=transparent)
+    """An image one value of which is transparent."""
+    image = FEW.convert(mode) if mode != "I;16" else Image.fromarray(np.asarray(FEW).astype(np.uint16))
+    return lambda folder: write(folder / "cat/1.png", image, transparency=transparent)
 
 
 def one_clear_pixel():
-    """A picture one pixel of which is not wholly opaque."""
-    picture = Image.fromarray(COLOUR[0]).convert("RGBA")
-    picture.putpixel((1, 1), (9, 9, 9, 254))
-    return picture
+    """An image one pixel of which is not wholly opaque."""
+    image = Image.fromarray(COLOUR[0]).convert("RGBA")
+    image.putpixel((1, 1), (9, 9, 9, 254))
+    return image
 
 
 TRANSPARENT = "cat/1.png: has transparent pixels; flatten it onto a background"
@@ -198,8 +198,8 @@ TRANSPARENT = "cat/1.png: has transparent pixels; flatten it onto a background"
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: torn(folder / "cat/1.png"), "cat/1.png: not a picture that can be read; give a PNG"),
-        (lambda folder: (folder / "dog/a.jpg").write_bytes(b""), "dog/a.jpg: not a picture that can be read"),
+        (lambda folder: torn(folder / "cat/1.png"), "cat/1.png: not an image that can be read; give a PNG"),
+        (lambda folder: (folder / "dog/a.jpg").write_bytes(b""), "dog/a.jpg: not an image that can be read"),
         (lambda folder: write(folder / "dog/a.png", Image.new("1", (9000, 6000))), "dog/a.png: 9000 x 6000 pixels; "),
         (lambda folder: os.mkfifo(folder / "dog/a.png"), "dog/a.png: is not a regular file; give a PNG"),
         (lambda folder: (folder / "dog/a.png").symlink_to("a.png"), "dog/a.png: Too many levels of symbolic links"),
@@ -218,11 +218,11 @@ TRANSPARENT = "cat/1.png: has transparent pixels; flatten it onto a background"
         ),
         (
             lambda folder: write(folder / "dog/a.png", np.zeros((4, 5), np.uint8)),
-            "dog/a.png: 5 x 4 pixels, but {0}/cat/0.png has 4 x 5; make all pictures one size",
+            "dog/a.png: 5 x 4 pixels, but {0}/cat/0.png has 4 x 5; make all images one size",
         ),
     ],
 )
-def test_a_wrong_picture_among_good_ones_is_refused_by_path(tmp_path, spoil, message):
+def test_a_wrong_image_among_good_ones_is_refused_by_path(tmp_path, spoil, message):
     write_classes(tmp_path)
     spoil(tmp_path)
     with pytest.raises(UserError, match="^" + re.escape(f"{tmp_path}/" + message.format(tmp_path))):
@@ -237,7 +237,7 @@ def test_a_transparent_colour_that_no_pixel_has_is_no_matter(tmp_path, mode, key
 
 
 LAYOUTS = (
-    "put the pictures (.png, .jpg, .jpeg, .bmp or .gif) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in "
+    "put the images (.png, .jpg, .jpeg, .bmp or .gif) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in "
     "FOLDER/CLASS/"
 )
 
@@ -252,12 +252,12 @@ LAYOUTS = (
         (["test/a/0.png", "a/0.png", "b/0.png"], f": has folders in test but none in train; {LAYOUTS}"),
         (["a/0.png", "a/1.png"], f": has one class only, a; there must be two or more; {LAYOUTS}"),
         (["train/a/0.png", "test/a/0.png"], ": has one class only, a; there must be"),
-        (["a/0.png", "b/0.txt"], f"/b: has no pictures; {LAYOUTS}"),
-        (["a/0.png", "b/.0.png"], "/b: has no pictures; put"),
-        (["training/a/0.png", "testing/a/0.png"], f"/testing: has no pictures; {LAYOUTS}"),
+        (["a/0.png", "b/0.txt"], f"/b: has no images; {LAYOUTS}"),
+        (["a/0.png", "b/.0.png"], "/b: has no images; put"),
+        (["training/a/0.png", "testing/a/0.png"], f"/testing: has no images; {LAYOUTS}"),
         (
             ["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/c/0.png"],
-            "/test/c: a class that train does not have; remove it, or put pictures of it in {0}/train/c",
+            "/test/c: a class that train does not have; remove it, or put images of it in {0}/train/c",
         ),
     ],
 )
@@ -280,8 +280,8 @@ def test_more_pixels_than_the_memory_there_is_are_refused(tmp_path, monkeypatch)
     monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GREY.size)
     image_folder(str(tmp_path))
     write(tmp_path / "dog/1.png", COLOUR[0])
-    with pytest.raises(UserError, match=r"its 6 pictures need 0\.0 GiB, and this machine has 0\.0; give fewer or"):
+    with pytest.raises(UserError, match=r"its 6 images need 0\.0 GiB, and this machine has 0\.0; give fewer or"):
         image_folder(str(tmp_path))
     monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GREY.size - 1)
-    with pytest.raises(UserError, match=f"^{tmp_path}: its 6 pictures need"):
+    with pytest.raises(UserError, match=f"^{tmp_path}: its 6 images need"):
         image_folder(str(tmp_path))

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from mlp_tf import UserError, data
-from mlp_tf.data.sources import find, located
+from mlp_tf.data.sources import located, resolve
 
 KINDS = ("auto, mnist_sample or the name", "such as fashion_mnist", "a FILE.npz", "a FILE.csv", "a FOLDER of images")
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder of the test's own to stand in, in which there are two files that are no datasets."""
+    """A fresh current folder with two files that are not datasets."""
     monkeypatch.chdir(tmp_path)
     for name in ("notes.md", "notes"):
         (tmp_path / name).write_text("hello\n")
@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
 def refusal(dataset):
     """What is said of a --dataset: one line, and nothing from within tensorflow-datasets."""
     with pytest.raises(UserError) as caught:
-        find(dataset)
+        resolve(dataset)
     message = str(caught.value)
     assert "\n" not in message
     assert "Parsing builder name" not in message
@@ -58,7 +58,7 @@ def test_words_that_name_nothing_are_told_the_kinds_there_are(dataset, message):
 @pytest.mark.parametrize("dataset", ["mnist/nosuchconfig", "mnist:9.9.9", "mnist:x:y"])
 def test_a_set_without_such_a_version_or_configuration_is_refused(dataset):
     message = refusal(dataset)
-    assert message.startswith(f"--dataset={dataset}: tensorflow-datasets cannot make it (")
+    assert message.startswith(f"--dataset={dataset}: tensorflow-datasets cannot load it (")
     assert message.endswith("without a version or configuration that it does not have")
 
 
@@ -103,32 +103,32 @@ def test_the_line_that_converts_a_file_makes_a_dataset_of_it(here, name, write, 
     assert splits.class_names == classes
 
 
-def write_pictures(folder):
-    """Writes six pictures, of two classes."""
+def write_images(folder):
+    """Writes six images, of two classes."""
     for label, name in enumerate(("cat", "dog")):
         (folder / name).mkdir(parents=True)
         for i in range(3):
             Image.fromarray(np.full((5, 4), 50 * label + i, np.uint8)).save(folder / name / f"{i}.png")
 
 
-@pytest.mark.parametrize("dataset", ["pictures", "pictures/", "./pictures", "./mnist"])
-def test_a_folder_of_pictures_is_taken_by_its_path(here, dataset):
-    write_pictures(here / dataset)
-    source = find(dataset)
+@pytest.mark.parametrize("dataset", ["images", "images/", "./images", "./mnist"])
+def test_a_folder_of_images_is_taken_by_its_path(here, dataset):
+    write_images(here / dataset)
+    source = resolve(dataset)
     assert source.name == str(here / dataset.strip("./"))
     assert (source.class_names, source.train.shape) == (("cat", "dog"), (6, 5, 4))
 
 
 def test_a_path_that_begins_at_home_is_found(here, monkeypatch):
     monkeypatch.setenv("HOME", str(here))
-    write_pictures(here / "pictures")
-    assert find("~/pictures").name == str(here / "pictures")
+    write_images(here / "images")
+    assert resolve("~/images").name == str(here / "images")
 
 
 @pytest.fixture
 def moved(here):
     """Data that are in new/ now: a file, and a folder."""
-    (here / "new" / "pictures").mkdir(parents=True)
+    (here / "new" / "images").mkdir(parents=True)
     (here / "new" / "a.npz").touch()
     (here / "new" / "renamed.csv").touch()
     return here
@@ -140,11 +140,11 @@ def moved(here):
         ("old/a.npz", "new", "new/a.npz"),
         ("old/a.npz", "new/a.npz", "new/a.npz"),
         ("old/a.csv", "new/renamed.csv", "new/renamed.csv"),
-        ("old/pictures", "new", "new/pictures"),
-        ("old/pictures", "new/pictures", "new/pictures"),
+        ("old/images", "new", "new/images"),
+        ("old/images", "new/images", "new/images"),
         ("new/a.npz", "", "new/a.npz"),
         ("new/a.npz", "elsewhere", "new/a.npz"),
-        ("new/pictures", "", "new/pictures"),
+        ("new/images", "", "new/images"),
     ],
 )
 def test_data_that_were_moved_are_found_by_folder_or_path(moved, name, data_dir, found):
@@ -156,11 +156,11 @@ def test_data_that_were_moved_are_found_by_folder_or_path(moved, name, data_dir,
     ("name", "data_dir"),
     [
         ("old/a.npz", ""),
-        ("old/pictures", ""),
+        ("old/images", ""),
         ("old/b.npz", "new"),
         ("old/others/cats", "nowhere"),
-        ("old/a.npz", "new/pictures"),
-        ("old/pictures", "new/a.npz"),
+        ("old/a.npz", "new/images"),
+        ("old/images", "new/a.npz"),
     ],
 )
 def test_data_that_are_nowhere_are_asked_for_by_data_dir(moved, name, data_dir):
@@ -182,7 +182,7 @@ def test_a_name_goes_before_what_is_called_so_in_this_folder(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mnist").mkdir() if kind == "folder" else (tmp_path / "mnist").write_text("")
     monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "prepared", lambda name, data_dir: name)
-    assert find("mnist") == "mnist"
+    assert resolve("mnist") == "mnist"
 
 
 def test_no_words_at_all_are_told_the_kinds_there_are(tmp_path, monkeypatch):

@@ -66,7 +66,7 @@ def write_records(folder, split, content):
 def test_mnist_is_55000_5000_10000_and_the_last_rows_validate(mnist):
     splits = (mnist.train, mnist.validation, mnist.test)
     assert [len(split.labels) for split in splits] == [55_000, 5_000, 10_000]
-    assert (mnist.name, mnist.classes, mnist.image_shape, mnist.warning) == ("mnist", 10, (28, 28), "")
+    assert (mnist.name, mnist.classes, mnist.example_shape, mnist.warning) == ("mnist", 10, (28, 28), "")
     # Counts of the ten digits among the 60,000 and 10,000, as LeCun's files have them.
     both = np.concatenate([mnist.train.labels, mnist.validation.labels])
     np.testing.assert_array_equal(np.bincount(both), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])

@@ -1,4 +1,4 @@
-"""A user's picture file, prepared as the images of MNIST were: what is seen, what is refused, what it costs."""
+"""A user's image file, prepared as the images of MNIST were: what is seen, what is refused, what it costs."""
 
 import os
 
@@ -14,23 +14,23 @@ from mlp_tf.handwriting import images as user_images
 
 def digit(size=28, stroke=3, dark_on_light=True, at=(0.5, 0.5)):
     """A 2 of three straight strokes."""
-    picture = Image.new("L", (size, size), 255 if dark_on_light else 0)
+    image = Image.new("L", (size, size), 255 if dark_on_light else 0)
     x, y, r = at[0] * size, at[1] * size, size * 0.22
     points = [(x - r, y - 1.2 * r), (x + r, y - 1.2 * r), (x - r, y + 1.2 * r), (x + r, y + 1.2 * r)]
-    ImageDraw.Draw(picture).line(points, fill=0 if dark_on_light else 255, width=stroke)
-    return picture
+    ImageDraw.Draw(image).line(points, fill=0 if dark_on_light else 255, width=stroke)
+    return image
 
 
-def prepare(picture, tmp_path, name="a.png"):
-    """What the network sees of a picture that was written to a file."""
-    picture.save(tmp_path / name)
+def prepare(image, tmp_path, name="a.png"):
+    """What the network sees of an image that was written to a file."""
+    image.save(tmp_path / name)
     return user_images.read(tmp_path / name, 28, 28).image
 
 
 @pytest.mark.parametrize("size", [40, 200, 1000])
 @pytest.mark.parametrize("dark_on_light", [True, False])
 @pytest.mark.parametrize("at", [(0.5, 0.5), (0.3, 0.65)])
-def test_a_picture_becomes_20_by_20_bright_on_dark_its_mass_in_the_middle(tmp_path, size, dark_on_light, at):
+def test_an_image_becomes_20_by_20_bright_on_dark_its_mass_in_the_middle(tmp_path, size, dark_on_light, at):
     seen = prepare(digit(size, max(2, size // 15), dark_on_light, at), tmp_path)
     assert seen.dtype == np.uint8
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
@@ -42,13 +42,13 @@ def test_a_picture_becomes_20_by_20_bright_on_dark_its_mass_in_the_middle(tmp_pa
 
 
 @pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32], ids=["I;16", "I", "F"])
-def test_pictures_of_more_than_8_bits_keep_their_contrast(tmp_path, values):
+def test_images_of_more_than_8_bits_keep_their_contrast(tmp_path, values):
     grey = np.asarray(digit(200, 15)).astype(values) * (257 if values == np.uint16 else 1)
     name = "a.png" if values == np.uint16 else "a.tif"
     np.testing.assert_array_equal(prepare(Image.fromarray(grey), tmp_path, name), prepare(digit(200, 15), tmp_path))
 
 
-def test_a_thin_stroke_in_a_large_picture_is_thickened(tmp_path):
+def test_a_thin_stroke_in_a_large_image_is_thickened(tmp_path):
     seen = [prepare(digit(size, stroke), tmp_path).astype(int) for size, stroke in ((3000, 2), (300, 20))]
     assert (seen[0] > 100).sum() > 0.4 * (seen[1] > 100).sum()
 
@@ -65,11 +65,11 @@ def test_transparent_pixels_are_paper_whatever_the_ink(tmp_path):
     plain = prepare(digit(200, 15), tmp_path)
     for ink in (0, 255):
         alpha = Image.eval(digit(200, 15), lambda v: 255 - v)
-        picture = Image.merge("RGBA", [Image.new("L", (200, 200), ink)] * 3 + [alpha])
-        np.testing.assert_array_equal(prepare(picture, tmp_path), plain)
+        image = Image.merge("RGBA", [Image.new("L", (200, 200), ink)] * 3 + [alpha])
+        np.testing.assert_array_equal(prepare(image, tmp_path), plain)
 
 
-def test_a_picture_of_which_a_phone_made_a_jpeg_of_two_is_read(tmp_path):
+def test_an_image_of_which_a_phone_made_a_jpeg_of_two_is_read(tmp_path):
     digit(200, 15).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[digit(100)])
     assert Image.open(tmp_path / "a.jpg").format == "MPO"
     seen = user_images.read(tmp_path / "a.jpg", 28, 28).image.astype(int)
@@ -77,7 +77,7 @@ def test_a_picture_of_which_a_phone_made_a_jpeg_of_two_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
-def test_a_picture_that_a_phone_took_askew_is_upright(tmp_path, name):
+def test_an_image_that_a_phone_took_askew_is_upright(tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter to the right
     digit(200, 15).transpose(Image.Transpose.ROTATE_90).save(tmp_path / name, exif=exif)
@@ -85,14 +85,14 @@ def test_a_picture_that_a_phone_took_askew_is_upright(tmp_path, name):
     assert np.abs(seen - prepare(digit(200, 15), tmp_path)).mean() < 4
 
 
-def test_a_symbolic_link_to_a_picture_is_followed(tmp_path):
+def test_a_symbolic_link_to_an_image_is_followed(tmp_path):
     seen = prepare(digit(200, 15), tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "a.png")
     np.testing.assert_array_equal(user_images.read(tmp_path / "link", 28, 28).image, seen)
 
 
 @pytest.mark.parametrize("shape", [(1, 2_000_000), (2_000_000, 1)])
-def test_a_picture_of_one_row_or_column_is_read(tmp_path, shape):
+def test_an_image_of_one_row_or_column_is_read(tmp_path, shape):
     grey = np.zeros(2_000_000, np.uint8)
     grey[900_000:1_000_000] = 255
     assert prepare(Image.fromarray(grey.reshape(shape)), tmp_path).any()
@@ -117,30 +117,30 @@ def test_formats_and_modes_are_read(tmp_path, name, mode):
     [
         (lambda path: Image.new("L", (30, 30), 7).save(path), "all of one colour"),
         (lambda path: Image.new("RGBA", (30, 30), (0, 0, 0, 0)).save(path), "all of one colour"),
-        (lambda path: path.write_bytes(b""), "not a picture that can be read"),
-        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n torn"), "not a picture that can be read"),
+        (lambda path: path.write_bytes(b""), "not an image that can be read"),
+        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n torn"), "not an image that can be read"),
         (lambda path: Image.new("1", (10_000, 10_000)).save(path), "10000 x 10000 pixels; must be at most 50,000,000"),
         (lambda path: Image.new("1", (14_000, 14_000)).save(path), "too large; must be at most 50,000,000 pixels"),
         (lambda path: path.mkdir(), "Is a directory"),
         (lambda path: None, "No such file or directory"),
         (lambda path: digit().save(path, "TIFF", compression="tiff_lzw"), "a compressed TIFF file; give a PNG"),
-        (lambda path: digit().save(path, "PPM"), "not a picture that can be read; give a PNG, JPEG, BMP or GIF file"),
+        (lambda path: digit().save(path, "PPM"), "not an image that can be read; give a PNG, JPEG, BMP or GIF file"),
     ],
 )
-def test_a_picture_that_shows_nothing_gets_a_clear_message(tmp_path, make, message):
+def test_an_image_that_shows_nothing_gets_a_clear_message(tmp_path, make, message):
     make(tmp_path / "a.png")
     with pytest.raises(UserError, match=message):
         user_images.read(tmp_path / "a.png", 28, 28)
 
 
 def accuracy(trained, images, labels):
-    """The share of images that a run recognises."""
+    """The fraction of images that a run recognises."""
     return (trained.probabilities(np.stack(images)).argmax(axis=1) == labels).mean()
 
 
 @pytest.mark.slow
 @needs_mnist
-def test_mnists_own_test_images_as_pictures_lose_at_most_0_3_points(trained_for_handwriting, tmp_path):
+def test_mnists_test_images_as_files_lose_at_most_0_3_points(trained_for_handwriting, tmp_path):
     """Written to PNG, inverted, padded and enlarged, then read back."""
     trained, test = trained_for_handwriting
     images, labels = test.images[:2000], test.labels[:2000]
@@ -163,9 +163,9 @@ def test_digits_drawn_with_system_fonts_are_read_at_40_to_1000_pixels(trained_fo
             face = ImageFont.truetype(os.path.join(FONT_FOLDER, font), int(size * 0.55))
             for digit in range(10):
                 for paper in (0, 255):
-                    picture = Image.new("L", (size, size), paper)
+                    image = Image.new("L", (size, size), paper)
                     where = (size * 0.08 * (digit % 5), size * 0.25)
-                    ImageDraw.Draw(picture).text(where, str(digit), font=face, fill=255 - paper)
-                    seen.append(prepare(picture, tmp_path))
+                    ImageDraw.Draw(image).text(where, str(digit), font=face, fill=255 - paper)
+                    seen.append(prepare(image, tmp_path))
                     labels.append(digit)
     assert accuracy(trained_for_handwriting[0], seen, np.array(labels)) > 0.9

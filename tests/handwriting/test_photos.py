@@ -16,9 +16,9 @@ from mlp_tf.handwriting import images as user_images
 LETTERS = [letter for letter in string.ascii_letters if letter not in "ABCDGIJLOPQSTUYZbcdgijloqsuyz"]
 
 
-def prepare(picture, tmp_path):
-    """The picture as the network sees it."""
-    picture.save(tmp_path / "a.png", compress_level=1)
+def prepare(image, tmp_path):
+    """The image as the network sees it."""
+    image.save(tmp_path / "a.png", compress_level=1)
     return user_images.read(tmp_path / "a.png", 28, 28)
 
 
@@ -35,11 +35,11 @@ def test_a_digit_is_read_in_a_photo_of_each_kind(trained_for_handwriting, tmp_pa
 
 
 def doubted(trained, made, tmp_path):
-    """(share of pictures that are refused or carry a warning, the class of each, of those the warned ones)."""
+    """(fraction of images that are refused or carry a warning, the class of each, of those the warned ones)."""
     prepared = []
-    for picture in made:
+    for image in made:
         try:
-            prepared.append(prepare(picture, tmp_path))
+            prepared.append(prepare(image, tmp_path))
         except UserError:
             prepared.append(user_images.Prepared(np.zeros((28, 28), np.uint8), ("refused",)))
     probabilities = trained.probabilities(np.stack([image for image, _ in prepared]))
@@ -49,20 +49,20 @@ def doubted(trained, made, tmp_path):
 
 def letter(i):
     """A letter of a font."""
-    picture = Image.new("L", (photos.WIDTH, photos.HEIGHT), 230)
+    image = Image.new("L", (photos.WIDTH, photos.HEIGHT), 230)
     face = ImageFont.truetype(os.path.join(photos.FONT_FOLDER, photos.FONTS[i % len(photos.FONTS)]), 120)
-    ImageDraw.Draw(picture).text((100, 40), LETTERS[i % len(LETTERS)], font=face, fill=40)
-    return picture
+    ImageDraw.Draw(image).text((100, 40), LETTERS[i % len(LETTERS)], font=face, fill=40)
+    return image
 
 
 def scribble(rng):
     """A line through random points."""
-    picture = Image.new("L", (photos.WIDTH, photos.HEIGHT), 230)
+    image = Image.new("L", (photos.WIDTH, photos.HEIGHT), 230)
     points = rng.uniform([80, 40], [240, 200], (rng.integers(5, 14), 2))
-    ImageDraw.Draw(picture).line(
+    ImageDraw.Draw(image).line(
         [tuple(point) for point in points], fill=40, width=int(rng.integers(6, 14)), joint="curve"
     )
-    return picture
+    return image
 
 
 def blank(i, rng):

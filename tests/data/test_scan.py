@@ -1,4 +1,4 @@
-"""The user's own rows looked at: their hashes, values that are not finite, and what looks wrong."""
+"""The user's rows scanned: their hashes, values that are not finite, and what looks wrong."""
 
 import re
 
@@ -7,12 +7,12 @@ import pytest
 from helpers import make_arrays
 
 from mlp_tf import UserError, data
+from mlp_tf.data.scan import Scan, scan, suspicions
 from mlp_tf.data.splits import Rows, rows_in_memory
-from mlp_tf.data.survey import Survey, survey, suspicions
 
 
 def in_blocks(examples, labels, cuts):
-    """`Rows` that come in blocks of the test's own."""
+    """`Rows` that come in these blocks."""
     blocks = list(zip(np.split(examples, cuts), np.split(labels, cuts), strict=True))
     return Rows(examples.shape, examples.dtype, lambda: iter(blocks))
 
@@ -22,7 +22,7 @@ def in_blocks(examples, labels, cuts):
 def test_two_rows_have_one_hash_just_where_they_are_equal(shape, dtype):
     rng = np.random.default_rng(0)
     examples = rng.integers(0, 200, (12, *shape)).astype(dtype)[rng.integers(0, 12, 40)]
-    hashes = survey(rows_in_memory(examples, np.zeros(40, np.int32)), "x").hashes
+    hashes = scan(rows_in_memory(examples, np.zeros(40, np.int32)), "x").hashes
     assert hashes.shape == (40,)
     for i in range(40):
         for j in range(40):
@@ -30,11 +30,11 @@ def test_two_rows_have_one_hash_just_where_they_are_equal(shape, dtype):
 
 
 @pytest.mark.parametrize("arrange", [np.ascontiguousarray, np.asfortranarray])
-def test_a_survey_is_the_same_whatever_the_blocks(arrange):
+def test_a_scan_is_the_same_whatever_the_blocks(arrange):
     rng = np.random.default_rng(0)
     examples, labels = rng.normal(size=(50, 4, 3)).astype(np.float32), rng.integers(0, 3, 50)
-    whole = survey(rows_in_memory(examples, labels), "x")
-    parts = survey(in_blocks(arrange(examples), labels, (1, 20, 49)), "x")
+    whole = scan(rows_in_memory(examples, labels), "x")
+    parts = scan(in_blocks(arrange(examples), labels, (1, 20, 49)), "x")
     assert parts.hashes.tolist() == whole.hashes.tolist()
     assert parts.labels.tolist() == whole.labels.tolist() == labels.tolist()
     assert parts.largest == whole.largest == max(examples.ravel().tolist())
@@ -54,7 +54,7 @@ def test_the_first_value_that_is_not_finite_is_named_by_its_place(shape, place, 
     examples[place] = value
     examples[(-1,) * len(shape)] = -np.inf  # a later one
     with pytest.raises(UserError, match=re.escape(message)):
-        survey(rows_in_memory(examples, np.zeros(len(examples), np.int32)), "a.npz: x_train")
+        scan(rows_in_memory(examples, np.zeros(len(examples), np.int32)), "a.npz: x_train")
 
 
 def test_a_number_too_large_for_float32_is_refused_in_an_npz(tmp_path):
@@ -66,8 +66,8 @@ def test_a_number_too_large_for_float32_is_refused_in_an_npz(tmp_path):
 
 
 def rows(labels, largest=255.0, first_hash=0):
-    """A survey of rows that are all different."""
-    return Survey(np.arange(first_hash, first_hash + len(labels), dtype=np.uint64), np.array(labels), largest)
+    """The scan of rows that are all different."""
+    return Scan(np.arange(first_hash, first_hash + len(labels), dtype=np.uint64), np.array(labels), largest)
 
 
 FINE = {"train": rows([0, 1, 2, 0, 1, 2]), "test": rows([0, 1, 2], first_hash=6)}
@@ -78,10 +78,13 @@ DARK = {"train": rows([0, 1, 2, 0, 1, 2], 63.0), "test": rows([0, 1, 2], 9.0, 6)
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        (DARK, "the largest pixel is 63, and the network sees pixels divided by 255"),
+        (DARK, "the largest pixel is 63, and pixels are divided by 255, so the inputs are almost zero"),
         ({"train": rows(range(1001)), "validation": np.zeros(1001, bool), "test": rows([], 0, 2000)}, "1,001 classes"),
         ({"validation": np.arange(6) == 4}, "validation has no row of 2 of the 3 classes; hold out more rows"),
-        ({"test": rows([0, 1, 2])._replace(hashes=np.uint64([5, 9, 5]))}, "2 of the 3 test rows are training rows too"),
+        (
+            {"test": rows([0, 1, 2])._replace(hashes=np.uint64([5, 9, 5]))},
+            "2 of the 3 test rows are training rows too, so test accuracy is inflated",
+        ),
     ],
 )
 def test_each_thing_that_looks_wrong_is_one_line(changes, line):
