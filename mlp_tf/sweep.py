@@ -38,6 +38,7 @@ _FLAGS = [field.name for field in dataclasses.fields(settings.Config) if field.n
 def define_flags(values):
     """Defines the flags of this command: those of `train`, of which what it varies may be repeated."""
     flags.define(values, only=_FLAGS, repeatable=_VARIED)
+    flags.define_recipe(values)
     text = "Number of seeds: 0 to N - 1."
     absl_flags.DEFINE_integer("seeds", 3, text, lower_bound=1, flag_values=values, module_name="training")
     absl_flags.DEFINE_string("workdir", None, "Folder of the runs, sweep.csv and sweep.png.", flag_values=values)

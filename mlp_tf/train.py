@@ -20,6 +20,12 @@ from mlp_tf.runs.folder import new_folder
 from mlp_tf.runs.run import Stopped, open_run
 
 
+def define_flags(values):
+    """Defines the flags of this command: every setting, and --recipe."""
+    flags.define(values)
+    flags.define_recipe(values)
+
+
 def main(values):
     """Trains, or resumes, the run that the flags describe; returns the exit code."""
     given = flags.given(values)
@@ -112,4 +118,4 @@ def _print_results(run):
 
 
 if __name__ == "__main__":
-    command.end(command.run(main, __doc__, flags.define))
+    command.end(command.run(main, __doc__, define_flags))

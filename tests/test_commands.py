@@ -138,7 +138,7 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
     def files(package, pattern):
         return {str(path.relative_to(package)) for path in package.rglob(pattern)}
 
-    for pattern in ("*.py", "*.flags", "*.js", "*.html"):
+    for pattern in ("*.py", "*.flags", "*.md", "*.js", "*.html"):
         assert files(site / "mlp_tf", pattern) == files(ROOT / "mlp_tf", pattern)
     for wing in ("recipes", "data", "runs", "distribute", "cli", "figures", "handwriting/page"):
         assert any((site / "mlp_tf" / wing).iterdir())
@@ -146,6 +146,6 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
     where = [sys.executable, "-c", "import mlp_tf; print(mlp_tf.__file__)"]
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert pathlib.Path(found.stdout.strip()).is_relative_to(tmp_path)
-    flags = [f"--flagfile={site}/mlp_tf/recipes/sigmoid_10.flags", "--dataset=mnist_sample", "--epochs=1"]
+    flags = ["--recipe=sigmoid_10", "--dataset=mnist_sample", "--epochs=1"]
     outcome = command("mlp_tf.train", *flags, cwd=tmp_path, env=environment)
     assert "Model: 784-10-10" in outcome.out

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import os
+import pathlib
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from mlp_tf.cli import signals, streams
 
 # The headings of `--help`, which absl keeps as the modules that define the flags.
 TOPICS = ("network", "training", "regularization", "augmentation", "data", "devices", "output")
+
+_RECIPES = pathlib.Path(mlp_tf.__file__).parent / "recipes"
 
 
 class _Typed(str):
@@ -87,9 +90,11 @@ def _run(main, doc, define_flags, argv, takes_words):
 def _parse(values, argv):
     """Reads the flags of a command line, and returns the words beside them.
 
-    Typed flags take precedence over those of a --flagfile wherever it stands, also flags that may be repeated.
+    Typed flags take precedence over those of a --flagfile wherever it stands, also flags that may be repeated. Both
+    take precedence over those of a --recipe.
     """
     in_files = copy.deepcopy(values)
+    in_recipe = copy.deepcopy(values)
     try:
         # absl puts the lines of a flag file in its place. A file is read only here, as it may be a pipe.
         words = values.read_flags_from_files([_Typed(word) for word in argv[1:]], force_gnu=False)
@@ -103,11 +108,28 @@ def _parse(values, argv):
     for word in words:
         if "\0" in word:
             raise UserError(f"{word}: holds a NUL character; leave it out")
-    for name in in_files:
-        if in_files[name].present and not values[name].present:
-            values[name].value = in_files[name].value
-            values[name].present = in_files[name].present
+    _fill_in(values, in_files)
+    if "recipe" in values and values["recipe"].present:
+        file = _recipe_file(values["recipe"].value)
+        in_recipe([argv[0], *in_recipe.read_flags_from_files([f"--flagfile={file}"], force_gnu=False)])
+        _fill_in(values, in_recipe)
     return rest
+
+
+def _fill_in(values, others):
+    """Sets the flags that were not given to what others, flags of the same names, were given."""
+    for name in others:
+        if others[name].present and not values[name].present:
+            values[name].value = others[name].value
+            values[name].present = others[name].present
+
+
+def _recipe_file(name):
+    """Returns the path of a recipe's flag file; raises UserError if there is no such recipe."""
+    files = {path.stem: path for path in sorted(_RECIPES.glob("*.flags"))}
+    if name not in files:
+        raise UserError(f"--recipe={name}: must be one of {', '.join(files)}")
+    return files[name]
 
 
 def _help(doc, values):

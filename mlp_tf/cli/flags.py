@@ -42,6 +42,12 @@ def define(flag_values: flags.FlagValues, only: Sequence[str] | None = None, rep
             flags.DEFINE_string(field.name, default, text, **shared)
 
 
+def define_recipe(flag_values: flags.FlagValues) -> None:
+    """Defines --recipe, which `command` replaces by the flags of that recipe."""
+    text = "The settings of a published result, such as record_256_256; mlp_tf/recipes/README.md lists them."
+    flags.DEFINE_string("recipe", "", text, flag_values, module_name="training")
+
+
 def define_run(flag_values: flags.FlagValues) -> None:
     """Defines the flags of a command that reads a run and its data: --workdir and --data_dir."""
     flags.DEFINE_string("workdir", None, "The run's folder.", flag_values, module_name="data")
