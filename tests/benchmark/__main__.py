@@ -24,6 +24,7 @@ import growth
 import long_run
 import own_data
 import phases
+import reuse
 import saves
 import workers
 
@@ -39,6 +40,7 @@ PARTS = {
     "distort": distort,
     "long": long_run,
     "saves": saves,
+    "reuse": reuse,
     "own_data": own_data,
 }
 WITH_MATMULS = ("epochs", "growth")
@@ -58,6 +60,7 @@ def counts(rounds):
         "distort": 2 * rounds,
         "long": 200,  # epochs
         "saves": 15,  # epochs
+        "reuse": 6,  # runs
         "own_data": 5,  # seeds
     }
 

@@ -43,7 +43,7 @@ def train(config, splits):
     figures = {"seconds": sum(progress.seconds for progress in chunks if progress.step == progress.steps)}
     for name in ("validation", "test"):
         batches = data.batches(getattr(splits, name), config)
-        sums = loop.evaluate(state.weights, state.biases, config, batches)
+        sums = loop.evaluate(loop.predictor(config, state.weights, state.biases), batches)
         figures[name] = sums.correct / sums.count
     return figures
 

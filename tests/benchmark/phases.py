@@ -18,10 +18,10 @@ from common import environment, show, spread
 IMPORTING = "importing TensorFlow"
 # {part: the functions that it is spent in, as (module, name)}
 PARTS = {
-    "reading the images": [("mlp_tf.runs.start", "load")],
+    "reading the images": [("mlp_tf.data", "load")],
     "compiling the loop": [("mlp_tf.loop", "compile_steps")],
-    "evaluating": [("mlp_tf.runs.training", "_evaluate")],
-    "saving": [("mlp_tf.runs.start", "save"), ("mlp_tf.runs.training", "save")],
+    "evaluating": [("mlp_tf.loop", "evaluate")],
+    "saving": [("mlp_tf.runs.checkpoint", "save")],
 }
 TRAINING, REST, ALL = "taking steps", "all else", "start to exit"
 

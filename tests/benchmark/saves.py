@@ -10,10 +10,9 @@ def measure(epochs):
     from mlp_tf.cli import quiet
 
     quiet.import_tensorflow()
-    from mlp_tf import data
     from mlp_tf.config import Config
-    from mlp_tf.runs import start, training
-    from mlp_tf.runs.folder import RunFolder, open_run
+    from mlp_tf.runs import open_run
+    from mlp_tf.runs.folder import RunFolder
 
     seconds, save = [], RunFolder.save
 
@@ -25,12 +24,11 @@ def measure(epochs):
     with (
         tempfile.TemporaryDirectory() as path,
         mock.patch.object(RunFolder, "save", timed_save),
-        open_run(f"{path}/run") as folder,
+        open_run(Config(epochs=epochs, dataset="mnist"), f"{path}/run") as run,
     ):
-        run = start.start(Config(epochs=epochs), folder, data.load("mnist"))
-        for _ in training.train(run, lambda: 0):
+        for _ in run.train():
             pass
-        trained = folder.results.train_seconds
+        trained = run.results.train_seconds
     return {"seconds_of_saves": seconds, "share_of_training": sum(seconds) / trained}
 
 
