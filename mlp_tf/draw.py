@@ -1,11 +1,11 @@
 """Writes a page to draw on: one file that any browser opens, without a network, and that sees what the run sees.
 
-    python -m mlp_tf.draw --workdir=RUN                 (RUN/draw.html)
-    python -m mlp_tf.draw --workdir=RUN --out=FILE.html
+    python -m mlp_tf.draw RUN                 (RUN/draw.html)
+    python -m mlp_tf.draw RUN --out=FILE.html
 
-While you draw, with mouse, finger or pen, it shows the prepared image, the activations of each hidden layer, the
-probabilities and the answer, with the warnings of `predict`. The weights are in the page; nothing is sent anywhere.
-For runs on grey images.
+RUN is a run's folder, of a run on grey images; --workdir=RUN names it too. While you draw, with mouse, finger or pen,
+the page shows the prepared image, the activations of each hidden layer, the probabilities and the answer, with the
+warnings of `predict`. The weights are in the page; nothing is sent anywhere.
 """
 
 import base64
@@ -27,19 +27,20 @@ _GALLERY = 10  # test images
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_run(values)
+    flags.define_runs(values)
+    flags.define_data_dir(values)
     absl_flags.DEFINE_string("out", "", "The file; empty: draw.html in the run's folder.", flag_values=values)
 
 
-def main(values):
-    """Writes the page of the run that the flags name; returns the exit code."""
-    workdir = flags.required(values, "workdir")
+def main(values, words):
+    """Writes the page of the run that the command line names; returns the exit code."""
+    [workdir] = flags.run_folders(values, words, most=1)
     out = flags.path(values, "out")
-    raw = read_folder(workdir).description.data
-    if raw.dtype != "uint8" or len(raw.example_shape) != 2:
+    trained_on = read_folder(workdir).description.data
+    if trained_on.dtype != "uint8" or len(trained_on.example_shape) != 2:
         raise UserError(
-            f"--workdir={workdir}: was trained on {raw.dtype} of shape {list(raw.example_shape)}; the page needs a run "
-            "on grey images, uint8 [H, W]"
+            f"--workdir={workdir}: was trained on {trained_on.dtype} of shape {list(trained_on.example_shape)}; the "
+            "page needs a run on grey images, uint8 [H, W]"
         )
     path = pathlib.Path(out or pathlib.Path(workdir) / "draw.html")
     if path.is_dir():
@@ -59,21 +60,17 @@ def main(values):
 
 
 def page(run, test, accuracy):
-    """The page, as text."""
-    text = _read("draw.html")
+    """Returns the page, as text."""
+    folder = importlib.resources.files("mlp_tf.handwriting") / "page"
+    page = (folder / "draw.html").read_text(encoding="utf-8")
+    for name in ("perceptron.js", "page.js"):
+        page = page.replace("{{" + name + "}}", (folder / name).read_text(encoding="utf-8"))
     # In a script, "</script>" ends it and "<!--" begins a comment, also within a string.
-    model = json.dumps(_model(run, test, accuracy)).replace("<", "\\u003c")
-    for name, content in (("perceptron.js", _read("perceptron.js")), ("page.js", _read("page.js")), ("MODEL", model)):
-        text = text.replace("{{" + name + "}}", content)
-    return text
-
-
-def _read(name):
-    return (importlib.resources.files("mlp_tf.handwriting") / "page" / name).read_text(encoding="utf-8")
+    return page.replace("{{MODEL}}", json.dumps(_model(run, test, accuracy)).replace("<", "\\u003c"))
 
 
 def _model(run, test, accuracy):
-    """What the scripts of the page know as MODEL."""
+    """Returns what the scripts of the page know as MODEL."""
     config = run.config
     names = run.class_names
     height, width = run.description.data.example_shape
@@ -90,18 +87,18 @@ def _model(run, test, accuracy):
         "trusted": run.trusted,
         "layers": [{"weights": _text(run.weights[w], "<f4"), "biases": _text(run.biases[b], "<f4")} for w, b in layers],
         "gallery": [
-            {"image": _text(test.images[i], "u1"), "name": names[test.labels[i]]} for i in _examples(test.labels)
+            {"image": _text(test.images[i], "u1"), "name": names[test.labels[i]]} for i in _gallery(test.labels)
         ],
     }
 
 
 def _text(array, dtype):
-    """An array's values in C's order, in base64."""
+    """Returns an array's values in C's order, in base64."""
     return base64.b64encode(array.astype(dtype).tobytes()).decode()
 
 
-def _examples(labels):
-    """The rows of ten test images: the first of each class, as far as they go, and then others."""
+def _gallery(labels):
+    """Returns the numbers of ten test images: the first of each class, as far as they go, and then others."""
     import numpy as np
 
     _, firsts = np.unique(labels, return_index=True)
@@ -110,4 +107,4 @@ def _examples(labels):
 
 
 if __name__ == "__main__":
-    command.end(command.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags, takes_words=True))

@@ -1,51 +1,54 @@
 """Evaluates a trained run, or an ensemble: cost, accuracy, accuracy of each class, confusion matrix.
 
-    python -m mlp_tf.evaluate --workdir=RUN
-    python -m mlp_tf.evaluate --workdir=RUN --split=validation --plots
-    python -m mlp_tf.evaluate --workdir=RUN --json
-    python -m mlp_tf.evaluate --workdir=RUN1 --workdir=RUN2 --workdir=RUN3
+    python -m mlp_tf.evaluate RUN
+    python -m mlp_tf.evaluate RUN --split=validation --plots
+    python -m mlp_tf.evaluate RUN --json
+    python -m mlp_tf.evaluate RUN1 RUN2 RUN3
 
-Several runs are an ensemble: the mean of their probabilities answers. They must share their data.
---plots writes confusion.png and mistakes.png, the most confidently wrong images, into the run's folder or --out.
---json prints one object: run (its folder's name), dataset, split, examples, cost (nats per example), accuracy,
-train_accuracy, test_accuracy, classes (for each: name, examples, correct), confusion (rows true, columns predicted),
-pictures (paths). Of an ensemble it has runs (for each: run, its path; cost; accuracy) in the place of run,
-train_accuracy and test_accuracy.
+RUN is a run's folder; --workdir=RUN names it too. Several runs are an ensemble, whose answer is the mean of their
+probabilities; they must share their data. The cost is the cross-entropy loss. --plots writes confusion.png and
+mistakes.png, the most confidently wrong images, into the run's folder or --out. --json prints one object: run (its
+folder's name), dataset, split, examples, cost (nats per example), accuracy, train_accuracy, test_accuracy, classes (for
+each: name, examples, correct), confusion (rows true, columns predicted), plots (paths). For an ensemble it has runs
+(for each: run, its path; cost; accuracy) instead of run, train_accuracy and test_accuracy.
 """
 
 import json
+import shutil
 import sys
 
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.base.text import printable, shorten
+from mlp_tf.base.text import columns, plural, printable, short_names, shorten
 from mlp_tf.cli import command, flags, quiet
 
-MISTAKES = 48  # whole lines of digits
+MISTAKES = 49  # whole lines of digits
 MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
-_MOST_COLUMNS = 50  # of a confusion matrix in words
-_LONGEST_NAME, _LONGEST_HEAD = 24, 7  # characters of a class's name that are shown in a line, and over a column
+_IN_A_FILE = 200  # columns of text that is not printed on a terminal
+_SHORTEST_NAME = 10  # columns of a class's name that still says something
+_LONGEST_NAME = 24  # in a caption
 
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_ensemble(values)
+    flags.define_runs(values, "A run's folder. Several runs on the same data are an ensemble.")
     flags.define_data_dir(values)
     splits = ["test", "validation", "train"]
     absl_flags.DEFINE_enum("split", "test", splits, "Which examples.", values, module_name="data")
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
-    text = "With --plots, the folder for the pictures; empty: the run's own. An ensemble needs one."
+    text = "With --plots, the folder for the plots; empty: the run's own. An ensemble needs one."
     absl_flags.DEFINE_string("out", "", text, flag_values=values)
     flags.define_plots(values)
 
 
-def main(values):
-    """Prints the evaluation of the runs that the flags name; returns the exit code."""
-    workdirs = flags.required(values, "workdir")
+def main(values, words):
+    """Prints the evaluation of the runs that the command line names; returns the exit code."""
+    workdirs = flags.run_folders(values, words)
     out = flags.path(values, "out")
     name = values["split"].value
+    as_json = values["json"].value
     if values["plots"].value and len(workdirs) > 1 and not out:
         raise UserError("an ensemble has no folder: say where its plots go with --out=FOLDER")
     quiet.import_tensorflow()
@@ -61,42 +64,38 @@ def main(values):
         )
     if not len(split.labels):
         raise UserError(f"--split={name}: the run has no validation examples; give --split=test or train")
-    predicted = ensemble.probabilities(split.images)
-    report = _report(ensemble, splits, name, predicted.argmax(axis=1))
-    if not values["json"].value:
+    probabilities = ensemble.probabilities(split.images)
+    report = _report(ensemble, splits, name, probabilities.argmax(axis=1))
+    if not as_json:
         _print(ensemble.title, report)
     plots = []
     if values["plots"].value:
         from mlp_tf import figures
 
         folder = flags.make_folder("out", out or workdirs[0])
-        for stem, figure in _draw(ensemble, name, split, predicted).items():
-            plots.append(figures.save(figure, folder / stem, **flags.plot_options(values)))
-    if values["json"].value:
-        print(json.dumps({**report, "pictures": list(map(str, plots))}))
+        for stem, figure in _draw(ensemble, report, split, probabilities).items():
+            plots.append(str(figures.save(figure, folder / stem, **flags.plot_options(values))))
+    if as_json:
+        print(json.dumps({**report, "plots": plots}))
         return 0
     for path in plots:
-        print(f"Picture: {path}")
+        print(f"Plot: {path}")
     return 0
-
-
-def confusion(labels, predicted, classes):
-    """Returns counts `[classes, classes]`: rows are true classes, columns predicted ones."""
-    import numpy as np
-
-    return np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def _report(ensemble, splits, name, predicted):
     """Returns what is printed, of JSON's types."""
+    import numpy as np
+
     split = getattr(splits, name)
     sums = ensemble.evaluate(split)
-    counts = confusion(split.labels, predicted, splits.classes)
+    counts = np.bincount(split.labels.astype(np.int64) * splits.classes + predicted, minlength=splits.classes**2)
+    counts = counts.reshape(splits.classes, splits.classes)  # rows are true classes, columns predicted ones
     report = {"dataset": splits.name, "split": name, "examples": len(split.labels)}
     if len(ensemble.members) == 1:
-        accuracy = {other: ensemble.evaluate(getattr(splits, other)).accuracy for other in ("train", "test")}
         report["run"] = ensemble.members[0].path.resolve().name
-        report |= {"train_accuracy": accuracy["train"], "test_accuracy": accuracy["test"]}
+        for other in ("train", "test"):
+            report[f"{other}_accuracy"] = ensemble.evaluate(getattr(splits, other)).accuracy
     else:
         report["runs"] = []
         for run in ensemble.members:
@@ -113,59 +112,88 @@ def _report(ensemble, splits, name, predicted):
 
 
 def _print(title, report):
-    """The report in words."""
+    """Prints the report in words."""
     print(f"Run: {title}")
     for each in report.get("runs", ()):
         print(f"  accuracy {each['accuracy']:.4f}, cost {each['cost']:.4f}: {printable(each['run'])}")
-    print(f"Split: {report['split']}, {report['examples']:,} examples")
+    print(f"Split: {report['split']}, {plural(report['examples'], 'example')}")
     print(f"Cost: {report['cost']:.4f}")
     print(f"Accuracy: {report['accuracy']:.4f}")
     if "run" in report:
-        train, test = report["train_accuracy"], report["test_accuracy"]
-        print(f"Gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
-    _print_classes([printable(each["name"]) for each in report["classes"]], report["classes"], report["confusion"])
-
-
-def _print_classes(names, classes, counts):
-    left = max(5, *(min(len(name), _LONGEST_NAME) + 2 for name in names))
-    widest = max(len(str(max(map(max, counts)))), min(_LONGEST_HEAD, max(map(len, names))), 3) + 2
+        train = report["train_accuracy"]
+        test = report["test_accuracy"]
+        print(f"Generalization gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
+    width = shutil.get_terminal_size((_IN_A_FILE, 0)).columns
+    names = [printable(each["name"]) for each in report["classes"]]
     print("Accuracy of each class:")
-    for name, each in zip(names, classes, strict=True):
+    left = min(max(map(columns, names)) + 2, width - len(f"  0.0000  {report['examples']:,} of {report['examples']:,}"))
+    for name, each in zip(names, report["classes"], strict=True):
         accuracy = f"{each['correct'] / each['examples']:.4f}" if each["examples"] else "-"
-        print(f"{shorten(name, _LONGEST_NAME):>{left}}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
-    if len(names) > _MOST_COLUMNS:
-        print(f"Confusion matrix: of {len(names):,} classes, left out; --json has it", flush=True)
+        print(f"{_right(name, left)}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
+    _print_matrix(names, report["confusion"], width)
+
+
+def _print_matrix(names, counts, width):
+    """Prints the confusion matrix in `width` columns of text, if it fits."""
+    digits = len(str(max(map(max, counts))))
+    heads = names
+    lines = names
+    note = ""
+    if max(map(columns, names)) + 2 + sum(max(columns(name), digits) + 2 for name in names) > width:
+        heads = [str(i) for i in range(len(names))]
+        lines = [f"{name} ({i})" for i, name in enumerate(names)]
+        note = " by their numbers"
+    widths = [max(columns(head), digits) + 2 for head in heads]
+    longest = max(map(columns, lines)) + 2
+    left = min(longest, width - sum(widths))
+    if left < min(longest, _SHORTEST_NAME):
+        print(f"Confusion matrix: {len(names):,} classes do not fit into {width} columns; see --plots or --json")
         return
-    print("Confusion matrix (rows true, columns predicted):")
-    print(" " * left + "".join(f"{shorten(name, _LONGEST_HEAD):>{widest}}" for name in names))
-    for name, row in zip(names, counts, strict=True):
-        print(f"{shorten(name, _LONGEST_NAME):>{left}}" + "".join(f"{count:>{widest}}" for count in row), flush=True)
+    print(f"Confusion matrix (rows true, columns predicted{note}):")
+    print(" " * left + "".join(map(_right, heads, widths)))
+    for name, row in zip(lines, counts, strict=True):
+        print(_right(name, left) + "".join(map(_right, map(str, row), widths)), flush=True)
 
 
-def _draw(ensemble, name, split, predicted):
+def _right(text, width):
+    """Returns text at the right of this many columns of a terminal, cut if there is no room."""
+    text = shorten(text, width)
+    return " " * (width - columns(text)) + text
+
+
+def _draw(ensemble, report, split, probabilities):
     """Returns {name of a file: figure}."""
+    import numpy as np
+
     from mlp_tf import figures
 
-    guesses = predicted.argmax(axis=1)
-    names = ensemble.class_names
-    title = f"Confusion: the {len(guesses):,} {name} examples\nof {ensemble.title}"
-    drawn = {"confusion": figures.confusion(confusion(split.labels, guesses, len(names)), names, title)}
-    wrong = (guesses != split.labels).nonzero()[0]
-    worst = wrong[predicted[wrong].max(axis=1).argsort(kind="stable")[::-1]][:MISTAKES]
-    if not len(worst):
-        print("mistakes: not drawn, as every prediction was right", file=sys.stderr)
-    elif split.images.ndim < 3:
+    predicted = probabilities.argmax(axis=1)
+    name = report["split"]
+    title = ensemble.title
+    if len(ensemble.members) > 1:
+        title += ": " + shorten(", ".join(short_names([run.path for run in ensemble.members])), 200)
+    accuracy = f"accuracy {report['accuracy']:.4f} on {plural(len(predicted), f'{name} example')}"
+    counts = np.array(report["confusion"])
+    figure = figures.plot_confusion(counts, ensemble.class_names, f"{title}\nconfusion matrix, {accuracy}")
+    drawn = {"confusion": figure}
+    wrong = (predicted != split.labels).nonzero()[0]
+    worst = wrong[probabilities[wrong].max(axis=1).argsort(kind="stable")[::-1]][:MISTAKES]
+    if split.images.ndim < 3:
         print("mistakes: not drawn, as the examples are not images", file=sys.stderr)
+    elif not len(worst):
+        print("mistakes: not drawn, as every prediction was right", file=sys.stderr)
     else:
-        names = [shorten(name, _LONGEST_NAME) for name in names]
+        names = [shorten(name, _LONGEST_NAME) for name in ensemble.class_names]
         captions = [
-            f"true {names[split.labels[i]]}\nread as {names[guesses[i]]}\n{100 * predicted[i].max():.1f} %"
+            f"true {names[split.labels[i]]}\npredicted {names[predicted[i]]}\n{100 * probabilities[i].max():.1f} %"
             for i in worst
         ]
-        which = f"the {len(worst)} most confident of {len(wrong):,} wrong in {len(guesses):,} {name} images"
-        drawn["mistakes"] = figures.image_grid(split.images[worst], captions, f"Mistakes: {which}\nof {ensemble.title}")
+        mistakes = plural(len(wrong), "mistake")
+        which = f"the {len(worst)} most confident of {mistakes}" if len(worst) < len(wrong) else mistakes
+        title = f"{title}\n{which} in {plural(len(predicted), f'{name} image')}"
+        drawn["mistakes"] = figures.plot_images(split.images[worst], captions, title)
     return drawn
 
 
 if __name__ == "__main__":
-    command.end(command.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags, takes_words=True))

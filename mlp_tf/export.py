@@ -1,10 +1,11 @@
 """Exports a trained run as a SavedModel: raw examples in, classes and probabilities out.
 
-    python -m mlp_tf.export --workdir=RUN --export_dir=DIR
+    python -m mlp_tf.export RUN --export_dir=DIR
 
-The signature is serving_default(images: uint8 or float32 [N, ...], as the run's data are) -> classes int32
-[N], probabilities float32 [N, classes]. Before it reports success, a fresh process loads the model and its predictions
-for the whole test split are compared: equal classes, and probabilities within 1e-6.
+RUN is a run's folder; --workdir=RUN names it too. The signature is serving_default(images: uint8 or float32 [N, ...],
+as the run's data are) -> classes int32 [N], probabilities float32 [N, classes]. Before it reports success, a fresh
+process loads the model and its predictions for the whole test split are compared: equal classes, and probabilities
+within 1e-6.
 """
 
 import os
@@ -17,6 +18,7 @@ from absl import flags as absl_flags
 
 from mlp_tf import UserError
 from mlp_tf.base import files
+from mlp_tf.base.text import plural
 from mlp_tf.cli import command, flags, quiet
 
 TOLERANCE = 1e-6
@@ -33,13 +35,14 @@ np.savez(sys.argv[3], **{name: np.concatenate([a[name] for a in answers]) for na
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_run(values)
+    flags.define_runs(values)
+    flags.define_data_dir(values)
     absl_flags.DEFINE_string("export_dir", None, "Folder for the SavedModel; must not exist yet.", flag_values=values)
 
 
-def main(values):
-    """Exports the run that the flags name; returns the exit code."""
-    workdir = flags.required(values, "workdir")
+def main(values, words):
+    """Exports the run that the command line names; returns the exit code."""
+    [workdir] = flags.run_folders(values, words, most=1)
     export_dir = pathlib.Path(flags.required(values, "export_dir"))
     if export_dir.exists():
         raise UserError(f"--export_dir={export_dir}: is there already; give a new folder")
@@ -60,7 +63,7 @@ def main(values):
         tf.saved_model.save(run.module, str(plain / "model"), signatures={"serving_default": run.module.serve})
         difference = compare(plain / "model", test.images, run.probabilities(test.images))
         (pathlib.Path(folder) / "model").rename(export_dir)
-    print(f"Compared: {len(test.labels):,} test examples, equal classes, probabilities within {difference:.1e}")
+    print(f"Compared: {plural(len(test.labels), 'test example')}, equal classes, probabilities within {difference:.1e}")
     print(f"SavedModel: {export_dir}")
     return 0
 
@@ -76,7 +79,8 @@ def compare(path, images, probabilities):
     from mlp_tf.runs.trained import prediction_batch
 
     with tempfile.TemporaryDirectory() as folder:
-        given, got = os.path.join(folder, "images.npy"), os.path.join(folder, "answers.npz")
+        given = os.path.join(folder, "images.npy")
+        got = os.path.join(folder, "answers.npz")
         np.save(given, images)
         words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(prediction_batch(images))]
         done = subprocess.run(words, capture_output=True, text=True)
@@ -88,11 +92,11 @@ def compare(path, images, probabilities):
             differing = int((answers["classes"] != probabilities.argmax(axis=1)).sum())
     if differing or not difference <= TOLERANCE:
         raise UserError(
-            f"{path}: the SavedModel predicts {differing} other classes, and probabilities up to {difference:.1e} "
-            f"away; must be 0 and {TOLERANCE}; nothing was exported"
+            f"{path}: {differing} predictions of the SavedModel differ, and probabilities by up to {difference:.1e}; "
+            f"must be 0 and {TOLERANCE}; nothing was exported"
         )
     return difference
 
 
 if __name__ == "__main__":
-    command.end(command.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags, takes_words=True))

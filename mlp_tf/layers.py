@@ -1,30 +1,32 @@
-"""Looks inside a trained network: what each layer does on the validation rows, and what one more step would change.
+"""Looks inside a trained network: what each layer does on validation examples, and what one more step would change.
 
-    python -m mlp_tf.layers --workdir=RUN
+    python -m mlp_tf.layers RUN
 
-For each layer: mean and deviation of its activations; the share that is exactly 0; how many units are on for no row
-(dead) and for every row, a unit being on where its input, before the activation, is above 0; the norms (Frobenius) of
-its weights and of the gradient of the mean cost; and how far one step of the optimizer would move the weights, as a
-share of their norm. Gradient and step are those of training: under --dropout of the thinned network, and with decay and
-bounded norms, if the run has them. Nothing is saved. layers.png, in the run's folder or in --out, has histograms of
-activations and gradients.
+RUN is a run's folder; --workdir=RUN names it too. For each layer: mean and standard deviation (std) of its activations;
+the fraction that is exactly 0; how many units are on for no example (dead) and for every example, a unit being on where
+its input, before the activation, is above 0; the norms (Frobenius) of its weights and of the gradient of the mean cost;
+and how far one step of the optimizer would move the weights, as a fraction of their norm. Gradient and step are those
+of training: with --dropout, of the thinned network; with weight decay and max-norm, if the run has them. Nothing is
+saved. layers.png, in the run's folder or in --out, has histograms of activations and gradients.
 """
 
 from absl import flags as absl_flags
 
+from mlp_tf.base.text import plural
 from mlp_tf.cli import command, flags, quiet
 
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_run(values)
+    flags.define_runs(values)
+    flags.define_data_dir(values)
     absl_flags.DEFINE_string("out", "", "Folder for layers.png; empty: the run's own.", flag_values=values)
     flags.define_plots(values)
 
 
-def main(values):
-    """Prints and draws the layers of the run that the flags name; returns the exit code."""
-    workdir = flags.required(values, "workdir")
+def main(values, words):
+    """Prints and draws the layers of the run that the command line names; returns the exit code."""
+    [workdir] = flags.run_folders(values, words, most=1)
     out = flags.path(values, "out")
     quiet.import_tensorflow()
     from mlp_tf import data, figures
@@ -37,13 +39,13 @@ def main(values):
     split = splits.validation if name == "validation" else splits.train
     images, labels = next(iter(data.batches(split, run.config)))
     layers = examine(run.state(), run.config, images, labels)
+    examples = plural(len(labels), "example")
     print(f"Run: {run.title}")
-    print(f"Rows: {len(labels):,} of {name}")
-    print_table(layers)
-    title = f"{run.title}: activations and gradients on {len(labels):,} rows of {name}"
+    print(f"Split: {name}, {examples}")
+    _print_table(layers)
+    figure = figures.plot_layers(layers, f"{run.title}\nactivations and gradients on {examples} of the {name} split")
     folder = flags.make_folder("out", out or workdir)
-    path = figures.save(figures.layers(layers, title), folder / "layers", **flags.plot_options(values))
-    print(f"Picture: {path}")
+    print(f"Plot: {figures.save(figure, folder / 'layers', **flags.plot_options(values))}")
     return 0
 
 
@@ -66,7 +68,7 @@ def examine(state, config, images, labels):
     _, gradients = loop.compute_gradients(state, config, images, labels)
     layers = {}
     for name, gradient in zip(before, gradients, strict=False):  # of the weights; those of the biases follow
-        # The layers so far are a network of their own, whose output is what goes into the activation.
+        # The layers so far are a network too, whose output is what goes into the activation.
         weights, biases = _up_to(name, state)
         inputs = perceptron(normalize(images), weights, biases, activation)  # [B, units]
         outputs = inputs if name == "out" else activation(inputs)
@@ -79,7 +81,7 @@ def examine(state, config, images, labels):
 
 
 def _up_to(name, state):
-    """(weights, biases) of the layers up to this one, which counts as their output."""
+    """Returns (weights, biases) of the layers up to this one, which counts as their output."""
     if name == "out":
         return state.weights, state.biases
     last = int(name[1:])
@@ -88,20 +90,21 @@ def _up_to(name, state):
     return {**weights, "out": state.weights[name]}, {**biases, "out": state.biases[f"b{last}"]}
 
 
-def print_table(layers):
-    """Prints a line for each layer."""
+def _print_table(layers):
     import numpy as np
 
-    print("layer  units     mean deviation  zeros   dead  always on  |weights|  |gradient|  update/weights")
+    print("layer  units     mean       std  zeros   dead  always on  |weights|  |gradient|  update/weights")
     for name, layer in layers.items():
-        activations, on, norm = layer["activations"], layer["on"], np.linalg.norm(layer["weights"])
+        activations = layer["activations"]
+        norm = np.linalg.norm(layer["weights"])
         print(
             f"{name:>5} {activations.shape[1]:>6} {activations.mean():>8.4f} {activations.std():>9.4f} "
-            f"{(activations == 0).mean():>6.4f} {(on == 0).sum():>6,} {(on == 1).sum():>10,} {norm:>10.4g} "
-            f"{np.linalg.norm(layer['gradient']):>11.4g} {np.linalg.norm(layer['update']) / norm:>15.2e}",
+            f"{(activations == 0).mean():>6.4f} {(layer['on'] == 0).sum():>6,} {(layer['on'] == 1).sum():>10,} "
+            f"{norm:>10.4g} {np.linalg.norm(layer['gradient']):>11.4g} "
+            f"{np.linalg.norm(layer['update']) / norm:>15.2e}",
             flush=True,
         )
 
 
 if __name__ == "__main__":
-    command.end(command.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags, takes_words=True))

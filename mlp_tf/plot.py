@@ -1,10 +1,10 @@
 """Draws training runs: curves.png (cost and accuracy over the epochs) and weights.png (the first layer).
 
-    python -m mlp_tf.plot --workdir=RUN
-    python -m mlp_tf.plot --workdir=RUN1 --workdir=RUN2 --out=FOLDER  (one plot)
+    python -m mlp_tf.plot RUN
+    python -m mlp_tf.plot RUN1 RUN2 --out=FOLDER  (one plot)
 
-Several runs are named by the settings in which they differ; each has its own weights-NAME.png. Works while a run is
-still training, too.
+RUN is a run's folder; --workdir=RUN names it too. Several runs are named by their folders and by the settings in which
+they differ; each has its own weights-NAME.png. Works while a run is still training, too.
 """
 
 import sys
@@ -12,6 +12,7 @@ import sys
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
+from mlp_tf.base.text import plural, short_names
 from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs import table
 from mlp_tf.runs.folder import read_folder
@@ -19,19 +20,19 @@ from mlp_tf.runs.folder import read_folder
 
 def define_flags(values):
     """Defines the flags of this command."""
-    absl_flags.DEFINE_multi_string("workdir", None, "A run's folder; repeat it to compare runs.", flag_values=values)
-    absl_flags.DEFINE_string("out", "", "Folder for the pictures; empty: the run's own.", flag_values=values)
+    flags.define_runs(values, "A run's folder; repeat it to compare runs.")
+    absl_flags.DEFINE_string("out", "", "Folder for the plots; empty: the run's own.", flag_values=values)
     absl_flags.DEFINE_boolean("weights", True, "Draw the weights too (imports TensorFlow).", flag_values=values)
     flags.define_plots(values)
 
 
-def main(values):
-    """Draws the runs that the flags name; returns the exit code."""
-    workdirs = flags.required(values, "workdir")
+def main(values, words):
+    """Draws the runs that the command line names; returns the exit code."""
+    workdirs = flags.run_folders(values, words)
     runs = [read_folder(path) for path in workdirs]
     out = flags.path(values, "out")
     if len(runs) > 1 and not out:
-        raise UserError("several runs in one picture: say where it goes with --out=FOLDER")
+        raise UserError("several runs in one plot: say where it goes with --out=FOLDER")
     metrics = [run.read_metrics() for run in runs]
     for run, rows in zip(runs, metrics, strict=True):
         if not rows:
@@ -40,68 +41,59 @@ def main(values):
             )
     from mlp_tf import figures
 
-    out, pictures = flags.make_folder("out", out or workdirs[0]), flags.plot_options(values)
-    print(f"Picture: {figures.save(_curves(runs, metrics), out / 'curves', **pictures)}", flush=True)
-    if values["weights"].value:
-        _draw_weights(runs, out, pictures)
-    return 0
-
-
-def _curves(runs, metrics):
-    from mlp_tf import figures
-
-    if len(runs) > 1:
-        return figures.curves(dict(zip(_names(runs), metrics, strict=True)), f"Training of {len(runs)} runs")
-    [run], [rows] = runs, metrics
-    title = f"Training of {run.description.title(run.path, len(rows))}"
-    patience = run.description.config.patience
-    stopped = f"stopped by --patience={patience}" if run.results and run.results.stopped_early else ""
-    return figures.curves({run.path.name: rows}, title, stopped)
-
-
-def _names(runs):
-    """What tells the runs apart: the settings in which they differ, or else their folders."""
-    labels = table.labels([run.description for run in runs])
-    if len(set(labels)) == len(labels):
-        return labels
-    folders = [run.path.resolve().name for run in runs]
-    folders = folders if len(set(folders)) == len(folders) else [str(run.path) for run in runs]
-    return [f"{folder}: {label}" if label else folder for folder, label in zip(folders, labels, strict=True)]
-
-
-def _draw_weights(runs, out, plots):
-    """Draws the first layer of each run that was trained on images."""
-    drawn = set()
+    folder = flags.make_folder("out", out or workdirs[0])
+    options = flags.plot_options(values)
+    print(f"Plot: {figures.save(_draw_curves(runs, metrics), folder / 'curves', **options)}", flush=True)
+    if not values["weights"].value:
+        return 0
+    used = set()
     for run in runs:
         stem = f"weights-{run.path.resolve().name}" if len(runs) > 1 else "weights"
         name = stem
         number = 1
-        while name in drawn:  # folders of the same name
+        while name in used:  # folders of the same name
             number += 1
             name = f"{stem}-{number}"
-        drawn.add(name)
-        _draw_first_layer(run, out / name, plots)
+        used.add(name)
+        if len(run.description.data.example_shape) < 2:
+            print(f"{name}: not drawn, as the examples are not images", file=sys.stderr)
+        else:
+            print(f"Plot: {figures.save(_draw_weights(run.path), folder / name, **options)}", flush=True)
+    return 0
 
 
-def _draw_first_layer(run, path, pictures):
-    shape = run.description.data.example_shape
-    if len(shape) < 2:
-        print(f"{path.name}: not drawn, as the examples are no images", file=sys.stderr)
-        return
+def _draw_curves(runs, metrics):
+    from mlp_tf import figures
+
+    if len(runs) > 1:
+        differences = table.labels([run.description for run in runs])
+        names = zip(short_names([run.path for run in runs]), differences, strict=True)
+        names = [f"{name}: {difference}" if difference else name for name, difference in names]
+        return figures.plot_curves(dict(zip(names, metrics, strict=True)), f"Training of {len(runs)} runs")
+    [run], [rows] = runs, metrics
+    title = f"Training of {run.description.title(run.path, len(rows))}"
+    patience = run.description.config.patience
+    stopped = f"stopped by --patience={patience}" if run.results and run.results.stopped_early else ""
+    return figures.plot_curves({run.path.name: rows}, title, stopped)
+
+
+def _draw_weights(path):
     quiet.import_tensorflow()
     from mlp_tf import figures
     from mlp_tf.runs.trained import load
 
-    trained = load(run.path)
-    command.warn(*trained.warnings)
-    first = trained.weights["h1"]
-    following = trained.weights.get("h2", trained.weights["out"])
+    run = load(path)
+    command.warn(*run.warnings)
+    first = run.weights["h1"]
+    following = run.weights.get("h2", run.weights["out"])
     units = first.shape[1]
     most = min(64, units)
-    title = f"Weights of the first layer: {most} of {units} units, by their outgoing weights"
-    figure = figures.first_layer(first, following, shape, f"{title}\nof {trained.title}", most=most)
-    print(f"Picture: {figures.save(figure, path, **pictures)}", flush=True)
+    which = (
+        f"the {most} of {units:,} units with the largest outgoing weights" if most < units else plural(units, "unit")
+    )
+    title = f"{run.title}\nweights of the first layer: {which}"
+    return figures.plot_first_layer(first, following, run.description.data.example_shape, title, most=most)
 
 
 if __name__ == "__main__":
-    command.end(command.run(main, __doc__, define_flags))
+    command.end(command.run(main, __doc__, define_flags, takes_words=True))

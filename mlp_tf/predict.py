@@ -1,58 +1,52 @@
-"""Recognises picture files with a trained run, or an ensemble: the class of each, and the three most probable ones.
+"""Classifies image files with a trained run, or an ensemble: the class of each, and the three most probable ones.
 
     python -m mlp_tf.predict --workdir=RUN digit.png photo.jpg
     python -m mlp_tf.predict --workdir=RUN --show --json FOLDER
     python -m mlp_tf.predict --workdir=RUN1 --workdir=RUN2 digit.png
 
-Of several runs, an ensemble on the same data, the mean of their probabilities answers.
-Of a folder the pictures in it are recognised. --show writes what the network sees, beside its prediction, to
-predictions.png in the current folder; of more than 100 pictures the first 100. --json prints an object for each file:
-file, class (its number), name, probability, top, the same of the three most probable classes, and warnings, texts.
-An answer that should not be trusted says why: ink that does not look like one digit, or a low probability.
-A picture of the size of a run's own pictures is taken as it is, as those were; all others are prepared as MNIST's were:
-cut out, scaled and centred, bright on black. A file that cannot be read gets a line on stderr; the others are
-predicted, and the exit code is 1.
+The answer of several runs, an ensemble on the same data, is the mean of their probabilities. A folder stands for the
+images in it. --show writes what the network sees, with its answers, to predictions.png in the current folder or in
+--out; of more than 100 images the first 100. --json prints an object for each file: file, class (its number), name,
+probability, top (the same of the three most probable classes) and warnings (texts); what else is said goes to stderr.
+
+An answer of low confidence says why: ink that does not look like one digit, or a low probability. An image of the size
+of a run's user data is taken as it is; all others are prepared as MNIST's were: cut out, scaled and centered, bright on
+black. A file that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
 """
 
 import json
 import os
-import pathlib
 import sys
 
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.base.text import printable, shorten
+from mlp_tf.base.text import printable, short_names, shorten
 from mlp_tf.cli import command, flags, quiet
 from mlp_tf.config import is_file
 from mlp_tf.runs.folder import read_folder
 
-SHOWN = 100  # pictures in predictions.png
+IN_PLOT = 100  # images in predictions.png
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")  # what is read in a folder
+_MOST_SKIPPED = 20  # names in a line
 
 
 def define_flags(values):
     """Defines the flags of this command."""
-    flags.define_ensemble(values)
+    flags.define_runs(values, "A run's folder. Several runs on the same data are an ensemble.")
     absl_flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
+    absl_flags.DEFINE_string("out", ".", "Folder for predictions.png.", flag_values=values)
     flags.define_plots(values)
 
 
 def main(values, paths):
-    """Predicts the pictures on the command line; returns the exit code."""
-    workdirs = flags.required(values, "workdir")
+    """Predicts the images on the command line; returns the exit code."""
+    workdirs = flags.run_folders(values)
+    as_json = values["json"].value
     if not paths:
-        raise UserError("no picture given; name one or more files, or a folder, after the flags")
-    trained_on = read_folder(workdirs[0]).description.data
-    shape = trained_on.example_shape
-    has_colors = shape[2:] == (3,) and trained_on.is_user_data
-    if trained_on.dtype != "uint8" or not (len(shape) == 2 or has_colors):
-        raise UserError(
-            f"--workdir={workdirs[0]}: was trained on {trained_on.dtype} of shape {list(shape)}; pictures need a run "
-            "that was trained on images, uint8 [H, W] or [H, W, 3]; for feature rows, use "
-            "runs.load(workdir).probabilities"
-        )
+        raise UserError("no image given; name one or more files, or a folder, after the flags")
+    trained_on = _read_data(workdirs[0])
     quiet.import_tensorflow()
     import numpy as np
 
@@ -66,19 +60,35 @@ def main(values, paths):
     names = ensemble.class_names
     images = np.stack([each.image for each in prepared])
     probabilities = ensemble.probabilities(images)
-    for path, each, row in zip(read, prepared, probabilities, strict=True):
-        print(_line(path, row, names, doubts(ensemble, each, row), values["json"].value), flush=True)
+    warnings = [list_warnings(ensemble, *answer) for answer in zip(prepared, probabilities, strict=True)]
+    for path, row, texts in zip(read, probabilities, warnings, strict=True):
+        print(_line(path, row, names, texts, as_json), flush=True)
     if values["show"].value:
-        answers = [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
-        captions = [
-            f"{shorten(os.path.basename(path), 20)}\n{answer}" for path, answer in zip(read, answers, strict=True)
-        ]
-        print(f"Picture: {_show(ensemble, images, captions, flags.plot_options(values))}", file=sys.stderr)
+        from mlp_tf import figures
+
+        framed = [i for i, texts in enumerate(warnings) if texts]
+        figure = _draw(ensemble, read, images, probabilities, framed)
+        folder = flags.make_folder("out", flags.path(values, "out"))
+        path = figures.save(figure, folder / "predictions", **flags.plot_options(values))
+        print(f"Plot: {path}", file=sys.stderr if as_json else sys.stdout)
     return code
 
 
-def doubts(trained, prepared, probabilities):
-    """Returns why an answer should not be trusted, as texts: what is odd about the ink, or a low probability.
+def _read_data(workdir):
+    """Returns the `Data` of a run that takes image files; raises UserError if it does not."""
+    data = read_folder(workdir).description.data
+    shape = data.example_shape
+    is_in_color = shape[2:] == (3,) and data.is_user_data
+    if data.dtype != "uint8" or not (len(shape) == 2 or is_in_color):
+        raise UserError(
+            f"--workdir={workdir}: was trained on {data.dtype} of shape {list(shape)}; image files need a run that was "
+            "trained on images, uint8 [H, W] or [H, W, 3]; for feature rows, use runs.load(workdir).probabilities"
+        )
+    return data
+
+
+def list_warnings(trained, prepared, probabilities):
+    """Returns why an answer is of low confidence, as texts: what is odd about the ink, or a low probability.
 
     Args:
       trained: `TrainedRun` or `Ensemble`.
@@ -91,25 +101,31 @@ def doubts(trained, prepared, probabilities):
 
 
 def _files(path):
-    """The pictures in a folder, sorted by their names, without hidden ones; any other path itself."""
+    """Returns the images in a folder, sorted by name, and says what else it holds; any other path as it is."""
     if not os.path.isdir(path) or not os.access(path, os.R_OK):
         return [path]
-    files = [os.path.join(path, name) for name in sorted(os.listdir(path)) if not name.startswith(".")]
-    pictures = [file for file in files if file.lower().endswith(_SUFFIXES) and os.path.isfile(file)]
-    return pictures or [path]
+    names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    images = [name for name in names if name.lower().endswith(_SUFFIXES) and os.path.isfile(os.path.join(path, name))]
+    skipped = sorted(set(names) - set(images))
+    if images and skipped:
+        more = f" and {len(skipped) - _MOST_SKIPPED:,} more" if len(skipped) > _MOST_SKIPPED else ""
+        command.note(f"{path}: skipped {', '.join(skipped[:_MOST_SKIPPED])}{more} (not {', '.join(_SUFFIXES)})")
+    return [os.path.join(path, name) for name in images] or [path]
 
 
 def _read(paths, trained_on):
-    """(paths that were read, the `Prepared` of each, exit code); a line on stderr for each other path."""
+    """Returns (paths that were read, the `Prepared` of each, exit code); a path that cannot be read gets a line."""
     from mlp_tf.handwriting.images import Prepared, read
 
-    done, prepared, code = [], [], 0
+    done = []
+    prepared = []
+    code = 0
     height, width = trained_on.example_shape[:2]
-    others = 0  # pictures that are no such images yet
+    others = 0  # images of another size
     for path in (file for each in paths for file in _files(each)):
         try:
             if os.path.isdir(path):
-                raise UserError(f"{path}: a folder without pictures ({', '.join(_SUFFIXES)}) that can be read")
+                raise UserError(f"{path}: a folder without images ({', '.join(_SUFFIXES)}) that can be read")
             image = _read_as_it_is(path, trained_on.example_shape) if trained_on.is_user_data else None
             prepared.append(read(path, height, width) if image is None else Prepared(image))
             done.append(path)
@@ -118,59 +134,63 @@ def _read(paths, trained_on):
             code = command.fail(error)
     if trained_on.is_user_data and others and not is_file(trained_on.name):
         command.note(
-            f"{others:,} of {len(done):,} pictures are not {width} x {height}, and were prepared as MNIST's were"
+            f"{others:,} of {len(done):,} images are not {width} x {height}, and were prepared as MNIST's were"
         )
     return done, prepared, code
 
 
 def _read_as_it_is(path, shape):
-    """A picture of the size of the run's own, as those were; None of another, if it can be prepared."""
+    """Returns an image of the size of the run's data, as those were; None for another one that can be prepared."""
     import numpy as np
 
     from mlp_tf.data import image_folder
 
-    height, width, *colours = shape
+    height, width, *channels = shape
     try:
         pixels = image_folder.read_pixels(path)
     except UserError:
-        if colours:
+        if channels:
             raise
         return None  # such as one that is transparent
     if pixels.shape[:2] == (height, width) and pixels.ndim <= len(shape):
-        return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3)) if colours else pixels
-    if colours:
+        return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3)) if channels else pixels
+    if channels:
         raise UserError(
             f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; must be {width} x {height}, as the run's images"
         )
     return None
 
 
-def _show(ensemble, images, captions, pictures):
-    """The path of a picture of the first images, as the network sees them, above their captions."""
+def _draw(ensemble, paths, images, probabilities, framed):
+    """Returns a figure of the first images, as the network sees them, with its answers."""
     from mlp_tf import figures
     from mlp_tf.data.augmentation import deskew
 
-    seen = images[:SHOWN]
-    title = "What the network sees, and what it says"
-    if len(images) > SHOWN:
-        command.note(f"the picture shows the first {SHOWN} of {len(images):,}")
-        title += f": the first {SHOWN} of {len(images):,} pictures"
-    # Where just some of an ensemble set images upright, the picture shows them as the others see them.
+    seen = images[:IN_PLOT]
+    title = f"{ensemble.title}\nwhat the network sees, and its answers"
+    if len(images) > IN_PLOT:
+        command.note(f"the plot shows the first {IN_PLOT} of {len(images):,}")
+        title += f": the first {IN_PLOT} of {len(images):,} images"
+    if framed:
+        title += "; framed: low confidence"
+    # Where only some members of an ensemble set images upright, the plot shows them as the others see them.
     seen = deskew(seen).numpy() if all(run.config.deskew for run in ensemble.members) else seen
-    grid = figures.image_grid(seen, captions[:SHOWN], f"{title}\n{ensemble.title}", columns=5)
-    return figures.save(grid, pathlib.Path("predictions"), **pictures)
+    captions = [
+        f"{shorten(name, 28)}\n{ensemble.class_names[row.argmax()]} ({100 * row.max():.1f} %)"
+        for name, row in zip(short_names(paths[:IN_PLOT]), probabilities, strict=False)
+    ]
+    return figures.plot_images(seen, captions, title, across=5, framed=framed)
 
 
-def _line(path, probabilities, names, doubts, as_json):
+def _line(path, probabilities, names, warnings, as_json):
+    """Returns what is printed of one file."""
     best = probabilities.argsort(kind="stable")[::-1][:3]
     top = [{"class": int(c), "name": names[c], "probability": float(probabilities[c])} for c in best]
     if as_json:
-        return json.dumps({"file": path, **top[0], "top": top, "warnings": doubts})
-    shown = [(printable(each["name"]), each["probability"]) for each in top]
-    answer = f"{printable(path)}: {shown[0][0]}   " + "  ".join(
-        f"{name}: {probability:.4f}" for name, probability in shown
-    )
-    return f"{answer}   not to be trusted: {'; '.join(doubts)}" if doubts else answer
+        return json.dumps({"file": path, **top[0], "top": top, "warnings": warnings})
+    answers = "  ".join(f"{printable(each['name'])}: {each['probability']:.4f}" for each in top)
+    text = f"{printable(path)}: {printable(top[0]['name'])}   {answers}"
+    return f"{text}   low confidence: {'; '.join(warnings)}" if warnings else text
 
 
 if __name__ == "__main__":

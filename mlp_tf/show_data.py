@@ -1,13 +1,12 @@
-"""Shows a dataset as training sees it: counts, shapes, ranges, classes, and samples of it in a picture.
+"""Shows a dataset as training sees it: counts, shapes, ranges, classes, and a plot of samples.
 
     python -m mlp_tf.show_data --dataset=mnist_sample --deskew --distort=1
     python -m mlp_tf.show_data --dataset=mine.npz --json
 
-The picture, in the current folder or in --out, is named by the dataset and by what was done to the images:
-samples-mnist_sample_deskew_distort=1.0.png.
-
---json prints one object: dataset, sha256, class_names, warnings, splits (for train, validation and test: dtype, shape,
-min, max, mean, and the examples of each class) and picture (its path, or null).
+The plot, in the current folder or in --out, is named by the dataset and by what was done to the images, such as
+samples-mnist_sample_deskew_distort=1.0_seed=0.png. --json prints one object: dataset, sha256, class_names, warnings,
+splits (for train, validation and test: dtype, shape, min, max, mean, and the examples of each class) and plot (its
+path, or null).
 """
 
 import json
@@ -24,9 +23,9 @@ SETTINGS = ("dataset", "data_dir", "validation_size", "distort", "elastic", "des
 
 
 def define_flags(values):
-    """Defines the flags of this command: those of `train` that say what the data are, and where the picture goes."""
+    """Defines the flags of this command: those of `train` that say what the data are, and where the plot goes."""
     flags.define(values, only=SETTINGS)
-    absl_flags.DEFINE_string("out", ".", "Folder for the picture.", flag_values=values)
+    absl_flags.DEFINE_string("out", ".", "Folder for the plot.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
     flags.define_plots(values)
 
@@ -35,7 +34,7 @@ def main(values):
     """Prints and draws the dataset that the flags name; returns the exit code."""
     config = flags.to_config(values)
     quiet.import_tensorflow()
-    from mlp_tf import data
+    from mlp_tf import data, figures
     from mlp_tf.data.feed import check_images
 
     splits = data.load(config.dataset, config.data_dir, config.validation_size)
@@ -45,38 +44,47 @@ def main(values):
     report = _report(splits)
     if not values["json"].value:
         _print(report)
-    picture = _draw(splits, config, flags.path(values, "out"), flags.plot_options(values))
+    path = None
+    if len(splits.example_shape) < 2:
+        print("samples: not drawn, as the examples are not images", file=sys.stderr)
+    else:
+        changes = _changes(config)
+        stem = "_".join([f"samples-{pathlib.Path(splits.name).name}", *changes])
+        folder = flags.make_folder("out", flags.path(values, "out"))
+        path = figures.save(_draw(splits, config, changes), folder / stem, **flags.plot_options(values))
     if values["json"].value:
-        print(json.dumps({**report, "picture": picture and str(picture)}))
-    elif picture:
-        print(f"Picture: {picture}")
+        print(json.dumps({**report, "plot": path and str(path)}))
+    elif path:
+        print(f"Plot: {path}")
     return 0
 
 
 def _report(splits):
-    """What is printed, of JSON's types."""
+    """Returns what is printed, of JSON's types."""
     return {
         "dataset": splits.name,
         "sha256": splits.sha256,
         "class_names": list(splits.class_names),
         "warnings": [text for text in (splits.warning, *splits.suspicions) if text],
-        "splits": {name: _describe(getattr(splits, name), splits.classes) for name in ("train", "validation", "test")},
+        "splits": {name: _measure(getattr(splits, name), splits.classes) for name in ("train", "validation", "test")},
     }
 
 
-def _describe(split, classes):
+def _measure(split, classes):
     import numpy as np
 
-    values, described = split.images, {"dtype": str(split.images.dtype), "shape": list(split.images.shape)}
-    if not len(values):
-        return described
-    statistics = {"min": values.min(), "max": values.max(), "mean": values.mean(dtype=np.float64)}
-    counts = np.bincount(split.labels, minlength=classes).tolist()
-    return {**described, **{name: value.item() for name, value in statistics.items()}, "examples": counts}
+    values = split.images
+    measured = {"dtype": str(values.dtype), "shape": list(values.shape)}
+    if len(values):
+        measured["min"] = values.min().item()
+        measured["max"] = values.max().item()
+        measured["mean"] = values.mean(dtype=np.float64).item()
+        measured["examples"] = np.bincount(split.labels, minlength=classes).tolist()
+    return measured
 
 
 def _print(report):
-    """The report in words."""
+    """Prints the report in words."""
     names = [printable(name) for name in report["class_names"]]
     print(f"Dataset: {report['dataset']}, {len(names)} classes")
     for name, split in report["splits"].items():
@@ -88,43 +96,33 @@ def _print(report):
             print("  examples of each class: " + ", ".join(f"{c}: {count:,}" for c, count in counts), flush=True)
 
 
-def _draw(splits, config, out, pictures):
-    """The path of the picture, or None where the examples are no images."""
-    if len(splits.example_shape) < 2:
-        print("samples: not drawn, as the examples are no images", file=sys.stderr)
-        return None
-    import numpy as np
-
-    from mlp_tf import figures
-
-    rows = np.linspace(0, len(splits.train.labels) - 1, min(SAMPLES, len(splits.train.labels))).astype(int)
-    name, changes = pathlib.Path(splits.name).name, _changes(config)
-    seen = f"as the first epoch sees them ({', '.join(changes)})" if changes else "as they are"
-    title = f"Samples of {name}: {len(rows)} of {len(splits.train.labels):,} training images, {seen}"
-    captions = [shorten(splits.class_names[label], 24) for label in splits.train.labels[rows]]
-    picture = figures.image_grid(_first_epoch(splits.train, config, rows), captions, title)
-    return figures.save(picture, flags.make_folder("out", out) / "_".join([f"samples-{name}", *changes]), **pictures)
-
-
 def _changes(config):
-    """What is done to the images, in words."""
+    """Returns what is done to the images, in words."""
     changes = ["deskew"] if config.deskew else []
     changes += [f"{name}={getattr(config, name)}" for name in ("distort", "elastic") if getattr(config, name)]
     return [*changes, f"seed={config.seed}"] if config.distort or config.elastic else changes
 
 
-def _first_epoch(split, config, rows):
-    """Rows of the training images as the first epoch of a run with these settings sees them."""
+def _draw(splits, config, changes):
+    """Returns a figure of training images, as the first epoch of a run with these settings sees them."""
     import numpy as np
 
+    from mlp_tf import figures
     from mlp_tf.data.augmentation import deskew, distort
 
-    shown = deskew(split.images[rows]).numpy() if config.deskew else split.images[rows]
-    if not config.distort and not config.elastic:
-        return shown
-    in_place = np.zeros_like(split.images)  # since the distortion of a row belongs to its number
-    in_place[rows] = shown
-    return distort(in_place, config, epoch=0, split=split).numpy()[rows]
+    split = splits.train
+    total = len(split.labels)
+    rows = np.linspace(0, total - 1, min(SAMPLES, total)).astype(int)
+    images = deskew(split.images[rows]).numpy() if config.deskew else split.images[rows]
+    if config.distort or config.elastic:
+        in_place = np.zeros_like(split.images)  # since the distortion of a row belongs to its number
+        in_place[rows] = images
+        images = distort(in_place, config, epoch=0, split=split).numpy()[rows]
+    title = f"{pathlib.Path(splits.name).name}: {len(rows)} of {total:,} training images"
+    if changes:
+        title += f"\nas the first epoch sees them ({', '.join(changes)})"
+    captions = [shorten(splits.class_names[label], 24) for label in split.labels[rows]]
+    return figures.plot_images(images, captions, title)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Trains a network for each combination of settings and each seed, and compares them: a table, a CSV file, a picture.
+"""Trains a network for each combination of settings and each seed, and compares them: a table, a CSV file, a plot.
 
     python -m mlp_tf.sweep --hidden=16,16 --hidden=256,256 --workdir=DIR
     python -m mlp_tf.sweep --workdir=DIR     (the table of the runs in it)
 
 Each flag of the network and its training may be repeated: all combinations are trained. The table is of all runs in
 DIR, those of earlier sweeps and of `train --workdir=DIR/NAME` among them; `*` marks the highest validation accuracy.
-Started again, a sweep goes on where it was. A value that is typed takes the place of those in a --flagfile. The other
-flags are those of `train`; --strategy=multi_worker is refused, as the runs need no connection.
+Started again, a sweep resumes. A value that is typed takes the place of those in a --flagfile. The other flags are
+those of `train`; --strategy=multi_worker is refused, as the runs need no connection.
 
---json prints one object at the end, instead of words: networks (the rows, as in sweep.csv), table and picture (paths).
+--json prints one object at the end, instead of words: networks (the rows, as in sweep.csv), table and plot (paths).
 """
 
 import csv
@@ -23,7 +23,7 @@ from absl import flags as absl_flags
 from mlp_tf import UserError
 from mlp_tf import config as settings
 from mlp_tf.base import files
-from mlp_tf.base.text import shorten
+from mlp_tf.base.text import plural, shorten
 from mlp_tf.cli import command, flags, quiet, signals
 from mlp_tf.distribute.tf_config import Task
 from mlp_tf.runs import table
@@ -72,19 +72,19 @@ def main(values):
 
 
 def grid(values):
-    """(name of the folder, settings) of each run; none where no flag of the network or its training is given."""
+    """Returns (name of its folder, settings) for each run; none if no flag of the network or its training is given."""
     if not any(values[name].present for name in (*_VARIED, "seeds")):
         return []
     names = [name for name in _VARIED if values[name].present]
     several = {name: flags.values_of(values, name) for name in names}
     varied = {name for name in names if len(several[name]) > 1}
-    found = []
+    runs = []
     for combination in itertools.product(*several.values()):
         config = flags.to_config(values, **dict(zip(names, combination, strict=True)))
         pairs = [(name, getattr(config, name)) for name in _VARIED if name in {"hidden", *varied}]
         folder = shorten("_".join(f"{name}={settings.words_of(value)}" for name, value in pairs), 120)
-        found += [(folder, dataclasses.replace(config, seed=seed)) for seed in range(values["seeds"].value)]
-    return found
+        runs += [(folder, dataclasses.replace(config, seed=seed)) for seed in range(values["seeds"].value)]
+    return runs
 
 
 def _sweep(wanted, entries, lock, stop, as_json):
@@ -101,7 +101,7 @@ def _sweep(wanted, entries, lock, stop, as_json):
     plan = _plan(described, entries, lock.path)
     if not as_json:
         done = sum(path in entries and entries[path].results is not None for path in plan)
-        print(f"Sweep: {len(plan)} runs" + (f", of which {done} are done" if done else ""), flush=True)
+        print(f"Sweep: {plural(len(plan), 'run')}" + (f", {done} already done" if done else ""), flush=True)
     failed = False
     with quiet.progress_bar(len(plan), 0, unit="runs") as bar:
         for path, description in plan.items():
@@ -185,27 +185,27 @@ def _write_csv(rows, path):
 
 
 def _report(entries, workdir, values):
-    """Prints the table, and says where it and the picture are."""
+    """Prints the table, draws it, and says where both are."""
     rows = table.rows(entries)
     _write_csv(rows, workdir / "sweep.csv")
     done = [row for row in rows if row["seeds"]]
-    picture = _draw(done, workdir / "sweep", flags.plot_options(values)) if done else None
+    plot = _draw(done, workdir / "sweep", flags.plot_options(values)) if done else None
     if values["json"].value:
-        paths = {"table": str(workdir / "sweep.csv"), "picture": picture and str(picture)}
+        paths = {"table": str(workdir / "sweep.csv"), "plot": plot and str(plot)}
         print(json.dumps({"networks": rows, **paths}), flush=True)
         return
     print("\n".join(table.lines(rows)))
-    print(f"Table: {workdir / 'sweep.csv'}" + (f"\nPicture: {picture}" if picture else ""), flush=True)
+    print(f"Table: {workdir / 'sweep.csv'}" + (f"\nPlot: {plot}" if plot else ""), flush=True)
 
 
-def _draw(rows, path, pictures):
-    """The path of the picture of rows that have results."""
+def _draw(rows, path, options):
+    """Draws rows that have results; returns the path."""
     from mlp_tf import figures
 
     varied = {name: [table.cell(name, row[name]) for row in rows] for name in table.varied(rows)}
-    runs = sum(row["seeds"] for row in rows)
-    title = f"Sweep {path.resolve().parent.name} over {', '.join(varied)}: {len(rows)} networks, {runs} runs"
-    return figures.save(figures.sweep(rows, varied, title), path, **pictures)
+    counts = f"{plural(len(rows), 'network')}, {plural(sum(row['seeds'] for row in rows), 'run')}"
+    title = f"Sweep {path.resolve().parent.name} over {', '.join(varied)}: {counts}"
+    return figures.save(figures.plot_sweep(rows, varied, title), path, **options)
 
 
 if __name__ == "__main__":

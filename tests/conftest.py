@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import inspect
 import json
 import os
 import socket
@@ -45,7 +46,8 @@ def run(capfd):
         capfd.readouterr()
         name = module.__name__.removeprefix("mlp_tf.")
         define_flags = getattr(module, "define_flags", flags.define)
-        code = cli_command.run(module.main, module.__doc__, define_flags, [name, *map(str, words)], name == "predict")
+        takes_words = len(inspect.signature(module.main).parameters) == 2
+        code = cli_command.run(module.main, module.__doc__, define_flags, [name, *map(str, words)], takes_words)
         return Outcome(code, *capfd.readouterr())
 
     return run_module

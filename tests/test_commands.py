@@ -53,6 +53,15 @@ def test_a_missing_run_is_one_line(run, module, given, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("module", [draw, export, layers], ids=name_of)
+def test_a_command_for_one_run_refuses_several(run, module, run_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = run(module, run_folder, "--workdir=other", *NEEDS.get(module, []))
+    assert outcome.code == 1
+    assert outcome.error == f"error: {run_folder}, other: 2 runs; this command takes 1 at a time"
+    assert os.listdir(tmp_path) == []
+
+
 def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folder, arrays, tmp_path):
     folder = shutil.copytree(run_folder, tmp_path / "run")
     (newest(folder) / "state.index").write_bytes(b"damaged")

@@ -280,7 +280,7 @@ def test_what_is_drawn_in_a_browser_is_read_and_doubted(opened, trained_for_hand
 
 
 def test_draw_writes_one_file_and_refuses_what_is_no_grey_image(run, run_folder, small, train, tmp_path):
-    outcome = run(draw, f"--workdir={run_folder}", f"--out={tmp_path / 'new.html'}")
+    outcome = run(draw, run_folder, f"--out={tmp_path / 'new.html'}")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == f"Page: {tmp_path / 'new.html'} (0.0 MB)\n"
     text = (tmp_path / "new.html").read_text()

@@ -1,4 +1,4 @@
-"""The evaluate command: its numbers against NumPy, its pictures, and the data that it takes or refuses."""
+"""The evaluate command: its numbers against NumPy, its plots, and the data that it takes or refuses."""
 
 import json
 
@@ -7,11 +7,12 @@ import pytest
 from helpers import logits, make_arrays, read_results
 from PIL import Image
 
-from mlp_tf import data, evaluate
+from mlp_tf import data, evaluate, figures
+from mlp_tf.base.text import columns
 
 
 def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
-    outcome = run(evaluate, f"--workdir={run_folder}")
+    outcome = run(evaluate, run_folder)
     assert (outcome.code, outcome.err) == (0, "")
     guesses, labels = logits(run_folder, arrays["x_test"]).argmax(axis=1), arrays["y_test"]
     lines = outcome.out.splitlines()
@@ -23,7 +24,7 @@ def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
     train_split = data.load(npz, validation_size=40).train
     train = (logits(run_folder, train_split.images).argmax(axis=1) == train_split.labels).mean()
     test = (guesses == labels).mean()
-    assert f"Gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})" in lines
+    assert f"Generalization gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})" in lines
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 200), ("validation", 40)])
@@ -41,8 +42,30 @@ def test_evaluate_draws_confusion_and_mistakes(run, train, small, tmp_path):
     train(*small(epochs=1))
     outcome = run(evaluate, f"--workdir={tmp_path / 'run'}", "--plots")
     for name in ("confusion.png", "mistakes.png"):
-        assert f"Picture: {tmp_path / 'run' / name}" in outcome.out
+        assert f"Plot: {tmp_path / 'run' / name}" in outcome.out
         assert Image.open(tmp_path / "run" / name).width == 1200
+    as_json = json.loads(run(evaluate, tmp_path / "run", "--plots", "--json", "--format=svg").out)
+    assert as_json["plots"] == [str(tmp_path / "run" / name) for name in ("confusion.svg", "mistakes.svg")]
+
+
+def drawn(monkeypatch, name):
+    """What a function of `figures` is called with, once it was."""
+    calls = []
+    draw = getattr(figures, name)
+    monkeypatch.setattr(figures, name, lambda *given: calls.append(given) or draw(*given))
+    return calls
+
+
+def test_the_titles_say_the_accuracy_and_how_many_of_the_mistakes(run, train, small, arrays, tmp_path, monkeypatch):
+    train(*small(epochs=1))
+    confusion, mistakes = drawn(monkeypatch, "plot_confusion"), drawn(monkeypatch, "plot_images")
+    wrong = (logits(tmp_path / "run", arrays["x_test"]).argmax(axis=1) != arrays["y_test"]).sum()
+    assert wrong > 4
+    for most, which in ((49, f"{wrong} mistakes"), (4, f"the 4 most confident of {wrong} mistakes")):
+        monkeypatch.setattr(evaluate, "MISTAKES", most)
+        assert run(evaluate, tmp_path / "run", "--plots").code == 0
+        assert confusion[-1][2].endswith(f"\nconfusion matrix, accuracy {1 - wrong / 61:.4f} on 61 test examples")
+        assert mistakes[-1][2].endswith(f"\n{which} in 61 test images")
 
 
 @pytest.fixture
@@ -55,7 +78,8 @@ def members(train, small, tmp_path):
 
 
 def test_an_ensemble_answers_with_the_mean_of_the_probabilities(run, members, arrays):
-    outcome = run(evaluate, *(f"--workdir={folder}" for folder in members), "--json")
+    outcome = run(evaluate, members[0], f"--workdir={members[1]}", members[2], "--json")
+    members = [members[0], members[2], members[1]]  # words first
     report, labels = json.loads(outcome.out), arrays["y_test"]
     exponentials = [np.exp(logits(folder, arrays["x_test"])) for folder in members]
     predicted = np.mean([each / each.sum(axis=1, keepdims=True) for each in exponentials], axis=0)
@@ -70,18 +94,18 @@ def test_an_ensemble_answers_with_the_mean_of_the_probabilities(run, members, ar
     assert sum(report["confusion"][c][c] for c in range(3)) == round(report["accuracy"] * len(labels))
 
 
-def test_an_ensemble_is_told_of_in_words(run, members):
+def test_an_ensemble_is_reported_in_words(run, members):
     outcome = run(evaluate, *(f"--workdir={folder}" for folder in members))
     assert "Run: an ensemble of 3 runs" in outcome.out
     for folder in members:
         accuracy, cost = (read_results(folder)[f"test_{name}"] for name in ("accuracy", "cost"))
         assert f"  accuracy {accuracy:.4f}, cost {cost:.4f}: {folder}" in outcome.out.splitlines()
-    assert "Gap:" not in outcome.out
+    assert "gap:" not in outcome.out
 
 
 def test_a_run_that_is_named_twice_is_no_ensemble(run, members, monkeypatch):
     monkeypatch.chdir(members[0].parent)
-    once, twice = (run(evaluate, *words, "--plots") for words in (["--workdir=a"], ["--workdir=a", "--workdir=./a/"]))
+    once, twice = (run(evaluate, *words, "--plots") for words in (["--workdir=a"], ["./a/", "--workdir=a"]))
     assert (twice.code, once.out) == (0, twice.out)
 
 
@@ -110,12 +134,14 @@ def test_the_members_of_an_ensemble_take_features_as_they_come(run, train, small
         assert each["cost"] == pytest.approx(read_results(tmp_path / name)["test_cost"], rel=1e-5)
 
 
-def test_the_pictures_of_an_ensemble_need_a_folder(run, members, tmp_path):
+def test_the_plots_of_an_ensemble_need_a_folder_and_name_its_runs(run, members, tmp_path, monkeypatch):
+    confusion = drawn(monkeypatch, "plot_confusion")
     words = [f"--workdir={folder}" for folder in members]
     assert "say where its plots go with --out=FOLDER" in run(evaluate, *words, "--plots").error
-    outcome = run(evaluate, *words, "--plots", f"--out={tmp_path / 'pictures'}")
+    outcome = run(evaluate, *words, "--plots", f"--out={tmp_path / 'plots'}")
     assert outcome.code == 0
-    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["confusion.png", "mistakes.png"]
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["confusion.png", "mistakes.png"]
+    assert confusion[0][2].startswith("an ensemble of 3 runs: a, b, c\n")
     assert not (members[0] / "confusion.png").exists()
 
 
@@ -144,3 +170,44 @@ def test_under_patience_the_cost_is_that_of_the_best_epoch(run, train, small, tm
     train(*small(dataset=tmp_path / "noise.npz", patience=3, epochs=100, hidden="64,64"))
     cost = read_results(tmp_path / "run")["test_cost"]
     assert f"Cost: {cost:.4f}" in run(evaluate, f"--workdir={tmp_path / 'run'}").out
+
+
+@pytest.fixture
+def named(run, train, tmp_path, monkeypatch):
+    """Evaluates a run on a table whose classes have these names, in a terminal of this width: the two tables."""
+
+    def evaluated(names, width):
+        rng = np.random.default_rng(0)
+        rows = [f"{rng.normal()},{name}" for name in names for _ in range(30)]
+        (tmp_path / "a.csv").write_text("x,label\n" + "\n".join(rows) + "\n")
+        flags = [f"--dataset={tmp_path / 'a.csv'}", "--hidden=2", "--epochs=1", "--batch_size=10"]
+        assert train(*flags, f"--workdir={tmp_path / 'run'}").code == 0
+        monkeypatch.setenv("COLUMNS", str(width))
+        out = run(evaluate, tmp_path / "run").out
+        table, matrix = out.split("Accuracy of each class:\n")[1].split("Confusion matrix")
+        return table.splitlines(), matrix.splitlines()
+
+    return evaluated
+
+
+def test_names_of_classes_are_not_cut_where_there_is_room(named):
+    names = ["triangle", "vermilion circle", "数字"]
+    table, matrix = named(names, 56)
+    assert [line[:18].strip() for line in table[:2]] == names[:2]
+    assert matrix[1].split() == ["triangle", "vermilion", "circle", "数字"]
+    assert {columns(line) for line in matrix[1:]} == {18 + 10 + 18 + 6}
+
+
+def test_where_names_do_not_fit_the_columns_have_numbers_and_names_are_cut(named):
+    names = [f"{letter} class that has a name of 40 characters" for letter in "abc"]
+    table, matrix = named(names, 50)
+    assert max(map(len, table + matrix)) <= 50
+    assert ["..." in line for line in table] == [True] * 3
+    assert matrix[0] == " (rows true, columns predicted by their numbers):"
+    assert matrix[1].split() == ["0", "1", "2"]
+    assert [line.split("(")[1].split(")")[0] for line in matrix[2:]] == ["0", "1", "2"]
+
+
+def test_a_matrix_that_is_too_wide_is_left_out_and_says_where_it_is(named):
+    _, matrix = named([f"class {i}" for i in range(30)], 80)
+    assert matrix == [": 30 classes do not fit into 80 columns; see --plots or --json"]

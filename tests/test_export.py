@@ -19,7 +19,7 @@ def answers(model, images):
 
 
 def test_an_export_is_compared_in_a_fresh_process_and_never_overwrites(run, run_folder, arrays, tmp_path):
-    flags = [f"--workdir={run_folder}", f"--export_dir={tmp_path / 'new/model'}"]
+    flags = [run_folder, f"--export_dir={tmp_path / 'new/model'}"]
     outcome = run(export, *flags)
     assert (outcome.code, outcome.err) == (0, "")
     assert "Compared: 61 test examples, equal classes" in outcome.out

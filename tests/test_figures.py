@@ -1,5 +1,6 @@
-"""Arrays to figures: what is marked, scaled and coloured; and that all can be read."""
+"""Arrays to figures: what is marked, scaled and colored; and that all can be read."""
 
+import io
 import itertools
 
 import numpy as np
@@ -8,6 +9,7 @@ from helpers import slow
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from PIL import Image
 
 from mlp_tf import figures
 
@@ -25,7 +27,7 @@ def metrics(epochs, scale=1.0):
 
 def sweep_rows(count, **known):
     """Rows of a table of a sweep."""
-    row = {"parameters": 12_730, "val_accuracy": 0.95, "test_accuracy": 0.94, **known}
+    row = {"seeds": 3, "val_accuracy": 0.95, "test_accuracy": 0.94, **known}
     deviations = {"val_accuracy_std": 0.003, "test_accuracy_std": 0.002}
     return [{**row, **deviations, "parameters": 12_730 * (i + 1) ** 2} for i in range(count)]
 
@@ -40,9 +42,10 @@ def counts(classes):
     return np.where(np.eye(classes, dtype=bool), 1000, RNG.integers(0, 20, (classes, classes)))
 
 
-def layers(count):
-    """What a network of so many layers does."""
-    arrays = {"activations": RNG.normal(size=(50, 20)), "gradient": RNG.normal(size=(30, 20))}
+def layers(count, rows=50, inputs=30, units=20):
+    """What a network of this many layers does."""
+    arrays = {"activations": RNG.normal(size=(rows, units)), "gradient": RNG.normal(size=(inputs, units)) / 1000}
+    arrays["on"] = np.arange(units) / units  # the first one is dead
     return {f"h{i}": arrays for i in range(1, count)} | {"out": arrays}
 
 
@@ -59,25 +62,40 @@ def images(count):
 
 
 FIGURES = {
-    "curves of one run": lambda: figures.curves({"a": metrics(15)}, f"Training {RUN}", "stopped by --patience=7"),
-    "curves of one epoch": lambda: figures.curves({"a": metrics(1)}, f"Training {RUN}"),
-    "curves of 10 runs": lambda: figures.curves(several(10), "Training of 10 runs"),
-    "curves of 30 runs": lambda: figures.curves(several(30), "Training of 30 runs"),
-    "confusion of digits": lambda: figures.confusion(counts(10), list("0123456789"), f"Confusion\n{RUN}"),
-    "confusion of 40 words": lambda: figures.confusion(counts(40), [f"long name {i}" for i in range(40)], "Confusion"),
-    "weights": lambda: figures.first_layer(
+    "curves of one run": lambda: figures.plot_curves({"a": metrics(15)}, f"Training {RUN}", "stopped by --patience=7"),
+    "curves of 1,234 epochs": lambda: figures.plot_curves({"a": metrics(1234)}, f"Training {RUN}"),
+    "curves of one epoch": lambda: figures.plot_curves({"a": metrics(1)}, f"Training {RUN}"),
+    "curves of 10 runs": lambda: figures.plot_curves(several(10), "Training of 10 runs"),
+    "curves of 30 runs": lambda: figures.plot_curves(several(30), "Training of 30 runs"),
+    "confusion of digits": lambda: figures.plot_confusion(counts(10), list("0123456789"), f"Confusion\n{RUN}"),
+    "confusion of 40 words": lambda: figures.plot_confusion(
+        counts(40), [f"long name {i}" for i in range(40)], "Confusion"
+    ),
+    "confusion of words, in part hopeless": lambda: figures.plot_confusion(
+        counts(4) * [[0], [1], [1], [1]], ["cat", "dog", "horse", "a name that is too long"], "Confusion"
+    ),
+    "confusion without errors": lambda: figures.plot_confusion(np.diag([5, 3, 0]), ["a", "b", "c"], "Confusion"),
+    "weights of color images": lambda: figures.plot_first_layer(
+        RNG.normal(size=(192, 5)), RNG.normal(size=(5, 3)), (8, 8, 3), f"Weights\n{RUN}"
+    ),
+    "weights": lambda: figures.plot_first_layer(
         RNG.normal(size=(784, 300)), RNG.normal(size=(300, 10)), (28, 28), f"Weights\n{RUN}"
     ),
-    "mistakes": lambda: figures.image_grid(images(50), ["true 7\nread as 8\n100.0 %"] * 50, f"Mistakes\n{RUN}"),
-    "mistakes in words": lambda: figures.image_grid(images(3), ["true Ankle boot\nread as Sandal\n99.2 %"] * 3, "A"),
-    "layers": lambda: figures.layers(layers(3), f"Layers {RUN}"),
-    "six layers": lambda: figures.layers(layers(6), f"Layers {RUN}"),
-    "sweep over widths": lambda: figures.sweep(*vary("hidden"), "Sweep"),
-    "sweep over a number": lambda: figures.sweep(*vary("learning_rate"), "Sweep"),
-    "sweep over words": lambda: figures.sweep(*vary("activation"), "Sweep"),
-    "sweep over two": lambda: figures.sweep(*vary("hidden", "activation"), "Sweep"),
-    "sweep over three": lambda: figures.sweep(*vary("hidden", "activation", "learning_rate"), "Sweep"),
-    "sweep of one network": lambda: figures.sweep(sweep_rows(1), {"hidden": ["16"]}, "Sweep"),
+    "mistakes": lambda: figures.plot_images(images(50), ["true 7\npredicted 8\n100.0 %"] * 50, f"Mistakes\n{RUN}"),
+    "mistakes in words": lambda: figures.plot_images(
+        images(3), ["true Ankle boot\npredicted Sandal\n99.2 %"] * 3, "A", framed=[1]
+    ),
+    "layers": lambda: figures.plot_layers(layers(3), f"Layers {RUN}"),
+    "small layers": lambda: figures.plot_layers(layers(2, rows=12, inputs=4, units=3), f"Layers {RUN}"),
+    "wide layers": lambda: figures.plot_layers(layers(3, rows=500, inputs=784, units=256), f"Layers {RUN}"),
+    "six layers": lambda: figures.plot_layers(layers(6), f"Layers {RUN}"),
+    "sweep over widths": lambda: figures.plot_sweep(*vary("hidden"), "Sweep"),
+    "sweep over a number": lambda: figures.plot_sweep(*vary("learning_rate"), "Sweep"),
+    "sweep over words": lambda: figures.plot_sweep(*vary("activation"), "Sweep"),
+    "sweep over two": lambda: figures.plot_sweep(*vary("hidden", "activation"), "Sweep"),
+    "sweep over three": lambda: figures.plot_sweep(*vary("hidden", "activation", "learning_rate"), "Sweep"),
+    "sweep of one network": lambda: figures.plot_sweep(sweep_rows(1), {"hidden": ["16"]}, "Sweep"),
+    "sweep of one seed": lambda: figures.plot_sweep(sweep_rows(3, seeds=1), {"hidden": ["16", "32", "64"]}, "Sweep"),
 }  # fmt: skip
 
 
@@ -113,34 +131,60 @@ def test_text_is_large_enough_inside_the_picture_and_overlaps_no_other(name):
 
 def test_curves_mark_the_best_epoch():
     rows = [{"epoch": e, "cost": 1 / e, "val_cost": abs(e - 3) + 0.5, "val_accuracy": e / 10} for e in range(1, 6)]
-    costs, accuracies = figures.curves({"run": rows}, "title").axes
+    costs, accuracies = figures.plot_curves({"run": rows}, "title").axes
     [mark] = [line for line in costs.lines if line.get_marker() == "o"]
     assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([3], [0.5])
     assert [line.get_ydata()[-1] for line in accuracies.lines] == [50, 30]
 
 
 def test_a_run_of_one_epoch_has_points_over_whole_epochs():
-    costs, _ = figures.curves({"run": metrics(1)}, "title").axes
+    costs, _ = figures.plot_curves({"run": metrics(1)}, "title").axes
     assert {line.get_marker() for line in costs.lines} == {".", "o"}
-    assert [tick for tick in costs.get_xticks() if 0.5 <= tick <= 1.5] == [1]
+    assert list(costs.get_xticks()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"),
+    [
+        (2, [1, 2]), (15, range(1, 16)), (20, [1, *range(2, 21, 2)]), (57, [1, 10, 20, 30, 40, 50, 57]),
+        (60, [1, *range(10, 61, 10)]), (61, [1, *range(10, 51, 10), 61]), (1234, [1, 200, 400, 600, 800, 1000, 1234]),
+    ],
+)  # fmt: skip
+def test_whole_epochs_are_marked_from_the_first_to_the_last(last, ticks):
+    axes = figures.plot_curves({"run": metrics(last)}, "title").axes
+    assert [list(axis.get_xticks()) for axis in axes] == [list(ticks)] * 2
+
+
+@pytest.mark.parametrize(("lengths", "marker"), [((3, 9), "."), ((3, 15), "None"), ((1, 15), ".")])
+def test_all_curves_of_a_plot_have_dots_or_none_has(lengths, marker):
+    runs = {f"run {length}": metrics(length) for length in lengths}
+    lines = [line for axis in figures.plot_curves(runs, "title").axes for line in axis.lines]
+    assert {line.get_marker() for line in lines} == {marker, "o"}
+
+
+@pytest.mark.parametrize(("factor", "is_log"), [(9.0, False), (11.0, True)])
+def test_a_cost_axis_is_logarithmic_over_a_wide_range_and_says_so(factor, is_log):
+    rows = [{"epoch": e, "cost": c, "val_cost": 1.0, "val_accuracy": 0.5} for e, c in ((1, factor), (2, 1.0))]
+    axis = figures.plot_curves({"run": rows}, "title").axes[0]
+    assert (axis.get_yscale() == "log", "log scale" in axis.get_ylabel()) == (is_log, is_log)
 
 
 def legend_of(figure):
-    """{text: colour of its line}."""
+    """{text: color of its line}."""
     [legend] = figure.legends
     return {text.get_text(): line.get_color() for text, line in zip(legend.texts, legend.get_lines(), strict=True)}
 
 
 def test_curves_without_validation_have_no_accuracy():
     rows = [{"epoch": e, "cost": 1 / e, "val_cost": None, "val_accuracy": None} for e in (1, 2)]
-    figure = figures.curves({"run": rows}, "title")
+    figure = figures.plot_curves({"run": rows}, "title")
     assert (len(figure.axes), list(legend_of(figure))) == (1, ["training"])
 
 
-def test_each_of_ten_runs_has_a_colour_and_of_more_the_best_have():
-    assert len({*legend_of(figures.curves(several(10), "title")).values()} - {"black"}) == 10
+def test_each_of_ten_runs_has_a_color_and_of_more_the_best_have():
+    assert len({*legend_of(figures.plot_curves(several(10), "title")).values()} - {"black"}) == 10
     runs = {f"run {i}": metrics(15, 2 - i / 50) for i in range(30)}
-    entries = legend_of(figures.curves(runs, "title"))
+    entries = legend_of(figures.plot_curves(runs, "title"))
     assert [*entries][:6] == [*(f"run {i}" for i in (29, 28, 27, 26, 25)), "25 other runs, of a higher validation cost"]
     assert len({*entries.values()}) == 7  # black for the line styles
 
@@ -148,50 +192,126 @@ def test_each_of_ten_runs_has_a_colour_and_of_more_the_best_have():
 def test_weights_share_one_symmetric_scale_that_outliers_do_not_stretch():
     weights = RNG.uniform(-1, 1, (2500, 4))
     weights[0, 0] = -1000.0
-    figure = figures.first_layer(weights, np.ones((4, 3)), (50, 50), "title")
+    figure = figures.plot_first_layer(weights, np.ones((4, 3)), (50, 50), "title")
     [(low, high)] = {image.get_clim() for axis in figure.axes[:4] for image in axis.get_images()}
     assert (low, high) == (-high, pytest.approx(0.995, abs=0.005))
 
 
 def test_units_stand_in_the_order_of_their_outgoing_weights():
     weights, outgoing = np.arange(4 * 3.0).reshape(4, 3), np.array([[0, 0.1], [3, -4], [1, 1]])
-    axes = figures.first_layer(weights, outgoing, (2, 2), "title", most=2).axes
-    assert [axis.get_title() for axis in axes[:2]] == ["1", "2"]
+    axes = figures.plot_first_layer(weights, outgoing, (2, 2), "title", most=2).axes
+    assert [axis.get_title() for axis in axes[:2]] == ["unit 1", "unit 2"]
     np.testing.assert_array_equal(axes[0].get_images()[0].get_array(), [[1, 4], [7, 10]])
 
 
-def test_a_confusion_matrix_colours_errors_alone_and_leaves_zeros_empty():
+def test_weights_of_color_images_are_shown_in_color():
+    weights = np.zeros((4 * 3, 1))
+    weights[0:3, 0] = 1.0, -1.0, 0.0  # of the first pixel: much red, no green, as much blue as grey has
+    figure = figures.plot_first_layer(weights, np.ones((1, 2)), (2, 2, 3), "title")
+    [axis] = figure.axes  # and no color bar, which could explain one channel only
+    image = axis.get_images()[0].get_array()
+    np.testing.assert_allclose(image[0, 0], [1, 0, 0.5])
+    np.testing.assert_allclose(image[1, 1], [0.5, 0.5, 0.5])
+    assert "each color channel" in figure.get_supxlabel()
+
+
+def test_images_of_low_confidence_are_framed():
+    framed, plain = figures.plot_images(images(2), ["a", "b"], "title", framed=[0]).axes
+    assert (len(framed.patches), len(plain.patches)) == (1, 0)
+    assert framed.title.get_color() != plain.title.get_color()
+
+
+def test_a_confusion_matrix_colors_errors_and_leaves_zeros_empty():
     matrix = np.array([[80, 2, 0], [1, 50, 9], [0, 0, 0]])
-    axis = figures.confusion(matrix, ["cat", "$5$", "dog"], "title").axes[0]
+    axis = figures.plot_confusion(matrix, ["cat", "$5$", "dog"], "title").axes[0]
     diagonal, errors = axis.get_images()
     np.testing.assert_array_equal(np.ma.getmaskarray(errors.get_array()), [[1, 0, 1], [0, 1, 0], [1, 1, 1]])
-    np.testing.assert_array_equal(np.ma.getmaskarray(diagonal.get_array()), ~np.eye(3, dtype=bool))
-    assert errors.get_clim() == (0, 9)
+    np.testing.assert_array_equal(np.ma.getmaskarray(diagonal.get_array()), [[0, 1, 1], [1, 0, 1], [1, 1, 1]])
+    np.testing.assert_allclose(diagonal.get_array().compressed(), [100 * 80 / 82, 100 * 50 / 60])
+    assert errors.get_clim() == (0.5, 9.5)
     assert [text.get_text() for text in axis.texts] == ["80", "2", "1", "50", "9"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["cat", r"\$5\$", "dog"]
+
+
+def test_a_class_with_nothing_right_is_seen_on_the_diagonal():
+    axis = figures.plot_confusion(np.array([[0, 7], [0, 9]]), ["a", "b"], "title").axes[0]
+    assert [(text.get_text(), text.get_color()) for text in axis.texts] == [
+        ("0", "white"), ("7", "white"), ("9", "black"),
+    ]  # fmt: skip
+    diagonal = axis.get_images()[0]
+    shades = diagonal.to_rgba(diagonal.get_array())
+    assert tuple(shades[0, 0]) == (0, 0, 0, 1)
+    assert shades[1, 1].min() > 0.85
+
+
+def test_a_confusion_matrix_without_errors_has_no_color_bar():
+    assert len(figures.plot_confusion(np.diag([5, 3, 0]), ["a", "b", "c"], "title").axes) == 1
+    assert len(figures.plot_confusion(np.array([[5, 0], [1, 3]]), ["a", "b"], "title").axes) == 3
+
+
+def test_histograms_of_few_values_have_a_linear_axis_of_whole_counts():
+    small = figures.plot_layers(layers(2, rows=12, inputs=4, units=3), "title")
+    large = figures.plot_layers(layers(2, rows=500, inputs=784, units=256), "title")
+    for figure, scale, label in ((small, "linear", "count"), (large, "log", "count (log scale)")):
+        assert {axis.get_yscale() for axis in figure.axes} == {scale}
+        assert {axis.get_ylabel() for axis in figure.axes} == {label, ""}
+    FigureCanvasAgg(small).draw()
+    for axis in small.axes:
+        assert all(tick == int(tick) for tick in axis.get_yticks())
+        assert len(axis.patches) <= 6
+    for axis in large.axes:
+        assert axis.get_ylim()[0] < 1  # a bar of one value is seen
+
+
+def test_titles_of_histograms_count_units_dead_units_and_weights():
+    figure = figures.plot_layers(layers(2, inputs=30, units=20), "title")
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["h1: 20 units, 1 dead", "out: 20 units", "h1: 600 weights", "out: 600 weights"]
+
+
+@pytest.mark.parametrize("names", [["hidden"], ["activation"], ["hidden", "activation"]], ids=str)
+def test_one_seed_has_no_standard_deviation(names):
+    rows, varied = vary(*names)
+    for seeds, has_deviations in ((3, True), (1, False)):
+        figure = figures.plot_sweep([{**row, "seeds": seeds} for row in rows], varied, "title")
+        texts = " ".join(text.get_text() for text in figure.findobj(Text))
+        assert ("standard deviation" in texts or "±" in texts) == has_deviations
+        assert (
+            not any(np.isfinite(c.get_segments()).any() for a in figure.axes for c in a.collections) or has_deviations
+        )
 
 
 def test_a_sweep_over_a_wide_range_has_a_logarithmic_axis():
     rows = sweep_rows(3)
     for values, scale in (([1, 19, 5], "linear"), ([1, 20, 5], "log"), ([0, 20, 5], "linear")):
-        axis = figures.sweep(rows, {"epochs": values}, "title").axes[0]
+        axis = figures.plot_sweep(rows, {"epochs": values}, "title").axes[0]
         assert axis.get_xscale() == scale
+        assert axis.get_xlabel() == ("epochs (log scale)" if scale == "log" else "epochs")
         assert sorted(axis.containers[0].lines[0].get_xdata()) == sorted(values)
+
+
+def test_layer_sizes_stand_in_the_order_of_their_parameters():
+    rows = [{**row, "val_accuracy": i / 10} for i, row in enumerate(sweep_rows(3))]
+    axis = figures.plot_sweep([rows[1], rows[2], rows[0]], {"hidden": ["16,16", "300", "8"]}, "title").axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["8", "16,16", "300"]
+    assert list(axis.containers[0].lines[0].get_ydata()) == pytest.approx([0, 10, 20])
 
 
 def test_a_heat_map_leaves_a_combination_that_is_missing_empty():
     rows = [{**row, "val_accuracy": 0.9 + i / 100} for i, row in enumerate(sweep_rows(3))]
+    rows[0]["seeds"] = 1
     varied = {"hidden": ["4", "4", "8"], "activation": ["relu", "tanh", "tanh"]}
-    validation, test = figures.sweep(rows, varied, "title").axes
+    validation, test = figures.plot_sweep(rows, varied, "title").axes
     np.testing.assert_allclose(validation.get_images()[0].get_array(), [[90, 91], [np.nan, 92]])
-    assert [text.get_text() for text in validation.texts] == ["90.00", "91.00", "92.00"]
+    assert [text.get_text() for text in validation.texts] == ["90.00", "91.00\n± 0.30", "92.00\n± 0.30"]
+    assert [axis.patches[0].get_xy() for axis in (validation, test)] == [(0.5, 0.5)] * 2  # around the best
     assert validation.get_images()[0].get_clim() == test.get_images()[0].get_clim() == (90, 94)
 
 
 def test_of_many_rows_the_best_are_drawn_and_the_title_says_so():
     rows = [{**row, "val_accuracy": 0.5 + i / 200} for i, row in enumerate(sweep_rows(60))]
     varied = {name: [f"{name}{i}" for i in range(60)] for name in ("hidden", "init", "optimizer")}
-    figure = figures.sweep(rows, varied, "title")
+    figure = figures.plot_sweep(rows, varied, "title")
     assert figure.get_suptitle() == "title\nthe best 40 of 60"
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert (len(names), names[-1]) == (40, "hidden59, init59, optimizer59")
@@ -199,31 +319,40 @@ def test_of_many_rows_the_best_are_drawn_and_the_title_says_so():
 
 def test_a_heat_map_has_numbers_in_their_order():
     varied = {"learning_rate": [0.1, 0.001, 0.01], "activation": ["tanh", "relu", "relu"]}
-    axis = figures.sweep(sweep_rows(3), varied, "title").axes[0]
+    axis = figures.plot_sweep(sweep_rows(3), varied, "title").axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["0.001", "0.01", "0.1"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["tanh", "relu"]
 
 
 def test_curves_of_a_cost_of_0_are_drawn_on_a_linear_axis():
     rows = [{"epoch": e, "cost": 0.0, "val_cost": 0.0, "val_accuracy": 1.0} for e in (1, 2)]
-    assert figures.curves({"run": rows}, "title").axes[0].get_yscale() == "linear"
+    assert figures.plot_curves({"run": rows}, "title").axes[0].get_yscale() == "linear"
 
 
-def test_bars_show_errors_the_smallest_by_validation_on_top():
+def test_dots_show_accuracies_the_highest_of_validation_on_top():
     rows = [{**row, "val_accuracy": accuracy} for row, accuracy in zip(sweep_rows(3), (0.9, 0.7, 0.8), strict=True)]
     varied = {"activation": ["relu", "tanh", "relu"], "init": ["he", "he", "glorot"], "epochs": [1, 2, 1]}
-    axis = figures.sweep(rows, varied, "title").axes[0]
+    axis = figures.plot_sweep(rows, varied, "title").axes[0]
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == ["tanh, he, epochs=2", "relu, glorot, epochs=1", "relu, he, epochs=1"]  # from below
-    assert [bar.get_width() for bar in axis.patches[:3]] == pytest.approx([30, 20, 10])
+    assert list(axis.containers[0].lines[0].get_xdata()) == pytest.approx([70, 80, 90])
+    assert [text.get_text() for text in axis.texts[:3]] == ["70.00 ± 0.30", "80.00 ± 0.30", "90.00 ± 0.30"]
 
 
 def test_a_style_of_the_calling_program_stays_and_does_not_show():
     import matplotlib
 
     with matplotlib.rc_context({"font.size": 5}):
-        text = figures.image_grid(images(1), ["a"], "title").axes[0].title
+        text = figures.plot_images(images(1), ["a"], "title").axes[0].title
         assert (matplotlib.rcParams["font.size"], text.get_fontsize()) == (5, 11)
+
+
+def test_a_notebook_shows_a_figure_without_asking_pyplot():
+    """IPython takes the first of an object's `_repr_*_` methods that returns something."""
+    figure = figures.plot_images(images(1), ["a"], "title")
+    assert figure._repr_html_() is None
+    shown = Image.open(io.BytesIO(figure._repr_png_()))
+    assert (shown.format, shown.width) == ("PNG", 800)
 
 
 @pytest.mark.parametrize(("format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])

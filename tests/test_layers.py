@@ -56,8 +56,9 @@ def test_the_update_is_adams_with_the_runs_own_moments(looked, run_folder):
 
 def test_the_table_counts_dead_units_and_nothing_is_saved(run, run_folder, looked, tmp_path):
     before = contents(run_folder)
-    outcome = run(layers, f"--workdir={run_folder}", f"--out={tmp_path / 'new'}")
+    outcome = run(layers, run_folder, f"--out={tmp_path / 'new'}")
     assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.endswith(f"\nPlot: {tmp_path / 'new/layers.png'}\n")
     assert contents(run_folder) == before
     assert Image.open(tmp_path / "new/layers.png").width == 1200
     rows = {line.split()[0]: line.split()[1:] for line in outcome.out.splitlines() if line.split()[0] in NAMES}

@@ -21,28 +21,35 @@ def shorter(run_folder, tmp_path_factory):
 
 
 def test_plot_draws_curves_of_several_runs_and_the_first_layer(run, run_folder, shorter, tmp_path):
-    outcome = run(plot, f"--workdir={run_folder}", f"--workdir={shorter}", f"--out={tmp_path}")
+    outcome = run(plot, run_folder, shorter, f"--out={tmp_path}")
     assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        f"Plot: {tmp_path}/{n}.png" for n in ("curves", "weights-run", "weights-shorter")
+    ]
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "weights-run.png", "weights-shorter.png"]
     for name in os.listdir(tmp_path):
         assert Image.open(tmp_path / name).width == 1200
 
 
 def drawn_curves(monkeypatch):
-    """What `figures.curves` is called with, once it was."""
-    drawn, draw = [], figures.curves
-    monkeypatch.setattr(figures, "curves", lambda *given: drawn.append(given) or draw(*given))
+    """What `figures.plot_curves` is called with, once it was."""
+    drawn, draw = [], figures.plot_curves
+    monkeypatch.setattr(figures, "plot_curves", lambda *given: drawn.append(given) or draw(*given))
     return drawn
 
 
-def test_runs_are_named_by_what_differs_between_them(run, train, small, tmp_path, monkeypatch):
+def test_runs_are_named_by_folder_and_by_what_differs_between_them(run, train, small, tmp_path, monkeypatch):
     drawn = drawn_curves(monkeypatch)
-    for name, more in {"a": [], "b": ["--activation=tanh"], "c": ["--seed=3"]}.items():
+    for name, more in {"a": [], "b": ["--activation=tanh"], "c": ["--seed=3"], "d/a": []}.items():
         assert train(*small(tmp_path / name, epochs=1), *more).code == 0
-    folders = [f"--workdir={tmp_path / name}" for name in "abc"]
-    assert run(plot, *folders, f"--out={tmp_path}", "--weights=false").code == 0
-    [(runs, _)] = drawn
-    assert list(runs) == ["activation=relu, seed=0", "activation=tanh, seed=0", "activation=relu, seed=3"]
+    for names in ("abc", ["a", "d/a"], ["a", "b", "d/a"]):
+        folders = [tmp_path / name for name in names]
+        assert run(plot, *folders, f"--out={tmp_path}", "--weights=false").code == 0
+    assert [list(runs) for runs, _ in drawn] == [
+        ["a: activation=relu, seed=0", "b: activation=tanh, seed=0", "c: activation=relu, seed=3"],
+        ["a", "d/a"],
+        ["a: activation=relu", "b: activation=tanh", "d/a: activation=relu"],
+    ]
 
 
 def test_one_run_is_named_in_the_title_and_says_when_patience_stopped_it(run, train, small, tmp_path, monkeypatch):
@@ -58,7 +65,8 @@ def test_one_run_is_named_in_the_title_and_says_when_patience_stopped_it(run, tr
 
 def test_plot_takes_a_run_named_twice_and_asks_where_several_go(run, shorter, run_folder):
     assert run(plot, f"--workdir={shorter}", f"--workdir={shorter}", "--weights=false").code == 0
-    outcome = run(plot, f"--workdir={run_folder}", f"--workdir={shorter}")
+    assert run(plot, shorter, f"--workdir={shorter}/", "--weights=false").code == 0
+    outcome = run(plot, run_folder, shorter)
     assert "--out=FOLDER" in outcome.error
 
 

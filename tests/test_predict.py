@@ -1,4 +1,4 @@
-"""The predict command: a line a picture, a bad file among good ones, and JSON."""
+"""The predict command: a line for each image, a bad file among good ones, and JSON."""
 
 import io
 import json
@@ -21,9 +21,12 @@ def test_predict_goes_on_after_a_bad_file_and_ends_with_1(run, run_folder, array
     outcome = run(predict, f"--workdir={run_folder}", "--show", "good.png", "bad.png", "good.png")
     assert outcome.code == 1
     assert outcome.err.count("bad.png: not an image") == 1
-    [first, second] = outcome.out.splitlines()
+    [first, second, plot] = outcome.out.splitlines()
     assert first == second
-    assert re.fullmatch(r"good\.png: (\d)   \1: [01]\.\d{4}  \d: [01]\.\d{4}  \d: [01]\.\d{4}(   not to be .*)?", first)
+    assert re.fullmatch(
+        r"good\.png: (\d)   \1: [01]\.\d{4}  \d: [01]\.\d{4}  \d: [01]\.\d{4}(   low conf.*: .*)?", first
+    )
+    assert plot == "Plot: predictions.png"
     assert Image.open("predictions.png").width == 1200
 
 
@@ -34,6 +37,15 @@ def test_predict_prints_json(run, run_folder, arrays, tmp_path):
     assert {name: answer[name] for name in ("class", "name", "probability")} == answer["top"][0]
     assert answer["name"] == str(answer["class"])
     assert sum(top["probability"] for top in answer["top"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_with_json_the_plot_is_named_on_stderr_and_lies_in_out(run, run_folder, tmp_path):
+    bar().save(tmp_path / "a.png")
+    words = ["--json", "--show", f"--out={tmp_path / 'new'}", "--format=pdf", tmp_path / "a.png"]
+    outcome = run(predict, f"--workdir={run_folder}", *words)
+    assert json.loads(outcome.out)["file"] == str(tmp_path / "a.png")
+    assert outcome.error == f"Plot: {tmp_path / 'new/predictions.pdf'}"
+    assert (tmp_path / "new/predictions.pdf").exists()
 
 
 def test_an_ensemble_predicts_the_mean_of_its_runs(run, train, small, run_folder, tmp_path):
@@ -144,7 +156,7 @@ def test_no_bad_file_keeps_the_others_from_being_predicted(run, run_folder, pict
     assert len(outcome.out.splitlines()) == len(paths) + 1
 
 
-def test_a_folder_stands_for_the_pictures_in_it(run, run_folder, good, tmp_path):
+def test_a_folder_stands_for_the_images_in_it(run, run_folder, good, tmp_path):
     for name in ("b.png", "a.PNG", "notes.txt", "._b.png"):
         (tmp_path / name).write_bytes(good)
     (tmp_path / "empty").mkdir()
@@ -152,23 +164,51 @@ def test_a_folder_stands_for_the_pictures_in_it(run, run_folder, good, tmp_path)
     assert outcome.code == 1
     paths = [line.partition(": ")[0] for line in outcome.out.splitlines()]
     assert paths == [str(tmp_path / name) for name in ("a.PNG", "b.png", "notes.txt")]
-    assert outcome.error.startswith(f"error: {tmp_path / 'empty'}: a folder without pictures (.png, .jpg,")
+    skipped, error = outcome.err.splitlines()
+    assert skipped.startswith(f"note: {tmp_path}: skipped empty, notes.txt (not .png, .jpg,")
+    assert error.startswith(f"error: {tmp_path / 'empty'}: a folder without images (.png, .jpg,")
 
 
-def test_of_more_than_100_pictures_the_first_100_are_shown(run, run_folder, good, tmp_path, monkeypatch):
+def test_of_many_files_that_are_skipped_some_are_named_in_one_line(run, run_folder, good, tmp_path):
+    (tmp_path / "a.png").write_bytes(good)
+    for i in range(25):
+        (tmp_path / f"{i:02}.txt").touch()
+    outcome = run(predict, f"--workdir={run_folder}", tmp_path)
+    assert outcome.code == 0
+    assert "skipped 00.txt, 01.txt," in outcome.error
+    assert "19.txt and 5 more (not" in outcome.error
+
+
+def test_the_plot_frames_low_confidence_and_tells_equal_names_apart(run, run_folder, good, tmp_path, monkeypatch):
+    drawn, draw = [], figures.plot_images
+    monkeypatch.setattr(figures, "plot_images", lambda *grid, **more: drawn.append((grid, more)) or draw(*grid, **more))
+    for name in ("one/a.png", "two/a.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(good)
+    for framed in ([], [0, 1]):
+        monkeypatch.setattr(predict, "list_warnings", lambda *answer, texts=bool(framed) * ["odd"]: texts)
+        words = [tmp_path / "one/a.png", tmp_path / "two/a.png"]
+        assert run(predict, f"--workdir={run_folder}", "--show", f"--out={tmp_path}", *words).code == 0
+        (_, captions, title), more = drawn[-1]
+        assert [caption.splitlines()[0] for caption in captions] == ["one/a.png", "two/a.png"]
+        assert (more["framed"], "framed: low confidence" in title) == (framed, bool(framed))
+
+
+def test_of_more_than_100_images_the_first_100_are_in_the_plot(run, run_folder, good, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for i in range(101):
         (tmp_path / f"{i:03}.png").write_bytes(good)
-    drawn, draw = [], figures.image_grid
+    drawn, draw = [], figures.plot_images
     monkeypatch.setattr(
-        figures, "image_grid", lambda *grid, **more: drawn.append(grid) or draw(grid[0][:1], ["a"], "b")
+        figures, "plot_images", lambda *grid, **more: drawn.append(grid) or draw(grid[0][:1], ["a"], "b")
     )
     outcome = run(predict, f"--workdir={run_folder}", "--show", "--format=svg", tmp_path)
-    assert (outcome.code, len(outcome.out.splitlines())) == (0, 101)
-    assert outcome.err == "note: the picture shows the first 100 of 101\nPicture: predictions.svg\n"
+    assert (outcome.code, len(outcome.out.splitlines())) == (0, 102)
+    assert outcome.out.endswith("\nPlot: predictions.svg\n")
+    assert outcome.error == "note: the plot shows the first 100 of 101"
     [(images, captions, _)] = drawn
     assert (len(images), len(captions), captions[99].split()[0]) == (100, 100, "099.png")
 
 
-def test_predict_without_pictures_says_so(run, run_folder):
-    assert "no picture given" in run(predict, f"--workdir={run_folder}").error
+def test_predict_without_images_says_so(run, run_folder):
+    assert "no image given" in run(predict, f"--workdir={run_folder}").error

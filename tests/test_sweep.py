@@ -1,4 +1,4 @@
-"""The sweep command: a row a network, in print, CSV and picture; what it does again, and what not."""
+"""The sweep command: a row for each network, in print, CSV and plot; what it does again, and what not."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def table(folder):
     return list(csv.DictReader((folder / "sweep.csv").open()))
 
 
-def test_sweep_prints_a_row_a_network_and_writes_csv_and_picture(run, npz, tmp_path):
+def test_sweep_prints_a_row_for_each_network_and_writes_csv_and_plot(run, npz, tmp_path):
     folder = tmp_path / "sweep"
     outcome = run(sweep, *sweep_flags(npz, folder))
     assert (outcome.code, outcome.err) == (0, "")
@@ -47,6 +47,8 @@ def test_sweep_prints_a_row_a_network_and_writes_csv_and_picture(run, npz, tmp_p
     validated = [read_lines(each / "metrics.jsonl")[-1]["val_accuracy"] for each in runs]
     assert float(rows[1]["val_accuracy"]) == pytest.approx(np.mean(validated))
     assert Image.open(folder / "sweep.png").width == 1200
+    assert outcome.out.endswith(f"\nPlot: {folder / 'sweep.png'}\n")
+    assert json.loads(run(sweep, f"--workdir={folder}", "--json").out)["plot"] == str(folder / "sweep.png")
 
 
 def test_the_training_accuracy_of_a_row_is_that_of_evaluate(run, run_folder):
@@ -93,7 +95,7 @@ def test_a_run_trained_by_itself_is_not_trained_again_in_a_sweep(run, npz, tmp_p
     data = [f"--dataset={npz}", "--validation_size=40", "--batch_size=10", "--hidden=4", "--epochs=2"]
     train(*data, "--seed=1", f"--workdir={tmp_path / 'sweep/mine'}")
     outcome = run(sweep, *sweep_flags(npz, tmp_path / "sweep", hidden=["4"]))
-    assert outcome.out.startswith("Sweep: 2 runs, of which 1 are done")
+    assert outcome.out.startswith("Sweep: 2 runs, 1 already done\n")
     [row] = table(tmp_path / "sweep")
     assert row["seeds"] == "2"
     assert os.listdir(tmp_path / "sweep/hidden=4") == ["seed-0"]
@@ -211,7 +213,7 @@ def test_data_that_were_moved_make_no_new_runs(run, small, tmp_path):
     assert run(sweep, *flags, f"--dataset={tmp_path / 'a.npz'}", "--hidden=4", "--seeds=1").code == 0
     (tmp_path / "a.npz").rename(tmp_path / "b.npz")
     outcome = run(sweep, *flags, f"--dataset={tmp_path / 'b.npz'}", "--hidden=4", "--seeds=1")
-    assert "Sweep: 1 runs, of which 1 are done" in outcome.out
+    assert "Sweep: 1 run, 1 already done\n" in outcome.out
     assert len(table(tmp_path / "sweep")) == 1
 
 

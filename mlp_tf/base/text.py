@@ -1,8 +1,11 @@
-"""Text for terminals and plots, such as the name of a file."""
+"""Text that a terminal or a plot can show, such as class names and file names that users choose."""
+
+import os
+import unicodedata
 
 
 def printable(text, keep=""):
-    """Returns text with an escape for each character that cannot be printed, or that a terminal would obey.
+    """Returns the text with an escape for each character that cannot be shown, or that a terminal would obey.
 
     Args:
       text: str.
@@ -11,9 +14,41 @@ def printable(text, keep=""):
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
+def columns(text):
+    """Returns how many columns of a terminal the text takes: two for a wide character, such as a Chinese one."""
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
 def shorten(text, most):
-    """Returns text in at most `most` characters: a long text keeps its beginning and its end."""
-    if len(text) <= most:
+    """Returns the text in at most this many columns: of a long one its beginning and its end."""
+    if columns(text) <= most:
         return text
     end = (most - 3) // 2
-    return f"{text[: most - 3 - end]}...{text[-end:]}"
+    return f"{_beginning(text, most - 3 - end)}...{_beginning(text[::-1], end)[::-1]}"
+
+
+def _beginning(text, most):
+    taken = 0
+    for i, character in enumerate(text):
+        taken += columns(character)
+        if taken > most:
+            return text[:i]
+    return text
+
+
+def plural(count, noun):
+    """Returns a count with its noun: "1 step", "2 steps"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def short_names(paths):
+    """Returns a name for each path: its last part or, where two different paths share one, as much as tells them apart.
+
+    The longer names begin below the folder that holds all of the paths.
+    """
+    full = [os.path.abspath(path) for path in paths]
+    names = [os.path.basename(path) for path in full]
+    if len(set(names)) == len(set(full)):
+        return names
+    start = os.path.commonpath([os.path.dirname(path) for path in full])
+    return [os.path.relpath(path, start) for path in full]

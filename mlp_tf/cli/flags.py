@@ -48,16 +48,11 @@ def define_recipe(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string("recipe", "", text, flag_values, module_name="training")
 
 
-def define_run(flag_values: flags.FlagValues) -> None:
-    """Defines the flags of a command that reads a run and its data: --workdir and --data_dir."""
-    flags.DEFINE_string("workdir", None, "The run's folder.", flag_values, module_name="data")
-    define_data_dir(flag_values)
-
-
-def define_ensemble(flag_values: flags.FlagValues) -> None:
-    """Defines --workdir of a command that takes one run, or several as an ensemble."""
-    text = "The run's folder. Several runs on the same data are an ensemble: the mean of their probabilities"
-    flags.DEFINE_multi_string("workdir", None, text, flag_values, module_name="data")
+def define_runs(flag_values: flags.FlagValues, text: str = "The run's folder.") -> None:
+    """Defines --workdir of a command that reads one run or several; see `run_folders`."""
+    flag = flags.MultiFlag(flags.ArgumentParser(), None, "workdir", None, text)
+    flag.help = text  # without what absl adds
+    flags.DEFINE_flag(flag, flag_values, module_name="data")
 
 
 def define_data_dir(flag_values: flags.FlagValues) -> None:
@@ -85,12 +80,15 @@ def given(flag_values: flags.FlagValues) -> dict[str, Any]:
     Raises:
       UserError: a value is out of its range.
     """
-    names = [f.name for f in dataclasses.fields(Config) if f.name in flag_values and flag_values[f.name].present]
-    if set(names) & set(_OF_STRATEGY):  # one of them given, all three come from the flags
-        names = list(dict.fromkeys([*names, *(name for name in _OF_STRATEGY if name in flag_values)]))
-    values = {
-        name: _read(name, flag_values[name].value) for name in names if not isinstance(flag_values[name].value, list)
-    }
+    defined = [field.name for field in dataclasses.fields(Config) if field.name in flag_values]
+    names = {name for name in defined if flag_values[name].present}
+    if names & set(_OF_STRATEGY):  # one of them given, all three come from the flags
+        names |= set(_OF_STRATEGY) & set(defined)
+    values = {}
+    for name in defined:
+        words = flag_values[name].value
+        if name in names and not isinstance(words, list):  # of a repeated flag, the caller takes one value at a time
+            values[name] = _read(name, words)
     if is_path(values.get("dataset", "")):
         values["dataset"] = os.path.abspath(values["dataset"])  # so that it is found from any folder
     return values
@@ -135,20 +133,35 @@ def path(flag_values: flags.FlagValues, name: str) -> str:
     return os.path.expanduser(flag_values[name].value or "")
 
 
-def required(flag_values: flags.FlagValues, name: str) -> Any:
-    """Returns the folder that a flag names, or the folders of one that is repeated, each once; `~` expanded.
+def required(flag_values: flags.FlagValues, name: str) -> str:
+    """Returns the folder that a flag names, `~` expanded.
 
     Raises:
       UserError: it was not given.
     """
-    value = flag_values[name].value
-    if not value:
+    if not flag_values[name].value:
         raise UserError(f"--{name} is missing; give --{name}=FOLDER (--help says more)")
-    if not isinstance(value, list):
-        return os.path.expanduser(value)
+    return path(flag_values, name)
+
+
+def run_folders(flag_values: flags.FlagValues, words: Sequence[str] = (), most: int | None = None) -> list[str]:
+    """Returns the folders of runs on a command line, each once; `~` expanded.
+
+    Args:
+      flag_values: the parsed flags, among them --workdir of `define_runs`.
+      words: the arguments that name runs.
+      most: how many runs the command takes; None for any number.
+
+    Raises:
+      UserError: no run is given, or too many are.
+    """
     folders = {}
-    for folder in map(os.path.expanduser, value):
+    for folder in map(os.path.expanduser, [*words, *(flag_values["workdir"].value or [])]):
         folders.setdefault(os.path.realpath(folder), folder)
+    if not folders:
+        raise UserError("no run given; give its folder with --workdir=FOLDER (--help says more)")
+    if most and len(folders) > most:
+        raise UserError(f"{', '.join(folders.values())}: {len(folders)} runs; this command takes {most} at a time")
     return list(folders.values())
 
 

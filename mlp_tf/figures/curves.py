@@ -3,92 +3,106 @@
 import math
 
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from mlp_tf.figures.style import COLOURS, decimal, legend, new_figure, shown, styled
+from mlp_tf.figures.style import COLORS, add_legend, format_numbers, new_figure, safe_text, styled
 
-_LABELLED, _OTHERS = 5, "0.75"  # of more runs than there are colours, the best; the grey of the others
+_BEST = 5  # of more runs than there are colors, those that have one
+_GREY = "0.75"  # the others
 
 
 @styled
-def curves(runs, title, stopped=""):
-    """Cost and validation accuracy over the epochs, the epoch of the lowest validation cost marked.
+def plot_curves(runs, title, stopped=""):
+    """Returns a figure of cost and validation accuracy over the epochs, the lowest validation cost marked.
 
-    Each run has a colour; of more runs than there are colours the best five have, and the others are grey.
+    Each run has a color; of more runs than there are colors the best five have one, and the others are grey.
 
     Args:
       runs: {name: rows of metrics.jsonl}.
-      stopped: of one run, why it ended before its last epoch, if it did.
+      title: of the figure.
+      stopped: why a single run ended before its last epoch, if it did.
     """
-    validated = any(_best(rows) for rows in runs.values())
-    figure = new_figure(6 if validated else 3.5, title)
-    axes = figure.subplots(1 + validated, sharex=True, squeeze=False).ravel()
-    colours = _colours(runs)
-    for name, colour in reversed(colours.items()):  # the best on top
-        _draw(axes, runs[name], colour)
+    has_validation = any(_best_row(rows) for rows in runs.values())
+    figure = new_figure(6 if has_validation else 3.5, title)
+    axes = figure.subplots(1 + has_validation, sharex=True, squeeze=False).ravel()
+    colors = _choose_colors(runs)
+    lengths = [len(rows) for rows in runs.values()]
+    marker = "." if max(lengths) < 10 or min(lengths) == 1 else None  # one point is no line
+    for name, color in reversed(colors.items()):  # the best on top
+        style = {"color": color, "marker": marker, "linewidth": 1 if color == _GREY else 1.6}
+        _draw_run(axes, runs[name], style)
     last = max(row["epoch"] for rows in runs.values() for row in rows)
     if stopped:
         for axis in axes:
             axis.axvline(last, color="black", linestyle=":", linewidth=1.6)
-    _scale(axes, last, all(row["cost"] > 0 and row["val_cost"] != 0 for rows in runs.values() for row in rows))
-    legend(figure, *zip(*_explained(runs, colours, validated, stopped), strict=True))
+    costs = [row[name] for rows in runs.values() for row in rows for name in ("cost", "val_cost")]
+    costs = [cost for cost in costs if cost is not None]
+    is_log = max(costs) >= 10 * min(costs) > 0
+    if is_log:
+        format_numbers(axes[0].yaxis, log=True)
+    axes[0].set(ylabel="cost (nats per example, log scale)" if is_log else "cost (nats per example)")
+    if has_validation:
+        axes[1].set(ylabel="validation accuracy (%)")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    axes[-1].set(xlabel="epoch", xticks=_epoch_ticks(last))
+    if last == 1:
+        axes[-1].set_xlim(0.5, 1.5)
+    handles, labels = zip(*_legend_entries(runs, colors, has_validation, stopped), strict=True)
+    add_legend(figure, handles, labels)
     return figure
 
 
-def _best(rows):
-    """The row of the lowest validation cost, or None."""
+def _best_row(rows):
+    """Returns the row of the lowest validation cost, or None."""
     return min((row for row in rows if row["val_cost"] is not None), key=lambda row: row["val_cost"], default=None)
 
 
-def _colours(runs):
-    """{name: its colour}; of too many runs the best first, and grey for the others."""
-    if len(runs) <= len(COLOURS):
-        return dict(zip(runs, COLOURS, strict=False))
-    best = sorted(runs, key=lambda name: (_best(runs[name]) or {"val_cost": math.inf})["val_cost"])
-    return dict.fromkeys(best, _OTHERS) | dict(zip(best[:_LABELLED], COLOURS, strict=False))
+def _choose_colors(runs):
+    """Returns {name: its color}; of too many runs the best come first, and the others are grey."""
+    if len(runs) <= len(COLORS):
+        return dict(zip(runs, COLORS, strict=False))
+    best = sorted(runs, key=lambda name: (_best_row(runs[name]) or {"val_cost": math.inf})["val_cost"])
+    return dict.fromkeys(best, _GREY) | dict(zip(best[:_BEST], COLORS, strict=False))
 
 
-def _draw(axes, rows, colour):
-    style = {"color": colour, "marker": "." if len(rows) < 10 else None, "linewidth": 1 if colour == _OTHERS else 1.6}
+def _draw_run(axes, rows, style):
     axes[0].plot([row["epoch"] for row in rows], [row["cost"] for row in rows], "--", **style)
-    best, validated = _best(rows), [row for row in rows if row["val_cost"] is not None]
-    for axis, name, scale in zip(axes, ("val_cost", "val_accuracy"), (1, 100), strict=False) if best else ():
+    best = _best_row(rows)
+    if not best:
+        return
+    validated = [row for row in rows if row["val_cost"] is not None]
+    for axis, name, scale in zip(axes, ("val_cost", "val_accuracy"), (1, 100), strict=True):
         axis.plot([row["epoch"] for row in validated], [scale * row[name] for row in validated], "-", **style)
-        axis.plot(best["epoch"], scale * best[name], "o", color=colour)
+        axis.plot(best["epoch"], scale * best[name], "o", color=style["color"])
 
 
-def _scale(axes, last, positive):
-    axes[0].set(ylabel="cost (nats per example)")
-    if positive:
-        axes[0].set_yscale("log")
-        decimal(axes[0].yaxis)
-    for axis in axes[1:]:
-        axis.set(ylabel="validation accuracy (%)")
-    for axis in axes:
-        axis.grid(alpha=0.3)
-    axes[-1].set(xlabel="epoch")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if last == 1:
-        axes[-1].set_xlim(0.5, 1.5)
+def _epoch_ticks(last):
+    """Returns whole epochs, from the first to the last, with round numbers between."""
+    if last <= 15:
+        return range(1, last + 1)
+    step = next(each for power in range(10) for each in (10**power, 2 * 10**power, 5 * 10**power) if each * 10 >= last)
+    between = [epoch for epoch in range(step, last, step) if last - epoch > 0.6 * step]
+    return sorted({1, *between, last})
 
 
-def _explained(runs, colours, validated, stopped):
-    """(handle, text) of each entry of the legend."""
+def _legend_entries(runs, colors, has_validation, stopped):
+    """Returns (handle, text) of each entry of the legend."""
 
-    def line(style, text, colour="black"):
-        return Line2D([], [], color=colour, linestyle=style, linewidth=1.6), text
+    def line(style, text, color="black"):
+        return Line2D([], [], color=color, linestyle=style, linewidth=1.6), text
 
-    several = len(runs) > 1
-    named = [name for name, colour in colours.items() if colour != _OTHERS] if several else []
-    entries = [line("-", shown(name, 70), colours[name]) for name in named]
-    if len(named) < len(runs) and several:
-        what = ", of a higher validation cost" if validated else ""
-        entries.append(line("-", f"{len(runs) - len(named)} other runs{what}", _OTHERS))
-    own = "black" if several else next(iter(colours.values()))
-    entries.append(line("--", "training", own))
-    if validated:
-        entries.append(line("-", "validation", own))
-        best = None if several else _best(next(iter(runs.values())))
-        text = f"lowest validation cost: epoch {best['epoch']}" if best else "lowest validation cost"
-        entries.append((Line2D([], [], color=own, linestyle="", marker="o"), text))
-    return entries + ([line(":", stopped)] if stopped else [])
+    is_single = len(runs) == 1
+    color = next(iter(colors.values())) if is_single else "black"
+    named = [] if is_single else [name for name in colors if colors[name] != _GREY]
+    entries = [line("-", safe_text(name, 70), colors[name]) for name in named]
+    if not is_single and len(named) < len(runs):
+        which = ", of a higher validation cost" if has_validation else ""
+        entries.append(line("-", f"{len(runs) - len(named)} other runs{which}", _GREY))
+    entries.append(line("--", "training", color))
+    if has_validation:
+        entries.append(line("-", "validation", color))
+        epoch = f": epoch {_best_row(next(iter(runs.values())))['epoch']}" if is_single else ""
+        entries.append((Line2D([], [], color=color, linestyle="", marker="o"), f"lowest validation cost{epoch}"))
+    if stopped:
+        entries.append(line(":", stopped))
+    return entries

@@ -3,68 +3,83 @@
 import math
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
-from mlp_tf.figures.style import WIDTH, fitting, new_figure, shown, styled
+from mlp_tf.base.text import columns
+from mlp_tf.figures.style import COLORS, WIDTH, fitting, new_figure, safe_text, styled
 
 
 @styled
-def image_grid(images, captions, title, columns=10):
-    """Grey or colour images in a grid, each under its caption.
+def plot_images(images, captions, title, across=10, framed=()):
+    """Returns a figure of grey or color images in a grid, each under its caption.
 
     Args:
-      images: uint8, or others that are shown from their least to their largest value, `[N, H, W]` or `[N, H, W, C]`;
-        where C is not 3 or 4, the mean over the channels is shown.
+      images: uint8, or others whose smallest value is shown black and whose largest white, `[N, H, W]` or
+        `[N, H, W, C]`; where C is not 3 or 4, the mean over the channels is shown.
       captions: N short texts.
+      title: of the figure.
+      across: images side by side at most; fewer for long captions.
+      framed: numbers of the images that get a frame.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
         images = 255 * (images - images.min()) / max(np.ptp(images), 1e-9)
     if images.ndim == 4 and images.shape[3] not in (3, 4):
         images = images.mean(axis=3)
-    longest = max(len(line) for caption in captions for line in caption.split("\n"))
-    columns = max(1, min(columns, len(images), fitting(WIDTH, longest + 2)))
+    longest = max(columns(line) for caption in captions for line in caption.split("\n"))
+    across = max(1, min(across, len(images), fitting(WIDTH, longest + 2)))
     lines = max(caption.count("\n") + 1 for caption in captions)
-    figure, axes = _grid(len(images), columns, lines, title)
-    for axis, image, caption in zip(axes, images, captions, strict=False):
+    figure, axes = _grid(len(images), across, lines, title)
+    for i, (axis, image, caption) in enumerate(zip(axes, images, captions, strict=False)):
         axis.imshow(image / 255, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axis.set_title(shown(caption), fontsize=11)
+        axis.set_title(safe_text(caption), fontsize=11, color=COLORS[1] if i in framed else "black")
+        if i in framed:
+            frame = {"fill": False, "edgecolor": COLORS[1], "linewidth": 5, "clip_on": False}
+            axis.add_patch(Rectangle((0, 0), 1, 1, transform=axis.transAxes, **frame))
     return figure
 
 
 @styled
-def first_layer(weights, outgoing, image_shape, title, most=64):
-    """Each hidden unit's weights as an image, the units with the largest outgoing weights first.
+def plot_first_layer(weights, outgoing, image_shape, title, most=64):
+    """Returns a figure of each hidden unit's weights as an image, the units with the largest outgoing weights first.
 
-    All are on one colour scale, symmetric about 0, which ends where 99.5 % of the weights do; so that a few outliers
-    do not make all others pale.
+    All are on one scale, symmetric about 0, that ends at the 99.5th percentile, so that a few outliers do not make all
+    others pale. The weights of color images are a color image: grey is 0.
 
     Args:
       weights: float `[pixels, units]`.
       outgoing: float `[units, outputs]`, the weights of the next layer.
-      image_shape: `(H, W)`, or `(H, W, C)`, of which the mean over the channels is shown.
-      most: how many units are shown.
+      image_shape: `(H, W)` or `(H, W, C)`; where C is not 3, the mean over the channels is shown.
+      title: of the figure.
+      most: the number of units, at most.
     """
     units = np.argsort(-np.linalg.norm(outgoing, axis=1), kind="stable")[:most]
-    pictures = weights[:, units].T.reshape(len(units), *image_shape)
-    if pictures.ndim == 4:
-        pictures = pictures.mean(axis=3)
-    limit = max(np.percentile(np.abs(pictures), 99.5), 1e-12)
+    images = weights[:, units].T.reshape(len(units), *image_shape)
+    has_colors = image_shape[2:] == (3,)
+    if images.ndim == 4 and not has_colors:
+        images = images.mean(axis=3)
+    limit = max(np.percentile(np.abs(images), 99.5), 1e-12)
+    if has_colors:
+        images = np.clip(0.5 + images / (2 * limit), 0, 1)
     figure, axes = _grid(len(units), min(8, len(units)), 1, title)
-    for axis, unit, picture in zip(axes, units, pictures, strict=False):
-        drawn = axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-        axis.set_title(f"{unit}", fontsize=11)
-    figure.colorbar(
-        drawn, ax=axes, label="weight; the colours end at the 99.5th percentile", location="bottom", extend="both",
-        aspect=50,
-    )  # fmt: skip
+    for axis, unit, image in zip(axes, units, images, strict=False):
+        drawn = axis.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        axis.set_title(f"unit {unit}", fontsize=11)
+    if has_colors:
+        label = f"each color channel: {-limit:.2g} is dark, 0 is medium, {limit:.2g} is bright"
+        figure.supxlabel(label, fontsize=11)
+    else:
+        mean = ", the mean over the channels" if image_shape[2:] > (1,) else ""
+        label = f"weight{mean}; the colors end at the 99.5th percentile"
+        figure.colorbar(drawn, ax=axes, label=label, location="bottom", extend="both", aspect=50)
     return figure
 
 
-def _grid(images, columns, lines, title):
-    """A figure, and its axes, for so many images over captions of so many lines."""
-    rows = math.ceil(images / columns)
-    figure = new_figure(0.5 + rows * (WIDTH / max(columns, 4) * 0.85 + 0.2 * lines), title)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+def _grid(images, across, lines, title):
+    """Returns a figure, and its axes, for this many images under captions of this many lines."""
+    down = math.ceil(images / across)
+    figure = new_figure(0.5 + down * (WIDTH / max(across, 4) * 0.85 + 0.2 * lines), title)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")
     return figure, axes

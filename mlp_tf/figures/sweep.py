@@ -1,146 +1,144 @@
-"""Accuracy over what a sweep varies, or the error, where that is words."""
-
-import math
+"""Accuracy over what a sweep varies."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
-from mlp_tf.figures.style import COLOURS, decimal, fitting, legend, new_figure, shown, styled
+from mlp_tf.figures.style import COLORS, add_legend, fitting, format_numbers, name_ticks, new_figure, safe_text, styled
 
-_SPLITS = {"validation": ("val_accuracy", "s--", COLOURS[1]), "test": ("test_accuracy", "o-", COLOURS[0])}
-_MOST_BARS = 40  # of more rows, the best
-_MOST_NAMES = 28  # of points
+_STYLES = {"validation": ("s--", COLORS[1]), "test": ("o-", COLORS[0])}
+_MOST_ROWS = 40  # of dots; of more networks, the best
 _MOST_CELLS = 12  # across a heat map
 
 
 @styled
-def sweep(rows, varied, title):
-    """Validation and test accuracy over what varies: a curve over numbers, bars of the error for words.
+def plot_sweep(rows, varied, title):
+    """Returns a figure of validation and test accuracy over what varies.
 
-    Over the widths it is a curve over the parameters; over two settings a heat map; over more, bars again.
+    A number makes a curve, and so do the layer sizes, in the order of the parameters; two settings make a heat map; all
+    else, a line of dots for each network. Where there are several seeds, the standard deviation is drawn too.
 
     Args:
-      rows: dictionaries with `parameters`, and with `val_accuracy`, `test_accuracy`, from 0 to 1 or None, and their
-        standard deviations `val_accuracy_std`, `test_accuracy_std`.
+      rows: dictionaries with `parameters` and `seeds` (a count), the means `val_accuracy` and `test_accuracy`, from 0
+        to 1 or None, and the standard deviations `val_accuracy_std` and `test_accuracy_std`.
       varied: {name of a setting: its value in each row, a number or text}.
+      title: of the figure.
     """
-    if list(varied) == ["hidden"]:
-        return _over("parameters", [row["parameters"] for row in rows], rows, title, varied["hidden"])
-    [*values] = varied.values()
-    if len(values) == 1 and len(rows) > 1 and not any(isinstance(value, str | bool) for value in values[0]):
-        return _over(next(iter(varied)), values[0], rows, title)
-    if len(values) == 2 and max(len(set(each)) for each in values) <= _MOST_CELLS:
-        return _heat(rows, varied, title)
-    return _bars(rows, varied, title)
+    accuracies = {"validation": _percent(rows, "val_accuracy"), "test": _percent(rows, "test_accuracy")}
+    accuracies = {split: both for split, both in accuracies.items() if not np.isnan(both[0]).all()}
+    if len(rows) > 1 and len(varied) == 1:
+        [(name, values)] = varied.items()
+        if name == "hidden" or not any(isinstance(value, str | bool) for value in values):
+            ranks = [row["parameters"] for row in rows] if name == "hidden" else values
+            return _draw_curve(name, values, np.argsort(ranks, kind="stable"), accuracies, title)
+    if len(varied) == 2 and max(len(set(values)) for values in varied.values()) <= _MOST_CELLS:
+        return _draw_heat_map(varied, accuracies, title)
+    return _draw_dots(varied, accuracies, title)
 
 
-def _known(rows, split):
-    """(positions of the rows, their accuracies, their deviations) in %, where the accuracy is known."""
-    name = _SPLITS[split][0]
-    known = [i for i, row in enumerate(rows) if row[name] is not None]
-    return known, *([100 * rows[i][f"{name}{end}"] for i in known] for end in ("", "_std"))
+def _percent(rows, name):
+    """Returns (means, standard deviations) in %, NaN where there is none: one seed has no standard deviation."""
+    means = [row[name] for row in rows]
+    deviations = [row[f"{name}_std"] if row["seeds"] > 1 else None for row in rows]
+    return 100 * np.array(means, float), 100 * np.array(deviations, float)
 
 
-def _over(name, values, rows, title, labels=()):
+def _axis_label(accuracies):
+    has_deviations = any(np.isfinite(deviations).any() for _, deviations in accuracies.values())
+    return "accuracy (%)" + (",\nmean and standard deviation over seeds" if has_deviations else "")
+
+
+def _draw_curve(name, values, order, accuracies, title):
     figure = new_figure(4.5, title)
     axis = figure.subplots()
-    order = sorted(range(len(rows)), key=lambda i: values[i])
-    values, rows = [values[i] for i in order], [rows[i] for i in order]
-    for split, (_, style, colour) in _SPLITS.items():
-        known, accuracies, deviations = _known(rows, split)
-        x = [values[i] for i in known]
-        if known:
-            axis.errorbar(x, accuracies, deviations, fmt=style, color=colour, capsize=4, label=split)
-    if min(values) > 0 and max(values) >= 20 * min(values):
-        axis.set_xscale("log")
-        decimal(axis.xaxis)
-    axis.set(xlabel=name, ylabel="accuracy (%), mean and\nstandard deviation over seeds")
+    is_named = isinstance(values[0], str)
+    x = np.arange(len(order)) if is_named else np.array(values)[order]
+    handles = []
+    for split, (means, deviations) in accuracies.items():
+        style, color = _STYLES[split]
+        handles.append(axis.errorbar(x, means[order], deviations[order], fmt=style, color=color, capsize=4)[0])
+    is_log = x[0] > 0 and x[-1] >= 20 * x[0]
+    if is_named:
+        name_ticks(axis.xaxis, [safe_text(values[i], 24) for i in order], 6.8)
+        name += " (fewest parameters first)"
+    else:
+        format_numbers(axis.xaxis, log=is_log)
+        name += " (log scale)" if is_log else ""
+    axis.set(xlabel=name, ylabel=_axis_label(accuracies))
     axis.grid(alpha=0.3)
-    if labels:
-        _name_points(axis, values, [labels[i] for i in order])
-    legend(figure, *axis.get_legend_handles_labels())
+    add_legend(figure, handles, list(accuracies))
     return figure
 
 
-def _name_points(axis, values, labels):
-    """Writes names above the axes, in the order of the values, and a line from each to its value."""
-    low, high = axis.get_xlim()
-    scale = np.log if axis.get_xscale() == "log" else np.asarray
-    places = (scale(values) - scale(low)) / (scale(high) - scale(low))
-    every = math.ceil(len(labels) / _MOST_NAMES)
-    values, places, labels = values[::every], places[::every], labels[::every]
-    spread, gap = list(places), 1 / _MOST_NAMES  # of the width of the axes, which one line of text takes
-    for i in range(1, len(spread)):
-        spread[i] = max(spread[i], spread[i - 1] + gap)
-    spread[-1] = min(spread[-1], 1.0)
-    for i in reversed(range(len(spread) - 1)):
-        spread[i] = min(spread[i], spread[i + 1] - gap)
-    for value, place, at, label in zip(values, places, spread, labels, strict=True):
-        axis.axvline(value, color="0.9", zorder=0)
-        axis.annotate(
-            shown(label, 24), (place, 1), (at, 1.1), xycoords="axes fraction", textcoords="axes fraction",
-            rotation=90, ha="center", va="bottom", arrowprops={"arrowstyle": "-", "color": "0.6"},
-        )  # fmt: skip
-
-
-def _heat(rows, varied, title):
-    (down, downs), (across, acrosses) = sorted(varied.items(), key=lambda item: len(set(item[1])))
-    lines, columns = _in_order(downs), _in_order(acrosses)
-    splits = [split for split in _SPLITS if _known(rows, split)[0]]
-    figure = new_figure(len(splits) * (0.9 + 0.45 * len(lines)), title)
-    grids = []
-    for split in splits:
-        grids.append(np.full((len(lines), len(columns)), np.nan))
-        for i, accuracy in zip(*_known(rows, split)[:2], strict=True):
-            grids[-1][lines.index(downs[i]), columns.index(acrosses[i])] = accuracy
-    low, high = np.nanmin(grids), np.nanmax(grids)
-    for axis, split, grid in zip(figure.subplots(len(splits), squeeze=False).ravel(), splits, grids, strict=True):
+def _draw_heat_map(varied, accuracies, title):
+    down, across = sorted(varied, key=lambda name: len(set(varied[name])))
+    lines = _sort_values(varied[down])
+    columns = _sort_values(varied[across])
+    places = [(columns.index(x), lines.index(y)) for x, y in zip(varied[across], varied[down], strict=True)]
+    title += f"\nframed: the network of the highest {next(iter(accuracies))} accuracy"
+    figure = new_figure(len(accuracies) * (1 + 0.45 * len(lines)), title)
+    means = [means for means, _ in accuracies.values()]
+    low = np.nanmin(means)
+    high = np.nanmax(means)
+    best = places[np.nanargmax(means[0])]
+    all_axes = figure.subplots(len(accuracies), squeeze=False).ravel()
+    for axis, (split, (means, deviations)) in zip(all_axes, accuracies.items(), strict=True):
+        grid = np.full((len(lines), len(columns)), np.nan)
+        for (x, y), mean, deviation in zip(places, means, deviations, strict=True):
+            grid[y, x] = mean
+            if np.isfinite(mean):
+                text = _accuracy_text(mean, deviation if fitting(6.3, 7) >= len(columns) else np.nan, "\n")
+                axis.text(x, y, text, ha="center", va="center", color="black" if mean > (low + high) / 2 else "white")
         axis.imshow(grid, cmap="viridis", vmin=low, vmax=high, aspect="auto")
+        frame = {"fill": False, "edgecolor": "red", "linewidth": 3, "clip_on": False, "zorder": 3}
+        axis.add_patch(Rectangle((best[0] - 0.5, best[1] - 0.5), 1, 1, **frame))
         axis.set(title=f"{split} accuracy (%)", xlabel=across, ylabel=down)
-        texts = [_text(each, 14) for each in columns]
-        beside = fitting(6.3, max(map(len, texts)) + 1) >= len(texts)
-        axis.set_xticks(range(len(columns)), texts, rotation=0 if beside else 90)
-        axis.set_yticks(range(len(lines)), [_text(each, 20) for each in lines])
-        for line, column in np.argwhere(np.isfinite(grid)):
-            colour = "black" if grid[line, column] > (low + high) / 2 else "white"
-            axis.text(column, line, f"{grid[line, column]:.2f}", ha="center", va="center", color=colour)
+        name_ticks(axis.xaxis, [_value_text(each, 14) for each in columns], 6.3)
+        axis.set_yticks(range(len(lines)), [_value_text(each, 20) for each in lines])
     return figure
 
 
-def _in_order(values):
-    """Each value once: numbers from the least on, words as they come."""
+def _sort_values(values):
+    """Returns each value once: numbers from the smallest on, words as they come."""
     distinct = list(dict.fromkeys(values))
     return distinct if any(isinstance(each, str) for each in distinct) else sorted(distinct)
 
 
-def _text(value, most):
-    return f"{value:g}" if isinstance(value, float) else shown(str(value), most)
+def _value_text(value, most):
+    return f"{value:g}" if isinstance(value, float) else safe_text(str(value), most)
 
 
-def _bars(rows, varied, title):
-    names = [", ".join(_named(name, values[i]) for name, values in varied.items()) for i in range(len(rows))]
-    order = sorted(range(len(rows)), key=lambda i: rows[i]["val_accuracy"] or rows[i]["test_accuracy"])
-    if len(rows) > _MOST_BARS:
-        title += f"\nthe best {_MOST_BARS} of {len(rows)}"
-    elif len(varied) == 1:  # in their own order, the first one on top
-        order = range(len(rows) - 1, -1, -1)
-    rows, names = [[each[i] for i in order[-_MOST_BARS:]] for each in (rows, names)]
-    figure = new_figure(1 + 0.5 * len(rows), title)
+def _accuracy_text(mean, deviation, separator):
+    return f"{mean:.2f}" + (f"{separator}± {deviation:.2f}" if np.isfinite(deviation) else "")
+
+
+def _draw_dots(varied, accuracies, title):
+    names = [", ".join(map(_name_value, varied, values)) for values in zip(*varied.values(), strict=True)]
+    means = [means for means, _ in accuracies.values()]
+    order = np.argsort(np.where(np.isnan(means[0]), means[-1], means[0]), kind="stable")  # by validation, where known
+    if len(names) > _MOST_ROWS:
+        title += f"\nthe best {_MOST_ROWS} of {len(names)}"
+        order = order[-_MOST_ROWS:]
+    elif len(varied) == 1:  # in their order, the first one on top
+        order = np.arange(len(names))[::-1]
+    figure = new_figure(1.2 + 0.5 * len(order), title)
     axis = figure.subplots()
-    for split, offset in zip(_SPLITS, (0.2, -0.2), strict=True):
-        known, accuracies, deviations = _known(rows, split)
-        if not known:
-            continue
-        errors = [100 - accuracy for accuracy in accuracies]
-        style = {"color": _SPLITS[split][2], "hatch": "//" if split == "validation" else None, "edgecolor": "white"}
-        drawn = axis.barh([i + offset for i in known], errors, 0.4, xerr=deviations, label=split, **style)
-        axis.bar_label(drawn, [f"{error:.2f}" for error in errors], padding=4)
-    axis.set_yticks(range(len(rows)), [shown(name, 44) for name in names])
-    axis.set(xlabel="error (%): lower is better\nmean and standard deviation over seeds")
-    axis.margins(x=0.12, y=0.01)
-    legend(figure, *axis.get_legend_handles_labels())
+    handles = []
+    for split, (means, deviations) in accuracies.items():
+        style, color = _STYLES[split]
+        y = np.arange(len(order)) + (0.18 if split == "validation" else -0.18)
+        drawn = axis.errorbar(means[order], y, xerr=deviations[order], fmt=style[0], color=color, capsize=4)
+        handles.append(drawn[0])
+        for at, i in zip(y, order, strict=True):
+            if np.isfinite(means[i]):  # the numbers stand in the right margin
+                text = _accuracy_text(means[i], deviations[i], " ")
+                axis.text(1.01, at, text, color=color, va="center", transform=axis.get_yaxis_transform())
+    axis.set_yticks(range(len(order)), [safe_text(names[i], 44) for i in order])
+    axis.set(xlabel=_axis_label(accuracies), ylim=(-0.5, len(order) - 0.5))
+    axis.grid(axis="x", alpha=0.3)
+    add_legend(figure, handles, list(accuracies))
     return figure
 
 
-def _named(name, value):
-    """A value that says of what it is."""
-    return value if isinstance(value, str) else f"{name}={_text(value, 20)}"
+def _name_value(name, value):
+    """Returns a value that says of what it is."""
+    return value if isinstance(value, str) else f"{name}={_value_text(value, 20)}"

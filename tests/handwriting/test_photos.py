@@ -43,7 +43,9 @@ def doubted(trained, made, tmp_path):
         except UserError:
             prepared.append(user_images.Prepared(np.zeros((28, 28), np.uint8), ("refused",)))
     probabilities = trained.probabilities(np.stack([image for image, _ in prepared]))
-    warned = [bool(predict.doubts(trained, each, row)) for each, row in zip(prepared, probabilities, strict=True)]
+    warned = [
+        bool(predict.list_warnings(trained, each, row)) for each, row in zip(prepared, probabilities, strict=True)
+    ]
     return np.array(warned), probabilities.argmax(axis=1)
 
 
