@@ -84,9 +84,9 @@ def test_a_float_run_goes_on_with_the_same_bits(train, trained, tmp_path):
 
 def test_what_float_rows_cannot_do_is_one_line(run, train, trained, tmp_path):
     error = run(predict, f"--workdir={trained}", "x.png").error
-    assert "was trained on float32 of shape [3]; pictures need a run that was trained on images, uint8" in error
+    assert "was trained on float32 of shape [3]; image files need a run that was trained on images, uint8" in error
     outcome = run(plot, f"--workdir={trained}")
-    assert (outcome.code, outcome.err) == (0, "weights: not drawn, as the examples are no images\n")
+    assert (outcome.code, outcome.err) == (0, "weights: not drawn, as the examples are not images\n")
     refused = train(f"--dataset={tmp_path / 'blobs.npz'}", "--deskew", f"--workdir={tmp_path / 'new'}")
     assert "--deskew=True: needs images of height x width" in refused.err
     assert not (tmp_path / "new").exists()
@@ -176,7 +176,7 @@ def test_show_data_prints_one_json_object(run, npz, arrays, tmp_path):
     report = json.loads(run(show_data, f"--dataset={npz}", "--validation_size=40", "--json", f"--out={out}").out)
     assert report["dataset"] == npz
     assert report["class_names"] == ["0", "1", "2"]
-    assert report["picture"] == str(out / "samples-small.npz.png")
+    assert report["plot"] == str(out / "samples-small.npz.png")
     assert Image.open(out / "samples-small.npz.png").width == 1200
     test = report["splits"]["test"]
     assert (test["dtype"], test["shape"], test["examples"]) == ("uint8", [61, 8, 8], [21, 20, 20])
@@ -189,4 +189,4 @@ def test_sweep_prints_one_json_object(run, small, tmp_path):
     report = json.loads(run(sweep, *flags, "--hidden=4", "--hidden=4,3", "--seeds=1", "--json").out)
     assert [row["hidden"] for row in report["networks"]] == ["4", "4,3"]
     assert report["networks"][0]["parameters"] == 64 * 4 + 4 + 4 * CLASSES + CLASSES
-    assert (report["table"], report["picture"]) == tuple(str(tmp_path / f"sweep/sweep.{end}") for end in ("csv", "png"))
+    assert (report["table"], report["plot"]) == tuple(str(tmp_path / f"sweep/sweep.{end}") for end in ("csv", "png"))
