@@ -5,6 +5,7 @@ A block that is not run says why in a comment right before it: `<!-- not run: it
 
 import importlib
 import inspect
+import pathlib
 import re
 import subprocess
 
@@ -49,7 +50,8 @@ def shortened(name, words):
     words = [re.sub(r"^--epochs=(\d+)$", lambda found: f"--epochs={1 + int(found[1]) // 15}", word) for word in words]
     words = ["--dataset=mnist_sample" if word == "--dataset=mnist" else word for word in words]
     given = {word.split("=")[0] for word in words}
-    resumes = "--workdir" in given and "--hidden" not in given and "--recipe" not in given
+    folders = [word.removeprefix("--workdir=") for word in words if word.startswith("--workdir=")]
+    resumes = any((pathlib.Path(folder) / "config.json").exists() for folder in folders)
     if name in ("train", "sweep", "show_data") and "--dataset" not in given and not resumes:
         words.append("--dataset=mnist_sample")
     if name == "train" and "--epochs" not in given and not resumes:

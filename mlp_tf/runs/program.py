@@ -13,8 +13,8 @@ import tensorflow as tf
 from mlp_tf import loop
 from mlp_tf.model import init_params
 
-_KEPT_BYTES = 2**28  # of variables, in all programs that are kept
-_CODE_BYTES = 2**23  # that each program is taken to need besides
+_KEPT_BYTES = 2**27  # of all programs that are kept
+_CODE_BYTES = 2**25  # of the code of each, 35 MB in a sweep of 15 networks
 # The settings that a compiled loop depends on; those of the data are in the shapes of an epoch.
 _SETTINGS = (
     "hidden", "batch_size", "learning_rate", "optimizer", "activation", "schedule", "label_smoothing", "dropout",
