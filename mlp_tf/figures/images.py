@@ -64,6 +64,7 @@ def _grid(images, columns, lines, title):
     """A figure, and its axes, for so many images over captions of so many lines."""
     rows = math.ceil(images / columns)
     figure = new_figure(0.5 + rows * (WIDTH / max(columns, 4) * 0.85 + 0.2 * lines), title)
+    figure.get_layout_engine().set(h_pad=0.06)  # inches; with the usual 0.04, captions may overlap the title
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")
