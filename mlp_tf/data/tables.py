@@ -205,13 +205,8 @@ def _to_numbers(path, column):
         return values
     row = finite.argmin()
     field = column[row]
-    if not np.isnan(values[row]):
-        fault = f"{values[row]:g} is too large"
-    elif isinstance(field, str):
-        fault = f"{shorten(field, 60)!r} is not a number"
-    else:
-        fault = "empty"
+    seen = "empty" if pandas.isna(field) else repr(shorten(str(field), 60))
     raise UserError(
-        f"{path}: row {row + 1}, column {shorten(column.name, 60)}: {fault}; must be a number from {-_LARGEST:.3g} to "
+        f"{path}: row {row + 1}, column {shorten(column.name, 60)}: {seen}; must be a number from {-_LARGEST:.3g} to "
         f"{_LARGEST:.3g}: fix it, or leave the row or the column out"
     )

@@ -79,6 +79,7 @@ def _grid(images, across, lines, title):
     """Returns a figure, and its axes, for this many images under captions of this many lines."""
     down = math.ceil(images / across)
     figure = new_figure(0.5 + down * (WIDTH / max(across, 4) * 0.85 + 0.2 * lines), title)
+    figure.get_layout_engine().set(h_pad=0.06)  # inches; with the usual 0.04, captions may overlap the title
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")
