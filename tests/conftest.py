@@ -9,9 +9,17 @@ import socket
 
 import numpy as np
 import pytest
-from helpers import Outcome, command, make_arrays, prepared_mnist, small_flags
+from helpers import Outcome, command, fork_server, make_arrays, prepared_mnist, small_flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server_ends():
+    """Ends the server of warm commands, if any test has started it."""
+    yield
+    if fork_server.cache_info().currsize:
+        fork_server().close()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ from helpers import (
 def finished(npz, tmp_path_factory):
     """(The folder of a run of 3 epochs, not to be changed; how training it in a process of its own ended)."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    return folder, command("mlp_tf.train", *small_flags(npz, folder))
+    # Cold: only a process that imports TensorFlow itself could print TensorFlow's messages.
+    return folder, command("mlp_tf.train", *small_flags(npz, folder), cold=True)
 
 
 def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished, npz):
@@ -232,7 +233,8 @@ def test_help_describes_each_flag(train):
 def test_without_network_and_data_mnist_by_name_is_one_line_and_exit_1(small, tmp_path):
     """Where there is a network, this test sees a proxy that refuses, as tests must not download."""
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
-    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment)
+    # Cold: a library may read TFDS_DATA_DIR, or a proxy, as it is imported.
+    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, cold=True)
     assert outcome.code == 1
     assert "--dataset=mnist is not prepared in" in outcome.error
     assert "TFDS_DATA_DIR" in outcome.error
@@ -246,7 +248,8 @@ def test_a_network_that_never_answers_is_given_up(small, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
         environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": proxy}
-        outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment)
+        # Cold: a library may read TFDS_DATA_DIR, or a proxy, as it is imported.
+        outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, cold=True)
     assert outcome.code == 1
     assert "cannot be downloaded" in outcome.error
 
@@ -255,7 +258,8 @@ def test_a_network_that_never_answers_is_given_up(small, tmp_path):
 def test_without_network_and_data_auto_trains_on_the_sample_and_warns(tmp_path):
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
     flags = ["--hidden=256,256", "--epochs=15", f"--workdir={tmp_path / 'run'}"]
-    outcome = command("mlp_tf.train", *flags, env=environment)
+    # Cold: a library may read TFDS_DATA_DIR, or a proxy, as it is imported.
+    outcome = command("mlp_tf.train", *flags, env=environment, cold=True)
     assert outcome.code == 0
     assert "WARNING" in outcome.error
     assert "NOT COMPARABLE WITH FULL MNIST" in outcome.error
@@ -268,7 +272,7 @@ def test_without_network_and_data_auto_trains_on_the_sample_and_warns(tmp_path):
 @needs_mnist
 def test_the_main_job_on_full_mnist_reaches_0977(tmp_path):
     flags = ["--hidden=256,256", "--epochs=15", f"--data_dir={prepared_mnist()}", f"--workdir={tmp_path / 'run'}"]
-    outcome = command("mlp_tf.train", *flags)
+    outcome = command("mlp_tf.train", *flags, cold=True)  # this is the job as a user starts it
     assert (outcome.code, outcome.err) == (0, "")
     assert "Model: 784-256-256-10, 269,322 parameters; 550 steps of 100 an epoch" in outcome.out
     assert read_results(tmp_path / "run")["test_accuracy"] > 0.977

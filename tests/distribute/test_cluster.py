@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -44,8 +42,9 @@ def trained(npz):
     """{(optimizer, replicas): what several replicas have, what one has}; a process for each number of replicas."""
 
     def outcomes(replicas, optimizers):
-        words = [sys.executable, "-c", REPLICAS, npz, str(replicas), *optimizers]
-        lines = map(json.loads, subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.splitlines())
+        outcome = command("-c", REPLICAS, npz, replicas, *optimizers)
+        assert outcome.code == 0, outcome.err
+        lines = map(json.loads, outcome.out.splitlines())
         return zip(optimizers, lines, lines, strict=True)
 
     return {(name, n): pair for n, names in OPTIMIZERS.items() for name, *pair in outcomes(n, names)}
