@@ -1,6 +1,7 @@
 """Fixtures: the small dataset, commands run in this process, manifests changed, addresses of this machine."""
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
@@ -87,16 +88,25 @@ def run_folder(npz, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained_for_handwriting(tmp_path_factory):
-    """(a run on full MNIST, set upright, distorted and smoothed as by the record recipe, its test split)."""
+    """(a run on full MNIST, set upright, distorted and smoothed as by the record recipe, its test split).
+
+    The first of pytest's processes that needs the run trains it; the others wait for it. Not to be changed.
+    """
     from mlp_tf import data, runs
     from mlp_tf.config import Config
 
-    path = tmp_path_factory.mktemp("mnist") / "run"
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all processes of this session
+    path = folder / "handwriting_run"
     splits = data.load("mnist", prepared_mnist())
     config = Config(epochs=8, deskew=True, distort=1.0, label_smoothing=0.1, schedule="linear")
-    with runs.open_run(config, path, splits) as run:
-        for _ in run.train():
-            pass
+    with open(folder / "handwriting_run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (path / "results.json").exists():
+            with runs.open_run(config, path, splits) as run:
+                for _ in run.train():
+                    pass
     return runs.load(path), splits.test
 
 
