@@ -87,6 +87,30 @@ def run_folder(npz, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def noisy_npz(tmp_path_factory):
+    """Path of a dataset whose training labels are noise: nothing to generalise, so val_cost soon rises."""
+    path = tmp_path_factory.mktemp("noise") / "noise.npz"
+    arrays = make_arrays()
+    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def early_stopped_run(noisy_npz, tmp_path_factory):
+    """Folder of a run on noise, 64-64-64-3, that patience=3 has stopped long before epoch 100; not to be changed."""
+    from mlp_tf.config import Config
+    from mlp_tf.runs import open_run
+
+    folder = tmp_path_factory.mktemp("early_stopped") / "run"
+    settings = {"hidden": (64, 64), "batch_size": 10, "validation_size": 40, "learning_rate": 0.01}
+    with open_run(Config(**settings, epochs=100, patience=3, dataset=noisy_npz), folder) as run:
+        for _ in run.train():
+            pass
+    return folder
+
+
+@pytest.fixture(scope="session")
 def trained_for_handwriting(tmp_path_factory):
     """(a run on full MNIST, set upright, distorted and smoothed as by the record recipe, its test split).
 

@@ -119,17 +119,10 @@ def test_another_folder_of_the_same_relative_name_is_other_data(train, tmp_path,
     assert "data: sha256" in train(*flags, "--epochs=3").err
 
 
-def noisy(folder):
-    """A set whose labels mean nothing, so that val_cost rises soon."""
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
-    np.savez(folder / "noise.npz", **arrays)
-    return folder / "noise.npz"
-
-
-def test_a_stop_by_patience_is_told_and_patience_may_be_raised(train, small, tmp_path):
-    flags = small(dataset=noisy(tmp_path), patience=2, epochs=30, hidden="64,64")
+def test_a_stop_by_patience_is_told_and_patience_may_be_raised(train, small, noisy_npz, tmp_path):
+    flags = small(dataset=noisy_npz, patience=2, epochs=30, hidden="64,64")
     outcome, folder = train(*flags), tmp_path / "run"
+    assert outcome.code == 0
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     best = min(rows, key=lambda row: row["val_cost"])
     results = read_results(folder)
@@ -141,7 +134,7 @@ def test_a_stop_by_patience_is_told_and_patience_may_be_raised(train, small, tmp
     assert "--patience=1, but 2 in the run" in train(f"--workdir={folder}", "--patience=1").err
     assert train(f"--workdir={folder}", "--patience=4").code == 0
     whole = tmp_path / "whole"
-    train(*small(whole, dataset=noisy(tmp_path), patience=4, epochs=30, hidden="64,64"))
+    train(*small(whole, dataset=noisy_npz, patience=4, epochs=30, hidden="64,64"))
     assert_same_run(folder, whole)
     assert read_results(folder)["epochs"] > results["epochs"]
 

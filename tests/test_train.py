@@ -128,20 +128,16 @@ def test_without_workdir_each_run_has_a_new_folder_under_runs(train, small, monk
         assert (tmp_path / folder / "results.json").exists()
 
 
-def test_patience_stops_n_epochs_after_the_best_and_gives_the_best(train, small, tmp_path):
-    # Noise for labels: nothing to generalise, so val_cost soon rises.
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
-    np.savez(tmp_path / "noise.npz", **arrays)
-    flags = small(dataset=tmp_path / "noise.npz", patience=3, epochs=100, hidden="64,64")
-    assert train(*flags).code == 0
-    costs = [row["val_cost"] for row in read_lines(tmp_path / "run/metrics.jsonl")]
+def test_patience_stops_n_epochs_after_the_best_and_gives_the_best(
+    train, small, noisy_npz, early_stopped_run, tmp_path
+):
+    costs = [row["val_cost"] for row in read_lines(early_stopped_run / "metrics.jsonl")]
     best = int(np.argmin(costs))
     assert len(costs) == best + 1 + 3 < 100
-    results = read_results(tmp_path / "run")
+    results = read_results(early_stopped_run)
     assert results["epochs"] == len(costs)
     # A run of only as many epochs as the best has its last epoch as the result: the same parameters.
-    train(*small(dataset=tmp_path / "noise.npz", epochs=best + 1, hidden="64,64", workdir=tmp_path / "best"))
+    train(*small(dataset=noisy_npz, epochs=best + 1, hidden="64,64", workdir=tmp_path / "best"))
     assert read_results(tmp_path / "best")["test_cost"] == results["test_cost"]
 
 

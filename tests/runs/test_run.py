@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import assert_same_run, make_arrays, read_results, saved, slow, steps, tensors, untimed
+from helpers import assert_same_run, read_results, saved, slow, steps, tensors, untimed
 
 from mlp_tf import UserError, loop
 from mlp_tf.data.tfds import Unavailable
@@ -57,11 +57,8 @@ def test_a_run_stopped_at_every_seventeenth_step_ends_as_if_never_stopped(live, 
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-def test_early_stopping_and_the_best_epoch_resume(live, config, tmp_path):
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)  # noise: val_cost soon rises
-    np.savez(tmp_path / "noise.npz", **arrays)
-    changes = {"hidden": (64, 64), "dataset": str(tmp_path / "noise.npz"), "patience": 4, "epochs": 50}
+def test_early_stopping_and_the_best_epoch_resume(live, config, noisy_npz, tmp_path):
+    changes = {"hidden": (64, 64), "dataset": noisy_npz, "patience": 4, "epochs": 50}
     config = dataclasses.replace(config, **changes)
     live(config, tmp_path / "whole")
     rows = untimed(tmp_path / "whole/metrics.jsonl")
