@@ -21,15 +21,15 @@ from helpers import (
 
 
 @pytest.fixture(scope="module")
-def finished(npz, tmp_path_factory):
+def finished_run(npz, tmp_path_factory):
     """(The folder of a run of 3 epochs, not to be changed; how training it in a process of its own ended)."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     # Cold: only a process that imports TensorFlow itself could print TensorFlow's messages.
     return folder, command("mlp_tf.train", *small_flags(npz, folder), cold=True)
 
 
-def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished, npz):
-    folder, outcome = finished
+def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished_run, npz):
+    folder, outcome = finished_run
     assert outcome.code == 0
     epoch = r"Epoch: {} cost=\d+\.\d{{4}} val_cost=\d+\.\d{{4}} val_accuracy=[01]\.\d{{4}} seconds=\d+\.\d\d"
     expected = [
@@ -48,8 +48,8 @@ def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished
     assert outcome.err == ""  # no progress bar without a terminal, and nothing of TensorFlow's
 
 
-def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
-    folder, _ = finished
+def test_a_runs_folder_holds_the_documented_files_and_keys(finished_run):
+    folder, _ = finished_run
     assert sorted(os.listdir(folder)) == ["checkpoints", "config.json", "metrics.jsonl", "results.json"]
     rows = read_lines(folder / "metrics.jsonl")
     assert [row["epoch"] for row in rows] == [1, 2, 3]
@@ -68,8 +68,8 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
     assert {"tensorflow", "numpy", "python", "threads"} <= config["environment"].keys()
 
 
-def test_printed_numbers_are_those_of_the_files(finished):
-    folder, outcome = finished
+def test_printed_numbers_are_those_of_the_files(finished_run):
+    folder, outcome = finished_run
     row = read_lines(folder / "metrics.jsonl")[1]
     assert f"Test cost: {read_results(folder)['test_cost']:.4f}" in outcome.out
     assert f"Epoch: 2 cost={row['cost']:.4f} val_cost={row['val_cost']:.4f}" in outcome.out
@@ -86,8 +86,8 @@ def test_without_validation_lines_leave_it_out_and_rows_say_null(train, small, t
     assert read_lines(tmp_path / "run/metrics.jsonl")[0]["val_cost"] is None
 
 
-def test_a_finished_run_prints_its_result_again(train, small, finished):
-    folder, first = finished
+def test_a_finished_run_prints_its_result_again(train, small, finished_run):
+    folder, first = finished_run
     again = train(*small(workdir=folder))
     assert again.code == 0
     assert again.out.splitlines() == [line for line in first.out.splitlines() if not line.startswith("Epoch")]

@@ -38,7 +38,7 @@ for optimizer in sys.argv[3:]:
 
 
 @pytest.fixture(scope="module")
-def trained(npz):
+def replicas_and_one(npz):
     """{(optimizer, replicas): what several replicas have, what one has}; a process for each number of replicas."""
 
     def outcomes(replicas, optimizers):
@@ -53,8 +53,8 @@ def trained(npz):
 @pytest.mark.parametrize(
     ("optimizer", "replicas"), [slow(name, count) for count, names in OPTIMIZERS.items() for name in names]
 )
-def test_replicas_have_the_costs_of_one_over_100_steps_and_equal_bits(trained, optimizer, replicas):
-    several, one = trained[optimizer, replicas]
+def test_replicas_have_the_costs_of_one_over_100_steps_and_equal_bits(replicas_and_one, optimizer, replicas):
+    several, one = replicas_and_one[optimizer, replicas]
     assert len(one["costs"]) == 10
     np.testing.assert_allclose(several["costs"], one["costs"], rtol=1e-5)
     for copies, [alone] in zip(several["held"], one["held"], strict=True):
