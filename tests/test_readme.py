@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,8 +49,8 @@ def shortened(name, words):
     """Returns the words of a command that trains or reads MNIST, changed to the sample and to few epochs."""
     words = [re.sub(r"^--epochs=(\d+)$", lambda found: f"--epochs={1 + int(found[1]) // 15}", word) for word in words]
     words = ["--dataset=mnist_sample" if word == "--dataset=mnist" else word for word in words]
-    given = {word.split("=")[0] for word in words}
-    resumes = "--workdir" in given and "--hidden" not in given and "--recipe" not in given
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    resumes = Path(given.get("--workdir", "none")).exists()
     if name in ("train", "sweep", "show_data") and "--dataset" not in given and not resumes:
         words.append("--dataset=mnist_sample")
     if name == "train" and "--epochs" not in given and not resumes:
