@@ -1,6 +1,7 @@
 """Fixtures: the small dataset, commands run in this process, manifests changed, addresses of this machine."""
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import inspect
@@ -10,9 +11,17 @@ import socket
 
 import numpy as np
 import pytest
-from helpers import Outcome, command, make_arrays, prepared_mnist, small_flags
+from helpers import Outcome, command, fork_server, make_arrays, prepared_mnist, small_flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server_ends():
+    """Ends the server of warm commands, if any test has started it."""
+    yield
+    if fork_server.cache_info().currsize:
+        fork_server().close()
 
 
 @pytest.fixture(scope="session")
@@ -80,17 +89,50 @@ def run_folder(npz, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def noisy_npz(tmp_path_factory):
+    """Path of a dataset whose training labels are noise: nothing to generalise, so val_cost soon rises."""
+    path = tmp_path_factory.mktemp("noise") / "noise.npz"
+    arrays = make_arrays()
+    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def early_stopped_run(noisy_npz, tmp_path_factory):
+    """Folder of a run on noise, 64-64-64-3, that patience=3 has stopped long before epoch 100; not to be changed."""
+    from mlp_tf.config import Config
+    from mlp_tf.runs import open_run
+
+    folder = tmp_path_factory.mktemp("early_stopped") / "run"
+    settings = {"hidden": (64, 64), "batch_size": 10, "validation_size": 40, "learning_rate": 0.01}
+    with open_run(Config(**settings, epochs=100, patience=3, dataset=noisy_npz), folder) as run:
+        for _ in run.train():
+            pass
+    return folder
+
+
+@pytest.fixture(scope="session")
 def trained_for_handwriting(tmp_path_factory):
-    """(a run on full MNIST, set upright, distorted and smoothed as by the record recipe, its test split)."""
+    """(a run on full MNIST, set upright, distorted and smoothed as by the record recipe, its test split).
+
+    The first of pytest's processes that needs the run trains it; the others wait for it. Not to be changed.
+    """
     from mlp_tf import data, runs
     from mlp_tf.config import Config
 
-    path = tmp_path_factory.mktemp("mnist") / "run"
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all processes of this session
+    path = folder / "handwriting_run"
     splits = data.load("mnist", prepared_mnist())
     config = Config(epochs=8, deskew=True, distort=1.0, label_smoothing=0.1, schedule="linear")
-    with runs.open_run(config, path, splits) as run:
-        for _ in run.train():
-            pass
+    with open(folder / "handwriting_run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (path / "results.json").exists():
+            with runs.open_run(config, path, splits) as run:
+                for _ in run.train():
+                    pass
     return runs.load(path), splits.test
 
 

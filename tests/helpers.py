@@ -1,17 +1,21 @@
 """What several tests share: a small dataset, commands in processes of their own, and a run's folder looked at."""
 
+import functools
 import hashlib
 import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
+import time
 from typing import NamedTuple
 
 import numpy as np
 import oracle
 import pytest
+from fork_server import ForkServer
 from PIL import Image, ImageDraw
 
 from mlp_tf.config import Config
@@ -91,17 +95,55 @@ def small_flags(npz, workdir, **changes):
     return [f"--{name}={value}" for name, value in {**flags, **changes}.items() if value is not None]
 
 
-def start(*words, **options):
-    """Starts a command of the package in a process of its own."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-m", *map(str, words)], **{**pipes, **options})
+@functools.cache
+def fork_server():
+    """The server that forks this process's warm commands, started when the first is; conftest.py ends it."""
+    return ForkServer()
+
+
+def start(*words, cold=False, file_bytes=None, **options):
+    """Starts a command of the package, such as "mlp_tf.train" and its flags, or "-c" and code, in its own process.
+
+    Args:
+      *words: what follows `python -m`; or what follows `python`, if that is -c.
+      cold: starts Python itself. Otherwise the process is forked from one that has imported TensorFlow, which takes
+        half of the time: use that where the claim is not about how a process starts.
+      file_bytes: its limit to the size of a file.
+      **options: cwd, env, stdin, stdout, stderr, as of `subprocess.Popen`; the latter two are pipes by default.
+    """
+    words = [*([] if words[0] == "-c" else ["-m"]), *map(str, words)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    if not cold:
+        return fork_server().start(words, file_bytes=file_bytes, **options)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+    preexec = None if file_bytes is None else limit
+    return subprocess.Popen([sys.executable, *words], text=True, preexec_fn=preexec, **options)
 
 
 def command(*words, timeout=120, **options):
-    """Runs a command of the package in a process of its own, to its end."""
+    """Runs what `start` starts to its end."""
     process = start(*words, **options)
     out, err = process.communicate(timeout=timeout)
     return Outcome(process.returncode, out, err)
+
+
+def end_by_signal(number, seconds, start_process):
+    """Ends a process, which `start_process` starts, by a signal within that time; returns its exit code and stderr.
+
+    The promise is of a machine that is not busy, and the tests run on any. So a process that is late is tried again,
+    twice: code that is too slow is late each time.
+    """
+    for _ in range(3):
+        process = start_process()
+        sent = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        if time.monotonic() - sent < seconds:
+            return process.returncode, err
+    raise AssertionError(f"three times later than {seconds} s")
 
 
 def saved(folder):

@@ -96,7 +96,10 @@ def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, 
 
 @pytest.fixture(scope="module")
 def on_sample(tmp_path_factory):
-    """{command: how it ended, in a process of its own on the sample}; two at a time."""
+    """{command: how it ended, in a process of its own on the sample}; two at a time.
+
+    Cold: each command imports TensorFlow its own way, and must be silent then.
+    """
     folder = tmp_path_factory.mktemp("sample")
     data, run = ["--dataset=mnist_sample", "--epochs=1"], f"--workdir={folder / 'run'}"
     picture = Image.new("L", (60, 60), 255)
@@ -119,7 +122,7 @@ def on_sample(tmp_path_factory):
             [train, show_data, sweep],
             [draw, evaluate, predict, export, layers, plot],
         ):  # the latter need the run
-            ended = pool.map(lambda module: command(module.__name__, *words[module]), modules)
+            ended = pool.map(lambda module: command(module.__name__, *words[module], cold=True), modules)
             outcomes |= zip(modules, ended, strict=True)
     return outcomes
 
@@ -156,5 +159,5 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert pathlib.Path(found.stdout.strip()).is_relative_to(tmp_path)
     flags = ["--recipe=sigmoid_10", "--dataset=mnist_sample", "--epochs=1"]
-    outcome = command("mlp_tf.train", *flags, cwd=tmp_path, env=environment)
+    outcome = command("mlp_tf.train", *flags, cwd=tmp_path, env=environment, cold=True)  # a warm one has this package
     assert "Model: 784-10-10" in outcome.out

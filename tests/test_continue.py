@@ -21,20 +21,20 @@ def own_npz(tmp_path):
 
 
 @pytest.fixture
-def begun(train, small, own_npz, tmp_path):
+def begun_run(train, small, own_npz, tmp_path):
     """A run of 2 epochs with settings that are not the defaults; its data may be moved."""
     assert train(*small(dataset=own_npz, epochs=2, activation="tanh", label_smoothing=0.1, seed=7)).code == 0
     return tmp_path / "run"
 
 
-def test_workdir_alone_goes_on_with_every_setting(train, small, begun, own_npz, tmp_path):
-    outcome = train(f"--workdir={begun}", "--epochs=3")
+def test_workdir_alone_goes_on_with_every_setting(train, small, begun_run, own_npz, tmp_path):
+    outcome = train(f"--workdir={begun_run}", "--epochs=3")
     assert (outcome.code, outcome.err) == (0, "")
     assert "Resuming: epoch 3 of 3, step 0 of 20\n" in outcome.out
     whole = tmp_path / "whole"
     train(*small(whole, dataset=own_npz, epochs=3, activation="tanh", label_smoothing=0.1, seed=7))
-    assert_same_run(begun, whole)
-    assert re.search("Accuracy: .*", train(f"--workdir={begun}").out)[0] in outcome.out
+    assert_same_run(begun_run, whole)
+    assert re.search("Accuracy: .*", train(f"--workdir={begun_run}").out)[0] in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -46,47 +46,47 @@ def test_workdir_alone_goes_on_with_every_setting(train, small, begun, own_npz, 
         ("--patience=3", "--patience=3, but 0 in the run"),
     ],
 )
-def test_a_flag_that_disagrees_is_refused_with_the_ready_command(train, begun, flag, reason):
-    before = contents(begun)
-    outcome = train(f"--workdir={begun}", "--epochs=3", flag)
+def test_a_flag_that_disagrees_is_refused_with_the_ready_command(train, begun_run, flag, reason):
+    before = contents(begun_run)
+    outcome = train(f"--workdir={begun_run}", "--epochs=3", flag)
     assert outcome.code == 1
     assert reason in outcome.err
-    assert f"resume that run: python -m mlp_tf.train --workdir={begun}\n" in outcome.err
-    assert contents(begun) == before
+    assert f"resume that run: python -m mlp_tf.train --workdir={begun_run}\n" in outcome.err
+    assert contents(begun_run) == before
 
 
-def test_another_dataset_is_refused_with_what_to_do(train, begun):
-    error = train(f"--workdir={begun}", "--epochs=3", "--dataset=mnist_sample").error
+def test_another_dataset_is_refused_with_what_to_do(train, begun_run):
+    error = train(f"--workdir={begun_run}", "--epochs=3", "--dataset=mnist_sample").error
     assert "data: train 4460, but 200 in the run" in error
     assert "restore its data, or say where they are now with --data_dir=PATH" in error
 
 
-def test_moved_and_renamed_data_are_found_by_their_bytes(run, train, begun, own_npz, tmp_path):
+def test_moved_and_renamed_data_are_found_by_their_bytes(run, train, begun_run, own_npz, tmp_path):
     moved = own_npz.rename(tmp_path / "b.npz")
-    for error in (run(evaluate, f"--workdir={begun}").error, train(f"--workdir={begun}", "--epochs=3").error):
+    for error in (run(evaluate, f"--workdir={begun_run}").error, train(f"--workdir={begun_run}", "--epochs=3").error):
         assert f"{own_npz}: the data of this run are not there any more" in error
         assert "--data_dir=" in error
-    assert run(evaluate, f"--workdir={begun}", f"--data_dir={moved}").code == 0
-    assert train(f"--workdir={begun}", "--epochs=3", f"--dataset={moved}").code == 0
-    assert run(evaluate, f"--workdir={begun}").code == 0  # it has learned where they are
+    assert run(evaluate, f"--workdir={begun_run}", f"--data_dir={moved}").code == 0
+    assert train(f"--workdir={begun_run}", "--epochs=3", f"--dataset={moved}").code == 0
+    assert run(evaluate, f"--workdir={begun_run}").code == 0  # it has learned where they are
     (tmp_path / "d").mkdir()
     moved.rename(tmp_path / "d/b.npz")
-    assert train(f"--workdir={begun}", "--epochs=4", f"--data_dir={tmp_path / 'd'}").code == 0
+    assert train(f"--workdir={begun_run}", "--epochs=4", f"--data_dir={tmp_path / 'd'}").code == 0
 
 
-def test_other_bytes_at_the_same_place_are_refused(run, train, begun, own_npz):
+def test_other_bytes_at_the_same_place_are_refused(run, train, begun_run, own_npz):
     np.savez(own_npz, **make_arrays(seed=1))
-    before = contents(begun)
-    assert "data: sha256" in train(f"--workdir={begun}", "--epochs=3").error
-    assert "is not the data that the run was trained on" in run(evaluate, f"--workdir={begun}").error
-    assert contents(begun) == before
+    before = contents(begun_run)
+    assert "data: sha256" in train(f"--workdir={begun_run}", "--epochs=3").error
+    assert "is not the data that the run was trained on" in run(evaluate, f"--workdir={begun_run}").error
+    assert contents(begun_run) == before
 
 
-def test_changed_class_names_are_refused(run, train, begun):
-    config = json.loads((begun / "config.json").read_text())
+def test_changed_class_names_are_refused(run, train, begun_run):
+    config = json.loads((begun_run / "config.json").read_text())
     config["data"]["class_names"] = ["1", "0", "2"]
-    (begun / "config.json").write_text(json.dumps(config))
-    for outcome in (run(evaluate, f"--workdir={begun}"), train(f"--workdir={begun}", "--epochs=3")):
+    (begun_run / "config.json").write_text(json.dumps(config))
+    for outcome in (run(evaluate, f"--workdir={begun_run}"), train(f"--workdir={begun_run}", "--epochs=3")):
         assert "data class_names" in outcome.error
 
 
@@ -119,17 +119,10 @@ def test_another_folder_of_the_same_relative_name_is_other_data(train, tmp_path,
     assert "data: sha256" in train(*flags, "--epochs=3").err
 
 
-def noisy(folder):
-    """A set whose labels mean nothing, so that val_cost rises soon."""
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
-    np.savez(folder / "noise.npz", **arrays)
-    return folder / "noise.npz"
-
-
-def test_a_stop_by_patience_is_told_and_patience_may_be_raised(train, small, tmp_path):
-    flags = small(dataset=noisy(tmp_path), patience=2, epochs=30, hidden="64,64")
+def test_a_stop_by_patience_is_told_and_patience_may_be_raised(train, small, noisy_npz, tmp_path):
+    flags = small(dataset=noisy_npz, patience=2, epochs=30, hidden="64,64")
     outcome, folder = train(*flags), tmp_path / "run"
+    assert outcome.code == 0
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     best = min(rows, key=lambda row: row["val_cost"])
     results = read_results(folder)
@@ -141,13 +134,13 @@ def test_a_stop_by_patience_is_told_and_patience_may_be_raised(train, small, tmp
     assert "--patience=1, but 2 in the run" in train(f"--workdir={folder}", "--patience=1").err
     assert train(f"--workdir={folder}", "--patience=4").code == 0
     whole = tmp_path / "whole"
-    train(*small(whole, dataset=noisy(tmp_path), patience=4, epochs=30, hidden="64,64"))
+    train(*small(whole, dataset=noisy_npz, patience=4, epochs=30, hidden="64,64"))
     assert_same_run(folder, whole)
     assert read_results(folder)["epochs"] > results["epochs"]
 
 
-def test_a_run_that_was_not_stopped_early_says_so(begun):
-    results = read_results(begun)
+def test_a_run_that_was_not_stopped_early_says_so(begun_run):
+    results = read_results(begun_run)
     assert (results["stopped_early"], results["best_epoch"]) == (False, 2)
 
 

@@ -163,13 +163,9 @@ def test_a_run_is_evaluated_from_any_folder(run, train, small, tmp_path, monkeyp
     assert run(evaluate, f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path / 'moved'}").code == 0
 
 
-def test_under_patience_the_cost_is_that_of_the_best_epoch(run, train, small, tmp_path):
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
-    np.savez(tmp_path / "noise.npz", **arrays)
-    train(*small(dataset=tmp_path / "noise.npz", patience=3, epochs=100, hidden="64,64"))
-    cost = read_results(tmp_path / "run")["test_cost"]
-    assert f"Cost: {cost:.4f}" in run(evaluate, f"--workdir={tmp_path / 'run'}").out
+def test_under_patience_the_cost_is_that_of_the_best_epoch(run, early_stopped_run):
+    cost = read_results(early_stopped_run)["test_cost"]
+    assert f"Cost: {cost:.4f}" in run(evaluate, f"--workdir={early_stopped_run}").out
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, command
+from helpers import ROOT
+from helpers import command as any_command
 
 from mlp_tf import __main__ as listing
 from mlp_tf.__main__ import COMMANDS
@@ -20,6 +21,11 @@ def refusal(capsys, *words):
     out, err = capsys.readouterr()
     assert out == ""
     return err
+
+
+def command(*words):
+    """Runs a command cold, as this file is about how commands start."""
+    return any_command(*words, cold=True)
 
 
 def python(*words, cwd=ROOT):

@@ -68,7 +68,9 @@ def test_a_name_that_is_no_text_is_spelled_out(run_folder, good, tmp_path):
     name = os.fsdecode(b"\xff.png")
     (tmp_path / name).write_bytes(good)
     strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    outcome = command("mlp_tf.predict", f"--workdir={run_folder}", "--show", name, cwd=tmp_path, env=strict)
+    words = [f"--workdir={run_folder}", "--show", name]
+    # Cold: Python reads PYTHONIOENCODING as it starts.
+    outcome = command("mlp_tf.predict", *words, cwd=tmp_path, env=strict, cold=True)
     assert outcome.code == 0
     assert outcome.out.startswith("\\udcff.png: ")
 

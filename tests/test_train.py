@@ -21,14 +21,15 @@ from helpers import (
 
 
 @pytest.fixture(scope="module")
-def finished(npz, tmp_path_factory):
+def finished_run(npz, tmp_path_factory):
     """(The folder of a run of 3 epochs, not to be changed; how training it in a process of its own ended)."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    return folder, command("mlp_tf.train", *small_flags(npz, folder))
+    # Cold: only a process that imports TensorFlow itself could print TensorFlow's messages.
+    return folder, command("mlp_tf.train", *small_flags(npz, folder), cold=True)
 
 
-def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished, npz):
-    folder, outcome = finished
+def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished_run, npz):
+    folder, outcome = finished_run
     assert outcome.code == 0
     epoch = r"Epoch: {} cost=\d+\.\d{{4}} val_cost=\d+\.\d{{4}} val_accuracy=[01]\.\d{{4}} seconds=\d+\.\d\d"
     expected = [
@@ -47,8 +48,8 @@ def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished
     assert outcome.err == ""  # no progress bar without a terminal, and nothing of TensorFlow's
 
 
-def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
-    folder, _ = finished
+def test_a_runs_folder_holds_the_documented_files_and_keys(finished_run):
+    folder, _ = finished_run
     assert sorted(os.listdir(folder)) == ["checkpoints", "config.json", "metrics.jsonl", "results.json"]
     rows = read_lines(folder / "metrics.jsonl")
     assert [row["epoch"] for row in rows] == [1, 2, 3]
@@ -67,8 +68,8 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished):
     assert {"tensorflow", "numpy", "python", "threads"} <= config["environment"].keys()
 
 
-def test_printed_numbers_are_those_of_the_files(finished):
-    folder, outcome = finished
+def test_printed_numbers_are_those_of_the_files(finished_run):
+    folder, outcome = finished_run
     row = read_lines(folder / "metrics.jsonl")[1]
     assert f"Test cost: {read_results(folder)['test_cost']:.4f}" in outcome.out
     assert f"Epoch: 2 cost={row['cost']:.4f} val_cost={row['val_cost']:.4f}" in outcome.out
@@ -85,8 +86,8 @@ def test_without_validation_lines_leave_it_out_and_rows_say_null(train, small, t
     assert read_lines(tmp_path / "run/metrics.jsonl")[0]["val_cost"] is None
 
 
-def test_a_finished_run_prints_its_result_again(train, small, finished):
-    folder, first = finished
+def test_a_finished_run_prints_its_result_again(train, small, finished_run):
+    folder, first = finished_run
     again = train(*small(workdir=folder))
     assert again.code == 0
     assert again.out.splitlines() == [line for line in first.out.splitlines() if not line.startswith("Epoch")]
@@ -127,20 +128,16 @@ def test_without_workdir_each_run_has_a_new_folder_under_runs(train, small, monk
         assert (tmp_path / folder / "results.json").exists()
 
 
-def test_patience_stops_n_epochs_after_the_best_and_gives_the_best(train, small, tmp_path):
-    # Noise for labels: nothing to generalise, so val_cost soon rises.
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
-    np.savez(tmp_path / "noise.npz", **arrays)
-    flags = small(dataset=tmp_path / "noise.npz", patience=3, epochs=100, hidden="64,64")
-    assert train(*flags).code == 0
-    costs = [row["val_cost"] for row in read_lines(tmp_path / "run/metrics.jsonl")]
+def test_patience_stops_n_epochs_after_the_best_and_gives_the_best(
+    train, small, noisy_npz, early_stopped_run, tmp_path
+):
+    costs = [row["val_cost"] for row in read_lines(early_stopped_run / "metrics.jsonl")]
     best = int(np.argmin(costs))
     assert len(costs) == best + 1 + 3 < 100
-    results = read_results(tmp_path / "run")
+    results = read_results(early_stopped_run)
     assert results["epochs"] == len(costs)
     # A run of only as many epochs as the best has its last epoch as the result: the same parameters.
-    train(*small(dataset=tmp_path / "noise.npz", epochs=best + 1, hidden="64,64", workdir=tmp_path / "best"))
+    train(*small(dataset=noisy_npz, epochs=best + 1, hidden="64,64", workdir=tmp_path / "best"))
     assert read_results(tmp_path / "best")["test_cost"] == results["test_cost"]
 
 
@@ -232,7 +229,8 @@ def test_help_describes_each_flag(train):
 def test_without_network_and_data_mnist_by_name_is_one_line_and_exit_1(small, tmp_path):
     """Where there is a network, this test sees a proxy that refuses, as tests must not download."""
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
-    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment)
+    # Cold: a library may read TFDS_DATA_DIR, or a proxy, as it is imported.
+    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, cold=True)
     assert outcome.code == 1
     assert "--dataset=mnist is not prepared in" in outcome.error
     assert "TFDS_DATA_DIR" in outcome.error
@@ -246,7 +244,8 @@ def test_a_network_that_never_answers_is_given_up(small, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
         environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": proxy}
-        outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment)
+        # Cold: a library may read TFDS_DATA_DIR, or a proxy, as it is imported.
+        outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment, cold=True)
     assert outcome.code == 1
     assert "cannot be downloaded" in outcome.error
 
@@ -255,7 +254,8 @@ def test_a_network_that_never_answers_is_given_up(small, tmp_path):
 def test_without_network_and_data_auto_trains_on_the_sample_and_warns(tmp_path):
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
     flags = ["--hidden=256,256", "--epochs=15", f"--workdir={tmp_path / 'run'}"]
-    outcome = command("mlp_tf.train", *flags, env=environment)
+    # Cold: a library may read TFDS_DATA_DIR, or a proxy, as it is imported.
+    outcome = command("mlp_tf.train", *flags, env=environment, cold=True)
     assert outcome.code == 0
     assert "WARNING" in outcome.error
     assert "NOT COMPARABLE WITH FULL MNIST" in outcome.error
@@ -268,7 +268,7 @@ def test_without_network_and_data_auto_trains_on_the_sample_and_warns(tmp_path):
 @needs_mnist
 def test_the_main_job_on_full_mnist_reaches_0977(tmp_path):
     flags = ["--hidden=256,256", "--epochs=15", f"--data_dir={prepared_mnist()}", f"--workdir={tmp_path / 'run'}"]
-    outcome = command("mlp_tf.train", *flags)
+    outcome = command("mlp_tf.train", *flags, cold=True)  # this is the job as a user starts it
     assert (outcome.code, outcome.err) == (0, "")
     assert "Model: 784-256-256-10, 269,322 parameters; 550 steps of 100 an epoch" in outcome.out
     assert read_results(tmp_path / "run")["test_accuracy"] > 0.977

@@ -13,7 +13,7 @@ SHELL = ["bash", "-c"]
 
 
 def shell(words, workdir, npz):
-    """Runs `train` of a small run in a shell, with redirections after it."""
+    """Runs `train` of a small run in a shell, with redirections after it; cold, as Python opens the streams."""
     flags = " ".join(f"'{flag}'" for flag in small_flags(npz, workdir))
     line = f"{sys.executable} -m mlp_tf.train {flags} {words}"
     return subprocess.run([*SHELL, line], capture_output=True, text=True, timeout=60)
@@ -40,7 +40,8 @@ def test_training_is_done_whatever_becomes_of_its_streams(npz, tmp_path, words, 
 
 
 def test_a_reader_that_leaves_ends_a_command_with_141_and_no_word():
-    process = start("mlp_tf.train", "--help", stdout=subprocess.PIPE)
+    # Cold: it is Python that opens the streams, and complains of them at its end.
+    process = start("mlp_tf.train", "--help", cold=True)
     process.stdout.close()
     assert process.wait(timeout=20) == 141
     assert process.stderr.read() == ""

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -40,12 +38,13 @@ for optimizer in sys.argv[3:]:
 
 
 @pytest.fixture(scope="module")
-def trained(npz):
+def replicas_and_one(npz):
     """{(optimizer, replicas): what several replicas have, what one has}; a process for each number of replicas."""
 
     def outcomes(replicas, optimizers):
-        words = [sys.executable, "-c", REPLICAS, npz, str(replicas), *optimizers]
-        lines = map(json.loads, subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.splitlines())
+        outcome = command("-c", REPLICAS, npz, replicas, *optimizers)
+        assert outcome.code == 0, outcome.err
+        lines = map(json.loads, outcome.out.splitlines())
         return zip(optimizers, lines, lines, strict=True)
 
     return {(name, n): pair for n, names in OPTIMIZERS.items() for name, *pair in outcomes(n, names)}
@@ -54,8 +53,8 @@ def trained(npz):
 @pytest.mark.parametrize(
     ("optimizer", "replicas"), [slow(name, count) for count, names in OPTIMIZERS.items() for name in names]
 )
-def test_replicas_have_the_costs_of_one_over_100_steps_and_equal_bits(trained, optimizer, replicas):
-    several, one = trained[optimizer, replicas]
+def test_replicas_have_the_costs_of_one_over_100_steps_and_equal_bits(replicas_and_one, optimizer, replicas):
+    several, one = replicas_and_one[optimizer, replicas]
     assert len(one["costs"]) == 10
     np.testing.assert_allclose(several["costs"], one["costs"], rtol=1e-5)
     for copies, [alone] in zip(several["held"], one["held"], strict=True):

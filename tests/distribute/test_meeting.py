@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
-from helpers import small_flags, start
+from helpers import end_by_signal, small_flags, start
 
 from mlp_tf import UserError
 from mlp_tf.distribute import meeting
@@ -342,20 +342,6 @@ def test_a_chief_without_free_file_descriptors_lets_a_worker_in(free_addresses):
     assert chief.returncode == 0
 
 
-def terminate(start_waiting, seconds):
-    """Ends a process by SIGTERM within that time, and returns its stderr; tries again, as the machine may be busy."""
-    for _ in range(3):
-        process = start_waiting()
-        time.sleep(0.1)  # so that it waits
-        begin = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 143
-        if time.monotonic() - begin < seconds:
-            return err
-    raise AssertionError(f"three times later than {seconds} s")
-
-
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_signal_ends_a_worker_whose_connections_are_silent(free_addresses, index):
     # The system hands the signal to another thread, so it does not interrupt the wait of the main thread.
@@ -367,10 +353,12 @@ def test_a_signal_ends_a_worker_whose_connections_are_silent(free_addresses, ind
         server = stack.enter_context(socket.create_server(host_and_port(mine[1 - index])))
         process = start_meeting(index, mine, f"{another_thread}; {takes_it}")
         stack.enter_context(server.accept()[0] if index else connect(mine[0]))
+        time.sleep(0.1)  # so that it waits
         return process
 
     with contextlib.ExitStack() as stack:
-        terminate(start_waiting, 1)
+        code, _ = end_by_signal(signal.SIGTERM, 1, start_waiting)
+    assert code == 143
 
 
 @pytest.mark.slow
@@ -382,15 +370,18 @@ def test_a_command_that_waits_says_for_whom_and_answers_a_signal(npz, tmp_path, 
         meeting.REPORT_SECONDS = 0
         command.end(command.run(train.main, train.__doc__, flags.define))
     """
-    words = [sys.executable, "-c", code, *small_flags(npz, tmp_path / "run"), "--strategy=multi_worker"]
+    words = ["-c", code, *small_flags(npz, tmp_path / "run"), "--strategy=multi_worker"]
 
     def start_waiting():
         mine = free_addresses(2)
-        process = subprocess.Popen(words, env=environment(0, mine), stderr=subprocess.PIPE, text=True)
+        process = start(*words, env=environment(0, mine))
         assert process.stderr.readline() == f"WARNING: waiting for worker 1 ({mine[1]}), at most 300 s\n"
+        time.sleep(0.1)  # so that it waits
         return process
 
-    assert terminate(start_waiting, 2).startswith("stopped with nothing new to save; to resume")
+    code, err = end_by_signal(signal.SIGTERM, 2, start_waiting)
+    assert code == 143
+    assert err.startswith("stopped with nothing new to save; to resume")
 
 
 def environment(index, addresses):

@@ -14,20 +14,30 @@ from mlp_tf import evaluate
 pytestmark = pytest.mark.slow
 
 EPOCHS = 40  # of the runs that are interrupted
+# The train command, saving only when it is stopped and at the end: on a busy machine, it would once more in between.
+FEW_SAVES = """
+from mlp_tf import train
+from mlp_tf.cli import command
+from mlp_tf.runs import run
+run.SAVE_EVERY = 1e9
+command.end(command.run(train.main, train.__doc__, train.define_flags))
+"""
 
 
 @pytest.fixture(scope="module")
 def start_workers(free_addresses):
     """Starts two worker processes on this machine, each with its own flags."""
 
-    def processes(flags_of):
+    def processes(flags_of, words=("mlp_tf.train",), cold=False):
         cluster = {"worker": free_addresses(2)}
+        started = []
         for index in range(2):
             given = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
             flags = ["--strategy=multi_worker", *flags_of(index)]
-            yield start("mlp_tf.train", *flags, env={**os.environ, "TF_CONFIG": given})
+            started.append(start(*words, *flags, env={**os.environ, "TF_CONFIG": given}, cold=cold))
+        return started
 
-    return lambda flags_of: list(processes(flags_of))
+    return processes
 
 
 def ended(processes, timeout=90):
@@ -58,7 +68,9 @@ def two_workers(npz, start_workers, tmp_path_factory):
 
 def test_two_workers_with_all_the_data_end_as_one_and_the_chief_prints(train, small, start_workers, tmp_path):
     alone = train(*small(workdir=tmp_path / "alone"))
-    chief, other = ended(start_workers(lambda i: [*small(workdir=tmp_path / f"run{i}"), "--replicate_data"]))
+    # Cold, once: workers as users start them. Those of the other tests are forked before TensorFlow connects anything.
+    workers = start_workers(lambda i: [*small(workdir=tmp_path / f"run{i}"), "--replicate_data"], cold=True)
+    chief, other = ended(workers)
     assert (chief.code, other.code) == (0, 0), (chief, other)
     assert (other.out, other.err, chief.err) == ("", "", "")
     without_time = re.compile(r"seconds=\S+|Run: \S+")
@@ -112,7 +124,7 @@ def test_a_signal_to_any_worker_stops_all_and_they_resume_bit_equal(small, tmp_p
         return small(workdir=tmp_path / f"run{index or ''}", epochs=EPOCHS)
 
     for told, saves in (([0], "12"), ([1], "123"), ([0, 1], "234")):
-        processes = start_workers(flags)
+        processes = start_workers(flags, words=("-c", FEW_SAVES))
         wait_for_an_epoch(tmp_path / "run", processes[0])
         for index in told:
             processes[index].send_signal(signal.SIGTERM)

@@ -52,7 +52,7 @@ def live():
 
 
 @pytest.fixture(scope="session")
-def whole(live, config, tmp_path_factory):
+def whole_run(live, config, tmp_path_factory):
     """The run of `config`, never stopped; not to be changed."""
     path = tmp_path_factory.mktemp("whole") / "run"
     live(config, path)
@@ -60,14 +60,14 @@ def whole(live, config, tmp_path_factory):
 
 
 @pytest.fixture
-def finished(whole, tmp_path):
+def finished_run(whole_run, tmp_path):
     """The same, to be changed: where `small()` trains."""
-    return shutil.copytree(whole, tmp_path / "run")
+    return shutil.copytree(whole_run, tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
-def stopped_once(live, config, tmp_path_factory):
-    """What `stopped` copies."""
+def stopped_run_once(live, config, tmp_path_factory):
+    """What `stopped_run` copies."""
     path = tmp_path_factory.mktemp("stopped") / "run"
     for step in (10, 21, 30):
         live(config, path, step=step)
@@ -76,9 +76,9 @@ def stopped_once(live, config, tmp_path_factory):
 
 
 @pytest.fixture
-def stopped(stopped_once, tmp_path):
+def stopped_run(stopped_run_once, tmp_path):
     """A run of 60 steps that was stopped, and saved, after 10, 21 and 30; where `small()` trains."""
-    return shutil.copytree(stopped_once, tmp_path / "run")
+    return shutil.copytree(stopped_run_once, tmp_path / "run")
 
 
 @pytest.fixture

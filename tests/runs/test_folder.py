@@ -23,25 +23,25 @@ def test_a_second_process_is_kept_out(tmp_path):
 
 
 @pytest.mark.parametrize("garbage", ["", "{", "[]", "\0\1", "{}", '{"format": 1}', '{"settings": {"hidden": 3}}'])
-def test_a_garbage_config_is_refused(refused, small, finished, garbage):
-    (finished / "config.json").write_text(garbage)
-    error = refused(finished, *small())
+def test_a_garbage_config_is_refused(refused, small, finished_run, garbage):
+    (finished_run / "config.json").write_text(garbage)
+    error = refused(finished_run, *small())
     assert "config.json" in error
 
 
 @pytest.mark.parametrize("file", ["config.json", "manifest.json"])
-def test_a_newer_format_is_refused(refused, small, finished, file):
-    for path in finished.rglob(file):
+def test_a_newer_format_is_refused(refused, small, finished_run, file):
+    for path in finished_run.rglob(file):
         path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
-    error = refused(finished, *small(epochs=5))
+    error = refused(finished_run, *small(epochs=5))
     assert "format 3, but this version reads 2; update mlp_tf" in error
 
 
 @pytest.mark.parametrize("file", ["config.json", "manifest.json"])
-def test_a_folder_of_version_0_is_refused_in_one_line(refused, small, finished, file):
-    for path in finished.rglob(file):
+def test_a_folder_of_version_0_is_refused_in_one_line(refused, small, finished_run, file):
+    for path in finished_run.rglob(file):
         path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
-    error = refused(finished, *small(epochs=5))
+    error = refused(finished_run, *small(epochs=5))
     assert f"{file}: written by mlp_tf 0.x, which this version does not read; train the run again" in error
 
 
@@ -55,21 +55,21 @@ def test_a_folder_with_other_things_in_it_is_refused(train, small, tmp_path):
 
 
 @pytest.mark.parametrize(("file", "gone"), [("config.json", "data"), ("results.json", "epochs")])
-def test_a_file_without_its_keys_is_named_with_them(train, small, finished, file, gone):
-    content = json.loads((finished / file).read_text())
+def test_a_file_without_its_keys_is_named_with_them(train, small, finished_run, file, gone):
+    content = json.loads((finished_run / file).read_text())
     del content[gone]
-    (finished / file).write_text(json.dumps(content))
+    (finished_run / file).write_text(json.dumps(content))
     outcome = train(*small())
     assert outcome.code == 1
     assert f"{file}: not a file of a run (Object missing required field `{gone}`)" in outcome.error
 
 
 @pytest.mark.parametrize("torn", ["", '{"epoch": 2, "co', "garbage\n", '{"epoch": 2}\n{"epoch": 3}\n{"epo'])
-def test_metrics_are_mended_from_the_checkpoint_at_resume(live, config, stopped, whole, torn):
-    with open(stopped / "metrics.jsonl", "a") as file:
+def test_metrics_are_mended_from_the_checkpoint_at_resume(live, config, stopped_run, whole_run, torn):
+    with open(stopped_run / "metrics.jsonl", "a") as file:
         file.write(torn)
-    live(config, stopped)
-    assert_same_run(stopped, whole)
+    live(config, stopped_run)
+    assert_same_run(stopped_run, whole_run)
 
 
 # With a cost of the validation images, but no accuracy.
@@ -113,75 +113,75 @@ def change(path, *keys, to):
         ),
     ],
 )
-def test_a_changed_file_is_refused_by_its_name_and_what_is_wrong(run, finished, file, keys, value, message):
-    change(finished / file, *keys, to=value)
-    outcome = run(evaluate, f"--workdir={finished}")
+def test_a_changed_file_is_refused_by_its_name_and_what_is_wrong(run, finished_run, file, keys, value, message):
+    change(finished_run / file, *keys, to=value)
+    outcome = run(evaluate, f"--workdir={finished_run}")
     assert outcome.code == 1
-    assert str(finished / file) in outcome.error
+    assert str(finished_run / file) in outcome.error
     assert message in outcome.error
 
 
-def test_results_that_were_deleted_are_written_anew(train, small, finished, whole):
-    (finished / "results.json").write_text("{}")
+def test_results_that_were_deleted_are_written_anew(train, small, finished_run, whole_run):
+    (finished_run / "results.json").write_text("{}")
     assert "delete it and run the same command again" in train(*small()).error
-    (finished / "results.json").unlink()
+    (finished_run / "results.json").unlink()
     assert train(*small()).code == 0
-    assert_same_run(finished, whole)
+    assert_same_run(finished_run, whole_run)
 
 
-def test_results_of_another_run_are_refused(train, run, small, finished, tmp_path):
+def test_results_of_another_run_are_refused(train, run, small, finished_run, tmp_path):
     train(*small(workdir=tmp_path / "other", seed=1))
-    shutil.copy(tmp_path / "other/results.json", finished)
-    outcome = run(evaluate, f"--workdir={finished}")
+    shutil.copy(tmp_path / "other/results.json", finished_run)
+    outcome = run(evaluate, f"--workdir={finished_run}")
     assert "results.json: not of the run that config.json describes; delete it" in outcome.error
 
 
 @pytest.mark.parametrize(("name", "value"), [("activation", "tanh"), ("deskew", True), ("seed", 4), ("init", "he")])
-def test_a_setting_changed_in_config_json_is_refused_by_name(run, train, small, finished, name, value):
-    before = json.loads((finished / "config.json").read_text())["settings"][name]
-    change(finished / "config.json", "settings", name, to=value)
-    for outcome in (run(evaluate, f"--workdir={finished}"), train(*small(**{name: value}))):
+def test_a_setting_changed_in_config_json_is_refused_by_name(run, train, small, finished_run, name, value):
+    before = json.loads((finished_run / "config.json").read_text())["settings"][name]
+    change(finished_run / "config.json", "settings", name, to=value)
+    for outcome in (run(evaluate, f"--workdir={finished_run}"), train(*small(**{name: value}))):
         assert outcome.code == 1
         assert f"config.json has {name} {value}, but {before} in step-0000000060." in outcome.error
 
 
-def test_another_runs_checkpoint_is_refused_by_what_differs(train, run, small, finished, tmp_path):
+def test_another_runs_checkpoint_is_refused_by_what_differs(train, run, small, finished_run, tmp_path):
     train(*small(workdir=tmp_path / "other", seed=1))
-    shutil.rmtree(finished / "checkpoints")
-    shutil.copytree(tmp_path / "other/checkpoints", finished / "checkpoints")
-    before = contents(finished)
-    for outcome in (train(*small(epochs=5)), run(evaluate, f"--workdir={finished}")):
+    shutil.rmtree(finished_run / "checkpoints")
+    shutil.copytree(tmp_path / "other/checkpoints", finished_run / "checkpoints")
+    before = contents(finished_run)
+    for outcome in (train(*small(epochs=5)), run(evaluate, f"--workdir={finished_run}")):
         assert outcome.code == 1
         assert "config.json has seed 0, but 1 in step-0000000060." in outcome.error
-    assert contents(finished) == before
+    assert contents(finished_run) == before
 
 
 @pytest.mark.parametrize(
     "line", ["[]", "{}", "5", "[" * 100_000, '{"epoch": 4, "cost": "x"}', '{"epoch": 1, "cost": NaN}', "\0", ROW]
 )
-def test_metrics_that_are_no_rows_are_one_line(run, finished, line):
-    with open(finished / "metrics.jsonl", "a") as file:
+def test_metrics_that_are_no_rows_are_one_line(run, finished_run, line):
+    with open(finished_run / "metrics.jsonl", "a") as file:
         file.write(f"{line}\n")
-    outcome = run(plot, f"--workdir={finished}")
+    outcome = run(plot, f"--workdir={finished_run}")
     assert outcome.code == 1
     assert "metrics.jsonl: cannot be read (" in outcome.error
 
 
 @pytest.mark.parametrize("name", ["config.json", "results.json", "checkpoints"])
-def test_a_symbolic_link_in_a_runs_folder_is_not_followed(run, finished, tmp_path, name):
-    (finished / name).rename(tmp_path / "elsewhere")
-    (finished / name).symlink_to(tmp_path / "elsewhere")
-    outcome = run(evaluate, f"--workdir={finished}")
+def test_a_symbolic_link_in_a_runs_folder_is_not_followed(run, finished_run, tmp_path, name):
+    (finished_run / name).rename(tmp_path / "elsewhere")
+    (finished_run / name).symlink_to(tmp_path / "elsewhere")
+    outcome = run(evaluate, f"--workdir={finished_run}")
     assert outcome.code == 1
     assert f"{name}" in outcome.error
     assert "is a symbolic link" in outcome.error
 
 
 @pytest.mark.parametrize("name", ["config.json", "results.json"])
-def test_a_fifo_in_a_runs_folder_is_not_waited_for(run, finished, name):
-    (finished / name).unlink()
-    os.mkfifo(finished / name)
-    outcome = run(evaluate, f"--workdir={finished}")
+def test_a_fifo_in_a_runs_folder_is_not_waited_for(run, finished_run, name):
+    (finished_run / name).unlink()
+    os.mkfifo(finished_run / name)
+    outcome = run(evaluate, f"--workdir={finished_run}")
     assert outcome.code == 1
     assert f"{name}: not a file of a run (is not a regular file)" in outcome.error
 
@@ -197,12 +197,12 @@ def as_nobody():
 
 
 @pytest.fixture
-def for_everyone(finished):
+def for_everyone(finished_run):
     """The finished run, readable to everyone."""
-    for folder in (finished, *finished.parents):
+    for folder in (finished_run, *finished_run.parents):
         if os.stat(folder).st_uid == os.getuid() and "pytest" in str(folder):
             folder.chmod(0o755)
-    return finished
+    return finished_run
 
 
 @pytest.mark.parametrize("file", ["config.json", "manifest.json", "state.index"])

@@ -7,8 +7,8 @@ import numpy as np
 from helpers import contents, make_arrays, newest
 
 
-def test_other_settings_are_named_with_both_values_and_change_nothing(refused, small, finished):
-    error = refused(finished, *small(hidden="9,9", seed=4))
+def test_other_settings_are_named_with_both_values_and_change_nothing(refused, small, finished_run):
+    error = refused(finished_run, *small(hidden="9,9", seed=4))
     assert "--hidden=9,9, but 8,4 in the run; --seed=4, but 0 in the run" in error
 
 
@@ -21,10 +21,10 @@ def test_other_data_is_refused_and_changes_nothing(train, small, tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_epochs_below_what_is_trained_are_refused(train, small, finished):
-    before = contents(finished)
+def test_epochs_below_what_is_trained_are_refused(train, small, finished_run):
+    before = contents(finished_run)
     assert "--epochs=2: the run in" in train(*small(epochs=2)).error
-    assert contents(finished) == before
+    assert contents(finished_run) == before
 
 
 def test_the_total_cannot_change_where_the_schedule_depends_on_it(train, small, tmp_path):
@@ -39,9 +39,9 @@ def test_the_total_cannot_change_where_the_schedule_depends_on_it(train, small, 
     assert contents(tmp_path) == before
 
 
-def test_another_environment_is_warned_of(live, config, stopped, change_manifest):
-    change_manifest(newest(stopped), lambda manifest: manifest["environment"].update(threads=64))
-    [warning] = live(config, stopped)
+def test_another_environment_is_warned_of(live, config, stopped_run, change_manifest):
+    change_manifest(newest(stopped_run), lambda manifest: manifest["environment"].update(threads=64))
+    [warning] = live(config, stopped_run)
     assert re.search(r"not bit for bit: threads was 64, is \d+", warning)
 
 

@@ -58,7 +58,7 @@ def kill_many_times(npz, lane, kills):
             inside += kill_inside_save(process, folders[-1])
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=2 + 4 * random.random())
+                process.communicate(timeout=0.5 + 4 * random.random())
             process.kill()
             process.communicate()
         assert position(folders[-1]) >= before

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import assert_same_run, make_arrays, read_results, saved, slow, steps, tensors, untimed
+from helpers import assert_same_run, read_results, saved, slow, steps, tensors, untimed
 
 from mlp_tf import UserError, loop
 from mlp_tf.data.tfds import Unavailable
@@ -38,11 +38,11 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("stop", [slow(stop) if stop.startswith(("before", "last step")) else stop for stop in STOPS])
-def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole, tmp_path, stop):
+def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole_run, tmp_path, stop):
     live(config, tmp_path / "run", **STOPS[stop])
     assert not (tmp_path / "run/results.json").exists()
     live(config, tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole)
+    assert_same_run(tmp_path / "run", whole_run)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,8 @@ def test_a_run_stopped_at_every_seventeenth_step_ends_as_if_never_stopped(live, 
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-def test_early_stopping_and_the_best_epoch_resume(live, config, tmp_path):
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)  # noise: val_cost soon rises
-    np.savez(tmp_path / "noise.npz", **arrays)
-    changes = {"hidden": (64, 64), "dataset": str(tmp_path / "noise.npz"), "patience": 4, "epochs": 50}
+def test_early_stopping_and_the_best_epoch_resume(live, config, noisy_npz, tmp_path):
+    changes = {"hidden": (64, 64), "dataset": noisy_npz, "patience": 4, "epochs": 50}
     config = dataclasses.replace(config, **changes)
     live(config, tmp_path / "whole")
     rows = untimed(tmp_path / "whole/metrics.jsonl")
@@ -73,22 +70,22 @@ def test_early_stopping_and_the_best_epoch_resume(live, config, tmp_path):
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-def test_raising_epochs_continues_a_finished_run(live, config, whole, tmp_path):
+def test_raising_epochs_continues_a_finished_run(live, config, whole_run, tmp_path):
     live(dataclasses.replace(config, epochs=2), tmp_path / "run")
     assert read_results(tmp_path / "run")["epochs"] == 2
     live(config, tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole)
+    assert_same_run(tmp_path / "run", whole_run)
     assert json.loads((tmp_path / "run/config.json").read_text())["settings"]["epochs"] == 3
 
 
-def test_a_caller_that_leaves_the_loop_finds_its_state_saved(live, config, whole, tmp_path):
+def test_a_caller_that_leaves_the_loop_finds_its_state_saved(live, config, whole_run, tmp_path):
     with open_run(config, tmp_path / "run") as run:
         for _, row in run.train():
             if row:
                 break
     assert steps(tmp_path / "run")[-1] == 20
     live(config, tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole)
+    assert_same_run(tmp_path / "run", whole_run)
 
 
 @pytest.mark.parametrize("validation_size", [0, 40])
@@ -132,7 +129,7 @@ def test_auto_stays_what_it_stood_for_when_the_run_began(train, small, tmp_path,
     assert "NOT COMPARABLE" in json.loads((tmp_path / "run/config.json").read_text())["warning"]
 
 
-def test_a_first_save_that_was_killed_starts_the_run_again(live, config, tmp_path, whole):
+def test_a_first_save_that_was_killed_starts_the_run_again(live, config, tmp_path, whole_run):
     live(config, tmp_path / "run", step=1)
     checkpoints = tmp_path / "run/checkpoints"
     first, last = saved(tmp_path / "run")
@@ -142,7 +139,7 @@ def test_a_first_save_that_was_killed_starts_the_run_again(live, config, tmp_pat
     (tmp_path / "run/metrics.jsonl").unlink()
     assert os.listdir(checkpoints) == [".mlp_tf-saving"]
     live(config, tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole)
+    assert_same_run(tmp_path / "run", whole_run)
     assert not (checkpoints / ".mlp_tf-saving").exists()
 
 

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import contents, make_arrays, newest, read_results
+from helpers import contents, newest, read_results
 
 from mlp_tf import UserError, runs
 
@@ -19,14 +19,8 @@ def test_a_run_read_back_has_the_results_that_its_file_says(run_folder):
     assert contents(run_folder) == before
 
 
-def test_the_result_under_patience_is_the_best_epoch(train, small, tmp_path):
-
-    # Noise for labels: nothing to generalise, so val_cost soon rises.
-    arrays = make_arrays()
-    arrays["y_train"] = np.random.default_rng(0).integers(0, 3, 240)
-    np.savez(tmp_path / "noise.npz", **arrays)
-    train(*small(dataset=tmp_path / "noise.npz", patience=3, epochs=100, hidden="64,64"))
-    trained, results = runs.load(tmp_path / "run"), read_results(tmp_path / "run")
+def test_the_result_under_patience_is_the_best_epoch(early_stopped_run):
+    trained, results = runs.load(early_stopped_run), read_results(early_stopped_run)
     sums = trained.evaluate(trained.splits().test)
     assert (sums.cost, sums.accuracy) == (pytest.approx(results["test_cost"], rel=1e-6), results["test_accuracy"])
 
