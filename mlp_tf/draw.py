@@ -1,11 +1,11 @@
-"""Writes a page to draw on: one file that any browser opens, without a network, and that sees what the run sees.
+"""Writes a page to draw on: one file that any browser opens without a network, and that computes what the run does.
 
     python -m mlp_tf.draw RUN                 (RUN/draw.html)
     python -m mlp_tf.draw RUN --out=FILE.html
 
-RUN is a run's folder, of a run on grey images; --workdir=RUN names it too. While you draw, with mouse, finger or pen,
-the page shows the prepared image, the activations of each hidden layer, the probabilities and the answer, with the
-warnings of `predict`. The weights are in the page; nothing is sent anywhere.
+While you draw, with mouse, finger or pen, the page shows the prepared image, the outputs of each hidden layer, the
+probabilities, the answer, and warnings of ink that is unlike one digit. The page holds the weights and sends nothing
+anywhere. RUN is a run's folder, of a run on grey images; --workdir=RUN names it too.
 """
 
 import base64
@@ -22,7 +22,7 @@ from mlp_tf.config import words_of
 from mlp_tf.runs.folder import read_folder
 from mlp_tf.runs.identity import OUTSIDE
 
-_GALLERY = 10  # test images
+_GALLERY = 10  # images
 
 
 def define_flags(values):
@@ -59,18 +59,24 @@ def main(values, words):
     return 0
 
 
-def page(run, test, accuracy):
-    """Returns the page, as text."""
+def page(run, split, accuracy):
+    """Returns the page as text.
+
+    Args:
+      run: `TrainedRun` on grey images, uint8 `[H, W]`.
+      split: `Split` whose images the page offers, ten at most.
+      accuracy: of the run on the split, 0 to 1.
+    """
     folder = importlib.resources.files("mlp_tf.handwriting") / "page"
-    page = (folder / "draw.html").read_text(encoding="utf-8")
-    for name in ("perceptron.js", "page.js"):
-        page = page.replace("{{" + name + "}}", (folder / name).read_text(encoding="utf-8"))
+    text = (folder / "draw.html").read_text(encoding="utf-8")
+    for name in ("perceptron.js", "ink.js", "page.js"):
+        text = text.replace("{{" + name + "}}", (folder / name).read_text(encoding="utf-8"))
     # In a script, "</script>" ends it and "<!--" begins a comment, also within a string.
-    return page.replace("{{MODEL}}", json.dumps(_model(run, test, accuracy)).replace("<", "\\u003c"))
+    return text.replace("{{MODEL}}", json.dumps(_describe(run, split, accuracy)).replace("<", "\\u003c"))
 
 
-def _model(run, test, accuracy):
-    """Returns what the scripts of the page know as MODEL."""
+def _describe(run, split, accuracy):
+    """Returns what the scripts of the page read as MODEL."""
     config = run.config
     names = run.class_names
     height, width = run.description.data.example_shape
@@ -85,20 +91,24 @@ def _model(run, test, accuracy):
         "activation": config.activation,
         "deskew": config.deskew,
         "trusted": run.trusted,
-        "layers": [{"weights": _text(run.weights[w], "<f4"), "biases": _text(run.biases[b], "<f4")} for w, b in layers],
+        "units": list(config.hidden),
+        "layers": [
+            {"weights": _encode(run.weights[w], "<f4"), "biases": _encode(run.biases[b], "<f4")} for w, b in layers
+        ],
         "gallery": [
-            {"image": _text(test.images[i], "u1"), "name": names[test.labels[i]]} for i in _gallery(test.labels)
+            {"image": _encode(split.images[i], "u1"), "name": names[split.labels[i]]}
+            for i in _choose_examples(split.labels)
         ],
     }
 
 
-def _text(array, dtype):
-    """Returns an array's values in C's order, in base64."""
+def _encode(array, dtype):
+    """Returns an array's values in row-major order, in base64."""
     return base64.b64encode(array.astype(dtype).tobytes()).decode()
 
 
-def _gallery(labels):
-    """Returns the numbers of ten test images: the first of each class, as far as they go, and then others."""
+def _choose_examples(labels):
+    """Returns the indices of ten images: the first one of each class, and if there are fewer classes, then others."""
     import numpy as np
 
     _, firsts = np.unique(labels, return_index=True)

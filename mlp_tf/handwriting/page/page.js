@@ -1,169 +1,153 @@
 "use strict";
-// The page: strokes on a canvas in, pictures and words out. What computes is in perceptron.js.
-(() => {
-  const MOST_BARS = 10, PEN = 22; // pixels of the drawing, of 320
-  const element = (id) => document.getElementById(id);
-  const drawing = element("drawing"), pen = drawing.getContext("2d", { willReadFrequently: true });
-  const strokes = []; // lists of points [x, y]
-  let chosen = null; // a test image that stands in place of strokes
-  let stroke = null; // the one that is being drawn, and by which pointer: {points, pointer}
+// The page: a drawing in, what the network sees and says out. ink.js and perceptron.js compute it.
+const MOST_BARS = 10;
+const ROW = 32; // units of a layer side by side
+const PEN = 24; // of the drawing's 320 pixels: so wide that `predict` thickens no stroke
+const element = (id) => document.getElementById(id);
+const drawing = element("drawing");
+const pen = drawing.getContext("2d", { willReadFrequently: true });
+const strokes = []; // of Path2D
+let chosen = null; // a test image that covers the strokes
+let pointer = null; // which one draws the last stroke now
 
-  function make(name, properties, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  }
+function make(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
 
-  // Draws values from 0 to 1 as grey pixels.
-  function paint(canvas, values, width) {
-    [canvas.width, canvas.height] = [width, Math.ceil(values.length / width)];
-    const context = canvas.getContext("2d"), picture = context.createImageData(canvas.width, canvas.height);
-    values.forEach((value, i) => picture.data.set([255 * value, 255 * value, 255 * value, 255], 4 * i));
-    context.putImageData(picture, 0, 0);
-  }
+// Shows values from 0 to 255 as grey pixels.
+function paint(canvas, values, width) {
+  canvas.width = width;
+  canvas.height = Math.ceil(values.length / width);
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(width, canvas.height);
+  values.forEach((value, i) => pixels.data.set([value, value, value, 255], 4 * i));
+  context.putImageData(pixels, 0, 0);
+}
 
-  function redraw() {
-    pen.fillStyle = "#fff";
-    pen.fillRect(0, 0, drawing.width, drawing.height);
-    if (chosen) {
-      const copy = document.createElement("canvas"), scale = drawing.width / Math.max(MODEL.width, MODEL.height);
-      paint(copy, Array.from(chosen, (pixel) => 1 - pixel / 255), MODEL.width);
-      pen.imageSmoothingEnabled = false;
-      pen.drawImage(copy, 0, 0, scale * copy.width, scale * copy.height);
-    }
-    Object.assign(pen, { lineWidth: PEN, lineCap: "round", lineJoin: "round", strokeStyle: "#000" });
-    for (const points of strokes) {
-      pen.beginPath();
-      pen.moveTo(...points[0]);
-      points.forEach((point) => pen.lineTo(...point));
-      pen.stroke();
-    }
-    element("undo").disabled = !strokes.length;
-    element("clear").disabled = !strokes.length && !chosen;
-  }
+// Draws the paper, and shows what the network makes of it unless it is empty.
+function update() {
+  pen.fillRect(0, 0, drawing.width, drawing.height);
+  if (chosen) drawChosen();
+  else strokes.forEach((stroke) => pen.stroke(stroke));
+  const isEmpty = !strokes.length && !chosen;
+  element("hint").hidden = !isEmpty;
+  for (const name of ["undo", "clear"]) element(name).disabled = isEmpty;
+  const { image, warnings } = chosen ? { image: chosen, warnings: [] } : ink.prepare(drawing);
+  const { seen, hidden, logits } = perceptron.forward(image);
+  const isBlack = image.every((pixel) => pixel === 0);
+  const probabilities = perceptron.softmax(logits);
+  const largest = Math.max(...probabilities);
+  if (largest < MODEL.trusted) warnings.push(`a probability below ${MODEL.trusted.toFixed(2)}`);
+  element("answer").textContent = isBlack ? "" : MODEL.classes[probabilities.indexOf(largest)];
+  element("doubts").textContent = isBlack || !warnings.length ? "" : `Doubtful: ${warnings.join("; ")}.`;
+  showBars(probabilities, isBlack);
+  paint(element("seen"), seen, MODEL.width);
+  hidden.forEach((outputs, i) => showLayer(element("layers").children[i], outputs, isBlack));
+}
 
-  function read() {
-    const { data, width, height } = pen.getImageData(0, 0, drawing.width, drawing.height);
-    const grey = Float32Array.from({ length: width * height }, (_, i) => data[4 * i] / 255);
-    const { image, warnings } = perceptron.prepared(grey, width, height);
-    show(image, warnings);
-  }
+function drawChosen() {
+  const copy = make("canvas");
+  const scale = drawing.width / Math.max(MODEL.width, MODEL.height);
+  paint(copy, chosen.map((pixel) => 255 - pixel), MODEL.width);
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(copy, 0, 0, scale * MODEL.width, scale * MODEL.height);
+}
 
-  // Shows what the network makes of an image; nothing of an empty one.
-  function show(image, warnings) {
-    const { seen, hidden, logits } = perceptron.forward(image), something = image.some((pixel) => pixel > 0);
-    const probabilities = perceptron.softmax(logits), best = probabilities.indexOf(Math.max(...probabilities));
-    const doubts = [...warnings];
-    if (probabilities[best] < MODEL.trusted) doubts.push(`a probability below ${MODEL.trusted.toFixed(2)}`);
-    element("answer").textContent = something ? MODEL.classes[best] : "";
-    element("doubts").textContent = something && doubts.length ? `Not to be trusted: ${doubts.join("; ")}.` : "";
-    showBars(something ? probabilities : probabilities.map(() => 0));
-    paint(element("seen"), Array.from(seen, (pixel) => pixel / 255), MODEL.width);
-    hidden.forEach((activations, i) => showLayer(element("layers").children[i], activations, something));
-  }
+function showBars(probabilities, isBlack) {
+  const order = [...probabilities.keys()];
+  if (order.length > MOST_BARS) order.sort((a, b) => probabilities[b] - probabilities[a]);
+  element("bars").replaceChildren(...order.slice(0, MOST_BARS).map((i) => {
+    const percent = (100 * probabilities[i]).toFixed(1);
+    const name = make("span", { className: "name", title: MODEL.classes[i] }, MODEL.classes[i]);
+    const bar = make("progress", { max: 100, value: isBlack ? 0 : percent, ariaLabel: MODEL.classes[i] });
+    return make("li", {}, name, bar, make("span", { className: "number" }, isBlack ? "" : `${percent} %`));
+  }));
+}
 
-  function showBars(probabilities) {
-    const order = probabilities.map((_, i) => i);
-    if (order.length > MOST_BARS) order.sort((a, b) => probabilities[b] - probabilities[a]).length = MOST_BARS;
-    element("bars").replaceChildren(...order.map((i) => {
-      const bar = make("div", { className: "bar" });
-      bar.style.width = `${100 * probabilities[i]}%`;
-      const number = make("span", { className: "number" }, `${(100 * probabilities[i]).toFixed(1)} %`);
-      const name = make("span", { className: "name", title: MODEL.classes[i] }, MODEL.classes[i]);
-      return make("li", {}, name, make("div", { className: "track" }, bar), number);
-    }));
-  }
+// Shows the units of a hidden layer as squares: black for the smallest output (at most 0), white for the largest.
+function showLayer(place, outputs, isBlack) {
+  const smallest = outputs.reduce((a, b) => Math.min(a, b), 0);
+  const range = outputs.reduce((a, b) => Math.max(a, b), 0) - smallest || 1;
+  const on = outputs.filter((output) => output > perceptron.activation(0)).length;
+  const greys = outputs.map((output) => (isBlack ? 0 : (255 * (output - smallest)) / range));
+  paint(place.querySelector("canvas"), greys, Math.min(ROW, greys.length));
+  place.querySelector("span").textContent = isBlack ? "" : `, ${on} on`;
+}
 
-  // A hidden layer as a picture, each unit a pixel: black is the least activation, white the largest.
-  function showLayer(place, activations, something) {
-    const low = activations.reduce((a, b) => Math.min(a, b), 0);
-    const range = activations.reduce((a, b) => Math.max(a, b), 0) - low || 1;
-    const on = activations.filter((value) => value > 0).length;
-    const grey = Array.from(activations, (value) => (something ? (value - low) / range : 0));
-    paint(place.querySelector("canvas"), grey, Math.min(32, activations.length));
-    place.querySelector("span").textContent = something ? `, ${on} above 0` : "";
-  }
+function point(event) {
+  const box = drawing.getBoundingClientRect();
+  const scale = drawing.width / box.width;
+  return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
+}
 
-  function point(event) {
-    const box = drawing.getBoundingClientRect();
-    return [(event.clientX - box.left) * drawing.width / box.width, (event.clientY - box.top) * drawing.height / box.height];
-  }
+function begin(event) {
+  if (event.button || pointer !== null) return; // a second finger, or a palm
+  drawing.setPointerCapture(event.pointerId);
+  pointer = event.pointerId;
+  if (chosen) strokes.length = 0;
+  chosen = null;
+  const [x, y] = point(event);
+  strokes.push(new Path2D(`M${x} ${y}h0.1`)); // has a length, so that a tap draws a dot
+  extend(event);
+}
 
-  function begin(event) {
-    if (event.button || stroke) return; // a second finger, or a palm
-    drawing.setPointerCapture(event.pointerId);
-    chosen = null;
-    stroke = { points: [point(event)], pointer: event.pointerId };
-    strokes.push(stroke.points);
-    redraw();
-    later();
-  }
+function extend(event) {
+  if (event.pointerId !== pointer) return;
+  for (const each of [...(event.getCoalescedEvents?.() ?? []), event]) strokes.at(-1).lineTo(...point(each));
+  update();
+}
 
-  function go(event) {
-    if (stroke?.pointer !== event.pointerId) return;
-    stroke.points.push(...(event.getCoalescedEvents?.() ?? [event]).map(point), point(event));
-    redraw();
-    later();
-  }
+function end(event) {
+  if (event.pointerId === pointer) pointer = null;
+}
 
-  function end(event) {
-    if (stroke?.pointer === event.pointerId) stroke = null;
-  }
+function choose(image) {
+  chosen = image;
+  pointer = null;
+  update();
+}
 
-  // Reads the drawing once a frame at most.
-  let waiting = false;
-  function later() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      read();
-    });
-  }
+function undo() {
+  if (!chosen) strokes.pop();
+  choose(null);
+}
 
-  function forget(count) {
-    strokes.splice(strokes.length - count);
-    chosen = stroke = null;
-    redraw();
-    read();
-  }
+function addLayer(units, i) {
+  const label = `Hidden layer ${i + 1}: ${units} units`;
+  const canvas = make("canvas", { role: "img", ariaLabel: label });
+  canvas.style.width = `min(100%, ${1.5 * Math.min(ROW, units)}rem)`;
+  element("layers").append(make("div", {}, make("h3", {}, label, make("span")), canvas));
+}
 
-  function choose(image) {
-    strokes.length = 0;
-    [chosen, stroke] = [image, null];
-    redraw();
-    show(image, []);
-  }
+function addToGallery({ image, name }) {
+  const pixels = perceptron.bytes(image);
+  const canvas = make("canvas");
+  paint(canvas, pixels, MODEL.width);
+  const button = make("button", { type: "button", ariaLabel: `Test image of ${name}` }, canvas, name);
+  button.addEventListener("click", () => choose(pixels));
+  element("gallery").append(button);
+}
 
-  function fill() {
-    document.title = `Draw: ${MODEL.title}`;
-    element("title").textContent = `${MODEL.title}; test accuracy ${MODEL.accuracy}`;
-    for (const [name, value] of Object.entries(MODEL.settings)) {
-      element("settings").append(make("dt", {}, name), make("dd", {}, value));
-    }
-    MODEL.layers.slice(0, -1).forEach((layer, i) => {
-      const units = perceptron.bytes(layer.biases).length / 4, label = `Hidden layer ${i + 1}: ${units} units`;
-      const canvas = make("canvas", { role: "img", ariaLabel: label });
-      canvas.style.aspectRatio = `${Math.min(32, units)} / ${Math.ceil(units / 32)}`;
-      canvas.style.width = `min(100%, ${1.5 * Math.min(32, units)}rem)`;
-      element("layers").append(make("div", { className: "layer" }, make("h2", {}, label, make("span")), canvas));
-    });
-    for (const { image, name } of MODEL.gallery) {
-      const canvas = make("canvas"), pixels = perceptron.bytes(image);
-      paint(canvas, Array.from(pixels, (pixel) => pixel / 255), MODEL.width);
-      const button = make("button", { type: "button", ariaLabel: `Test image of ${name}` }, canvas, name);
-      button.addEventListener("click", () => choose(pixels));
-      element("gallery").append(button);
-    }
-  }
-
-  fill();
-  element("seen").style.aspectRatio = `${MODEL.width} / ${MODEL.height}`;
-  drawing.addEventListener("pointerdown", begin);
-  drawing.addEventListener("pointermove", go);
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) drawing.addEventListener(name, end);
-  element("undo").addEventListener("click", () => forget(1));
-  element("clear").addEventListener("click", () => forget(strokes.length));
-  redraw();
-  read();
-})();
+document.title = `Draw: ${MODEL.title}`;
+element("title").textContent = `${MODEL.title}; test accuracy ${MODEL.accuracy}`;
+if (!MODEL.classes.every((name) => /^[0-9]$/.test(name))) element("hint").textContent = "Draw here";
+for (const [name, value] of Object.entries(MODEL.settings)) {
+  element("settings").append(make("dt", {}, name), make("dd", {}, value));
+}
+MODEL.units.forEach(addLayer);
+MODEL.gallery.forEach(addToGallery);
+Object.assign(pen, { fillStyle: "#fff", lineWidth: PEN, lineCap: "round", lineJoin: "round" });
+drawing.addEventListener("pointerdown", begin);
+drawing.addEventListener("pointermove", extend);
+for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) drawing.addEventListener(name, end);
+element("undo").addEventListener("click", undo);
+element("clear").addEventListener("click", () => {
+  strokes.length = 0;
+  choose(null);
+});
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key === "z") undo();
+});
+update();

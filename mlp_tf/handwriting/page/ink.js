@@ -1,0 +1,97 @@
+"use strict";
+// Does for a drawing what ink.py and images.py in mlp_tf/handwriting do for a photo: here, the paper is even.
+const ink = (() => {
+  const SIDE = 160; // pixels of the drawing that are measured, as `predict` does with an image of 320
+  const ROW = SIDE + 2; // with a margin of paper, which separates the ends of two rows
+  const FAINTEST = 0.2 * 255; // darkness; below it is the soft edge of a stroke
+  const BOX = 20 / 28; // of the image's side, as in MNIST
+
+  // Returns the image, uint8 [height * width], bright on black and empty without ink, and warnings as texts.
+  function prepare(drawing) {
+    const mask = darkness(drawing, ROW, ROW, 1, 1, SIDE, SIDE).map((value) => value > FAINTEST);
+    const pieces = regions(mask, 1);
+    if (!pieces.length) return { image: new Uint8Array(MODEL.width * MODEL.height), warnings: [] };
+    const whole = measure(pieces.flat());
+    return { image: place(drawing, whole), warnings: findOddities(mask, pieces, whole) };
+  }
+
+  // Returns the darkness of each pixel, 0 to 255, after a canvas is drawn at `places`, which are those of drawImage.
+  function darkness(canvas, width, height, ...places) {
+    const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(canvas, ...places);
+    const { data } = context.getImageData(0, 0, width, height);
+    return new Uint8Array(width * height).map((_, i) => data[4 * i + 3] - data[4 * i]); // transparent is paper
+  }
+
+  // Returns the connected regions of a value in the mask, each as a list of pixels.
+  function regions(mask, value) {
+    const found = [];
+    const seen = new Uint8Array(mask.length);
+    mask.forEach((_, start) => {
+      const region = [];
+      const visit = (pixel) => {
+        if (mask[pixel] !== value || seen[pixel]) return;
+        seen[pixel] = 1;
+        region.push(pixel);
+      };
+      visit(start);
+      for (const pixel of region) [pixel - 1, pixel + 1, pixel - ROW, pixel + ROW].forEach(visit);
+      if (region.length) found.push(region);
+    });
+    return found;
+  }
+
+  function measure(pixels) {
+    return {
+      area: pixels.length,
+      x: measureAxis(pixels.map((pixel) => (pixel % ROW) - 1)),
+      y: measureAxis(pixels.map((pixel) => Math.floor(pixel / ROW) - 1)),
+    };
+  }
+
+  function measureAxis(places) {
+    const start = places.reduce((a, b) => Math.min(a, b));
+    const end = places.reduce((a, b) => Math.max(a, b)) + 1;
+    return { start, end, size: end - start, center: places.reduce((a, b) => a + b) / places.length + 0.5 };
+  }
+
+  // Fits the ink into the box, with its center of mass in the middle.
+  function place(drawing, { x, y }) {
+    const scale = BOX * Math.min(MODEL.width / x.size, MODEL.height / y.size);
+    const fit = ({ start, size, center }, side) => {
+      const length = Math.max(1, Math.round(scale * size));
+      const before = Math.round((side + 1) / 2 - ((center - start) * length) / size);
+      return { length, start: Math.min(Math.max(before, 0), side - length) };
+    };
+    const across = fit(x, MODEL.width);
+    const down = fit(y, MODEL.height);
+    const from = [x.start, y.start, x.size, y.size].map((length) => (length * drawing.width) / SIDE);
+    const to = [across.start, down.start, across.length, down.length];
+    const levels = darkness(drawing, MODEL.width, MODEL.height, ...from, ...to);
+    const largest = levels.reduce((a, b) => Math.max(a, b));
+    return levels.map((level) => Math.round((255 * level) / largest));
+  }
+
+  // Returns what is unlike one digit. The limits let 99 of 100 digits of MNIST pass: see tests/test_draw.py.
+  function findOddities(mask, pieces, { area, x, y }) {
+    const longer = Math.max(x.size, y.size);
+    const heights = pieces.map((piece) => measure(piece).y.size).sort((a, b) => b - a);
+    const several = heights[1] > 0.55 * heights[0]; // a loose bar of a 5 is lower
+    const tiny = longer < 0.2 * SIDE;
+    const loops = regions(mask, 0).length - 1;
+    const begins = (step) => mask.filter((value, i) => value && !mask[i - step]).length;
+    const strokes = (begins(1) + begins(ROW)) / longer; // that a row and a column meet on average
+    const tangled = strokes > 4 || loops > 3 || area > 0.6 * longer ** 2;
+    const oddities = {
+      "hardly any ink (draw larger)": tiny,
+      "several pieces of ink, as of several digits": several,
+      "wider than a digit": x.size > 1.75 * y.size && !several,
+      "more ink than in a digit, as in a scribble": tangled && !tiny,
+      "ink at the border, as of a digit that is cut off": Math.min(x.start, y.start, SIDE - x.end, SIDE - y.end) === 0,
+    };
+    return Object.keys(oddities).filter((text) => oddities[text]);
+  }
+
+  return { prepare };
+})();
