@@ -90,7 +90,7 @@ def test_a_signal_ends_every_command_in_one_line(run_folder, tmp_path, command, 
         return process
 
     code, err = end_by_signal(number, 3, start_command)
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     if code == 0:  # it was done before
         return
     assert code == 128 + number
