@@ -108,13 +108,13 @@ def check_labels(labels: tf.Tensor, classes: int) -> tf.Tensor:
             f"labels are {labels.dtype.name} of shape {labels.shape}; must be integers of shape [B]; if they are "
             "one-hot, give tf.argmax(labels, axis=1)"
         )
-    labels = tf.cast(labels, tf.int32)
-    is_valid = (labels >= 0) & (labels < classes)
+    whole = tf.cast(labels, tf.int64)
+    is_valid = (whole >= 0) & (whole < classes)
     if not tf.executing_eagerly():
         tf.debugging.Assert(tf.reduce_all(is_valid), [f"labels must be from 0 to {classes - 1}, but are", labels])
     elif not tf.reduce_all(is_valid):
         raise UserError(f"a label is {labels[~is_valid][0]}; must be from 0 to {classes - 1}, one of {classes} classes")
-    return labels
+    return tf.cast(labels, tf.int32)
 
 
 def parameter_shapes(sizes: Sequence[int]) -> tuple[dict[str, tuple], dict[str, tuple]]:

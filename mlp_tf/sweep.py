@@ -107,7 +107,7 @@ def _sweep(wanted, entries, lock, stop, as_json):
         for path, description in plan.items():
             lock.check()
             try:
-                _train(path, description.config, splits, stop)
+                _train(path, description.config, splits, stop, is_known=path in entries)
                 entries[path] = table.read(path)
             except Stopped as stopped:
                 return signals.report_stopped(stop, stopped.number)
@@ -128,7 +128,8 @@ def _load(config, entries):
     for entry in entries.values():
         in_run = entry.description.data
         if entry.description.is_of(config.dataset) and config.validation_size in (None, in_run.validation):
-            return data.load(data.located(in_run.name, config.data_dir), config.data_dir, in_run.validation)
+            splits = data.load(data.located(in_run.name, config.data_dir), config.data_dir, in_run.validation)
+            return splits._replace(warning=entry.description.warning)  # why `auto` is not MNIST
     return data.load(config.dataset, config.data_dir, config.validation_size)
 
 
@@ -164,9 +165,17 @@ def _new_folder(workdir, name, key, keys):
             return folder
 
 
-def _train(path, config, splits, stop):
-    """Trains one run to its end, if it is not finished; a run that is there has its own settings."""
-    with open_run(read_config(path) or config, path, splits, stop) as run:
+def _train(path, config, splits, stop, is_known):
+    """Trains one run to its end, if it is not finished.
+
+    Args:
+      path: of its folder.
+      config: the settings that are wanted.
+      splits: `data.Splits`.
+      stop: `signals.StopRequest`.
+      is_known: whether the folder is known to hold this very run, whose settings then count.
+    """
+    with open_run((is_known and read_config(path)) or config, path, splits, stop) as run:
         command.warn(*run.warnings)
         stop.saves = run.splits is not None
         try:

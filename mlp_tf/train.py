@@ -74,7 +74,7 @@ def _learning_warning(history, classes):
     """Returns a warning about the cost of the epochs so far, or nothing; a cost that is not finite ends the run."""
     guessing = math.log(classes)
     costs = [row["cost"] for row in history]
-    if costs[-1] > 1000 * guessing:
+    if costs[-1] > 1000 * guessing >= max(costs[:-1], default=0.0):
         return f"cost={costs[-1]:.3g} is far above that of guessing, {guessing:.2f}; try a lower --learning_rate"
     if len(costs) == 2 and all(abs(cost - guessing) < 0.03 * guessing for cost in costs):
         return (

@@ -344,6 +344,8 @@ def test_a_label_outside_the_classes_is_refused_and_never_costs_0(split, wrong):
         loop.train_step(state, CONFIG, split.images[:10], labels[:10])
     with pytest.raises(UserError, match=message):
         loop.evaluate(loop.predictor(CONFIG, state.weights, state.biases), [(split.images, labels)])
+    with pytest.raises(UserError, match=f"a label is {2**32 + wrong}; must be"):  # as int32 it would be one
+        loop.train_step(state, CONFIG, split.images[:10], labels[:10].astype(np.int64) + 2**32 * (labels[:10] == wrong))
     with pytest.raises(UserError, match=rf"labels\[7\] is {wrong}; must be from 0 to 2"):
         Feed(Split(split.images, labels, classes=CLASSES), CONFIG)
     in_a_graph = tf.function(lambda labels: loop.train_step(state, CONFIG, split.images[:10], labels))

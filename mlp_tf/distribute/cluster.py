@@ -97,14 +97,14 @@ class Cluster(NamedTuple):
 
     @contextlib.contextmanager
     def all_or_none(self):
-        """Raises in every worker what a `UserError` in the block of any of them says; all must call it."""
+        """If the block fails in any worker, raises a `UserError` that says why in every worker; all must call it."""
         if self.workers == 1:
             yield
             return
         reason = ""
         try:
             yield
-        except (UserError, OSError) as error:
+        except (ValueError, OSError) as error:  # a UserError is a ValueError
             reason = str(error)
         encoded = np.frombuffer(reason.encode(errors="backslashreplace")[:_REASON_BYTES], np.uint8)
         texts = np.zeros([self.workers, _REASON_BYTES], np.int32)

@@ -30,24 +30,43 @@ def writing(folder, rows):
 
     Yields:
       write(row), for each row that comes.
+
+    Raises:
+      UserError: they cannot be written.
     """
     import tensorflow as tf
 
-    files.remove(folder)
     writers = {}
 
     def write(row):
-        for name, tag, key in _SCALARS:
-            if row.get(key) is not None:
-                with writers[name].as_default():
-                    tf.summary.scalar(tag, row[key], step=row["epoch"])
-        for writer in writers.values():
-            writer.flush()
+        with _errors(folder):
+            for name, tag, key in _SCALARS:
+                if row.get(key) is not None:
+                    with writers[name].as_default():
+                        tf.summary.scalar(tag, row[key], step=row["epoch"])
+            for writer in writers.values():
+                writer.flush()
 
     with files.plain_path(folder.parent) as parent, contextlib.ExitStack() as closing:
-        for name in ("train", "validation"):
-            writers[name] = tf.summary.create_file_writer(str(parent / folder.name / name))
-            closing.callback(writers[name].close)
+        with _errors(folder):
+            files.remove(folder)
+            for name in ("train", "validation"):
+                writers[name] = tf.summary.create_file_writer(str(parent / folder.name / name))
+                closing.callback(writers[name].close)
         for row in rows:
             write(row)
         yield write
+
+
+@contextlib.contextmanager
+def _errors(folder):
+    """Turns what TensorFlow raises when it cannot write into a `UserError`."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{folder} cannot be written: {reason}; make room or access, or leave --tensorboard out"
+        ) from None

@@ -151,14 +151,15 @@ class Description(NamedTuple):
         """Returns the description that `to_json` gave; raises ValueError if the content is not of its form."""
         file = msgspec.convert(content, _File)
         description = cls(Config.from_json(file.settings), file.data, file.environment, file.warning, file.scaling)
-        scaling = file.scaling or {"mean": [], "std": []}
-        values = math.prod(file.data.example_shape) if file.data.dtype == "float32" else 0
+        values = math.prod(file.data.example_shape)
+        scaling = file.scaling or {}
+        lengths = {name: len(numbers) for name, numbers in scaling.items()}
         fits = (
             math.prod(file.data.example_shape) < 2**30
             and len(file.data.class_names) == file.data.classes
             and file.model == description._model()
-            and values == len(scaling.get("mean", ())) == len(scaling.get("std", ()))
-            and min(scaling["std"], default=1.0) > 0
+            and lengths == ({"mean": values, "std": values} if file.data.dtype == "float32" else {})
+            and min(scaling.get("std", [1.0])) > 0
         )
         if not fits:
             raise ValueError("its data, settings, scaling and model contradict each other")

@@ -5,6 +5,7 @@ has the same bits as one in a fresh process.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ _SETTINGS = (
     "input_dropout", "weight_decay", "max_norm",
 )  # fmt: skip
 _kept = []  # (key, `Program`) of those that no run uses now, the last one used at the end
+_lock = threading.Lock()  # of `_kept`
 
 
 class Program(NamedTuple):
@@ -48,20 +50,31 @@ def open_program(config, sizes, feed):
       feed: `data.Feed`.
     """
     total_steps = config.epochs * feed.steps
+    # Under a strategy, `optimizer.variables()` is empty, so a program cannot be started again.
+    reusable = feed.strategy is tf.distribute.get_strategy()
     key = _key(config, sizes, feed, total_steps)
-    kept = next((i for i, (other, _) in enumerate(_kept) if other == key), None)
-    if kept is None:
+    program = _take(key) if reusable else None
+    if program is None:
         program = _compile(config, sizes, feed, total_steps)
     else:
-        program = _kept.pop(kept)[1]
         program = program._replace(state=program.state._replace(total_steps=total_steps))
         _restart(program, config, sizes)
     yield program
-    # On an error it is dropped. Under a strategy, `optimizer.variables()` is empty, so it cannot be started again.
-    if feed.strategy.num_replicas_in_sync == 1:
-        _kept.append((key, program))
-        while sum(_size(each) for _, each in _kept) > _KEPT_BYTES:
-            del _kept[0]
+    if reusable:  # after an error it is dropped
+        with _lock:
+            _kept.append((key, program))
+            while sum(_size(each) for _, each in _kept) > _KEPT_BYTES:
+                del _kept[0]
+
+
+def _take(key):
+    """Returns the kept program of this key, which is no longer kept, or None."""
+    with _lock:
+        for i, (other, program) in enumerate(_kept):
+            if other == key:
+                del _kept[i]
+                return program
+    return None
 
 
 def _key(config, sizes, feed, total_steps):

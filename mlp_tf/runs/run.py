@@ -76,8 +76,11 @@ def open_run(config=None, workdir=None, splits=None, stop=None, **changes):
     Raises:
       UserError: no such data, settings that do not fit them, or a folder that holds another run; it is unchanged.
     """
-    workdir = workdir or config.workdir
-    with meeting.refusal(tf_config.task(config or Config(**changes))):  # the run's settings may be what is refused
+    workdir = workdir or (config.workdir if config else "")
+    if not workdir:
+        raise UserError("workdir is missing: give the folder of the run, such as runs/mine")
+    given = config or Config(strategy=changes.get("strategy", "default"))
+    with meeting.refusal(tf_config.task(given)):  # the run's settings may be what is refused
         config = config or read_config(workdir) or Config()
         config = dataclasses.replace(config, **changes, workdir=str(workdir))
     task = tf_config.task(config)
@@ -87,7 +90,8 @@ def open_run(config=None, workdir=None, splits=None, stop=None, **changes):
             if folder:
                 identity.check_settings(config, folder)
         if task.single and folder.is_finished(config):
-            yield Run(Start(folder.description, warnings=(folder.description.warning,)), folder)
+            warnings = () if splits else (folder.description.warning,)  # whoever loaded them was warned
+            yield Run(Start(folder.description, warnings=warnings), folder)
             return
         quiet.import_tensorflow()
         from mlp_tf.distribute.cluster import connect
@@ -106,10 +110,10 @@ def _decide_and_tell(config, folder, cluster, splits):
     """Returns the `Start` of the chief; the other workers hear of it, or of what ended it."""
     try:
         start = _decide(config, folder, cluster, splits)
-    except (UserError, OSError) as error:
+        description = {} if cluster.task.single else start.description.to_json()
+    except (ValueError, OSError) as error:  # a UserError is a ValueError
         cluster.broadcast_struct(Plan(refusal=f"{cluster.task.names([0])} was refused: {error}"), Plan)
         raise
-    description = {} if cluster.task.single else start.description.to_json()
     cluster.broadcast_struct(Plan("", start.splits is None, description, start.manifest, start.sizes), Plan)
     with cluster.all_or_none():
         return start
@@ -215,7 +219,7 @@ class Run:
 
     @property
     def state(self):
-        """Parameters, optimizer and step: `loop.State`; None if the run was finished when it was opened."""
+        """Parameters, optimizer and step: `loop.State`; None after the run is closed, or if it was finished before."""
         return self._program and self._program.state
 
     def prepare(self, stack):
@@ -228,6 +232,7 @@ class Run:
         from mlp_tf.data.scaling import Scaling
         from mlp_tf.runs.program import open_program
 
+        self.results = None  # those in the folder are of fewer epochs, or of less patience
         scaling = Scaling.from_json(self.description.scaling, self.splits.example_shape)
         self.splits = self.splits.scaled(scaling)
         self._feed = data.Feed(self.splits.train, self.config, self._cluster)
@@ -273,6 +278,7 @@ class Run:
         """
         if self.folder is None:
             return
+        self._check_whole()
         variables = self._variables()
         manifest = Manifest(
             step=int(self.state.step.numpy()),
@@ -283,6 +289,15 @@ class Run:
             identity=self.description.identity(),
         )
         self.folder.save(variables.tracked, manifest)
+
+    def _check_whole(self):
+        """Raises UserError if an exception that the caller caught has interrupted a step."""
+        done = self.progress.epoch * self.progress.steps + self.progress.step
+        if int(self.state.step.numpy()) != done:
+            raise UserError(
+                f"the run in {self.config.workdir} was interrupted inside a chunk of steps; open it again, which "
+                "resumes it from its last checkpoint"
+            )
 
     def train(self):
         """Trains to the end of the last epoch, saving on the way, and writes the results.
@@ -300,13 +315,16 @@ class Run:
         return self._chunks
 
     def close(self):
-        """Saves what training has not saved yet."""
+        """Saves what training has not saved yet, and gives up the variables, which a later run may use."""
         if hasattr(self._chunks, "close"):
             self._chunks.close()
+        self._program = None
+        self._feed = None
 
     def _train(self):
         from mlp_tf import loop
 
+        self._check_whole()
         chunks = loop.fit(self._program.train_steps, self.state, self.config, self._feed, self.progress)
         save_at = time.monotonic() + SAVE_EVERY * FIRST_SAVE
         try:

@@ -87,3 +87,18 @@ def test_programs_are_dropped_when_they_need_too_much_memory(npz, tmp_path, monk
         settings = {**settings_of(npz, tmp_path / str(units), "adam", seed=0), "hidden": (units,), "epochs": 1}
         train(Config(**settings))
     assert [kept.state.weights["h1"].shape[1] for _, kept in program._kept] == [5]
+
+
+def test_a_loop_of_a_strategy_is_not_reused(npz, tmp_path):
+    """One logical device is one replica too, but its optimizer cannot be started again."""
+    for seed in (0, 1):
+        settings = settings_of(npz, tmp_path / str(seed), "adam", seed)
+        train(Config(**settings, strategy="mirrored", logical_cpus=1))
+    assert train(Config(**settings_of(npz, tmp_path / "default", "adam", seed=1)))
+    assert_same_run(tmp_path / "1", tmp_path / "default")
+
+
+def test_a_closed_run_gives_up_its_variables(npz, tmp_path):
+    with open_run(Config(**settings_of(npz, tmp_path / "run", "adam", seed=0))) as run:
+        assert run.state is not None
+    assert run.state is None

@@ -151,3 +151,35 @@ def test_a_worker_writes_no_file_that_a_save_does_not(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"'../x' is not the name of a file"):
         run._restore(manifest=None)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_run_interrupted_inside_a_chunk_goes_no_further(config, tmp_path, monkeypatch):
+    """As by Ctrl-C in a notebook, where the caller catches KeyboardInterrupt and trains on."""
+    check_finite = loop.check_finite
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with open_run(config, tmp_path / "run") as run:
+        monkeypatch.setattr(loop, "check_finite", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(run.train())
+        monkeypatch.setattr(loop, "check_finite", check_finite)
+        with pytest.raises(UserError, match="was interrupted inside a chunk of steps; open it again"):
+            next(run.train())
+    assert steps(tmp_path / "run") == [0]
+
+
+def test_a_finished_run_that_is_opened_for_more_epochs_has_no_results_yet(config, tmp_path):
+    with open_run(config, tmp_path / "run", epochs=1) as run:
+        list(run.train())
+        assert run.results.epochs == 1
+    with open_run(config, tmp_path / "run") as run:
+        assert run.results is None
+        list(run.train())
+        assert run.results.epochs == 3
+
+
+def test_a_run_without_a_folder_is_refused():
+    with pytest.raises(UserError, match="workdir is missing: give the folder of the run"), open_run():
+        pass
