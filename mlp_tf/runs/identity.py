@@ -259,11 +259,8 @@ def check_data(data, folder):
             f"--workdir={folder.path}: {in_run.shards} workers share the examples of this run, and {data.shards} "
             f"were started; start {in_run.shards}, with or without --replicate_data as before"
         )
-    differing = [
-        f"data: {field} {_short(getattr(data, field))}, but {_short(getattr(in_run, field))} in the run"
-        for field in data.__struct_fields__
-        if field != "name" and getattr(data, field) != getattr(in_run, field)
-    ]
+    now, then = (msgspec.to_builtins(each) for each in (data, in_run))
+    differing = [f"data: {text} in the run" for text in _differences(now, then, ignored={"name"})]
     _refuse(folder, differing, "restore its data, or say where they are now with --data_dir=PATH")
 
 
@@ -274,8 +271,14 @@ def _refuse(folder, differing, advice):
         )
 
 
-def _short(value):
-    return shorten(str(value), _LONGEST_VALUE)
+def _differences(now, then, ignored):
+    """Returns a text for each name whose values differ in two dictionaries."""
+    texts = []
+    for name in then:
+        if now[name] != then[name] and name not in ignored:
+            values = [shorten(str(each[name]), _LONGEST_VALUE) for each in (now, then)]
+            texts.append(f"{name} {values[0]}, but {values[1]}")
+    return texts
 
 
 def check_same_run(description, chief):
@@ -291,11 +294,7 @@ def check_same_run(description, chief):
     # These may be given differently on each machine, or the data say more.
     ignored = {"name", "dataset", "data_dir", "workdir", "validation_size"}
     mine, theirs = ({**each.config.to_json(), **msgspec.to_builtins(each.data)} for each in (description, chief))
-    differing = [
-        f"{name} {_short(mine[name])}, but {_short(theirs[name])} in worker 0"
-        for name in theirs
-        if mine[name] != theirs[name] and name not in ignored
-    ]
+    differing = [f"{text} in worker 0" for text in _differences(mine, theirs, ignored)]
     if differing:
         raise UserError(f"it has {'; '.join(differing)}; start all workers with the same flags and data")
 
