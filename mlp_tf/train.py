@@ -15,6 +15,7 @@ import sys
 
 from mlp_tf import UserError
 from mlp_tf.cli import command, flags, quiet, signals
+from mlp_tf.distribute import tf_config
 from mlp_tf.runs import identity
 from mlp_tf.runs.folder import new_folder
 from mlp_tf.runs.run import Stopped, open_run
@@ -38,7 +39,7 @@ def main(values):
         stop = stack.enter_context(signals.graceful_stop(f"to resume{', in every worker' * several}: {same_command}"))
         run = stack.enter_context(open_run(stop=stop, **given))
         command.warn(*run.warnings)
-        command.note(*run.notes)
+        command.note(*run.notes, tf_config.unused_note(run.config.strategy))
         if run.folder:
             _print_description(run)
         if run.splits:

@@ -158,9 +158,9 @@ def warn(*texts: str | None) -> None:
         print(f"WARNING: {_one_line(text)}", file=sys.stderr, flush=True)
 
 
-def note(*texts: str) -> None:
-    """Prints what the user may want to know, a line each on stderr."""
-    for text in texts:
+def note(*texts: str | None) -> None:
+    """Prints what the user may want to know, a line each on stderr; leaves out texts that are empty or None."""
+    for text in filter(None, texts):
         print(f"note: {_one_line(text)}", file=sys.stderr, flush=True)
 
 

@@ -85,6 +85,19 @@ def task(config):
     return found
 
 
+def unused_note(strategy):
+    """Returns a note if TF_CONFIG names several workers and this strategy ignores it, else None."""
+    if strategy == "multi_worker":
+        return None
+    try:
+        count = len(_parse(os.environ.get("TF_CONFIG", "")).addresses)
+    except (ValueError, RecursionError):  # meant for another program
+        return None
+    if count == 1:
+        return None
+    return f"TF_CONFIG names {count} workers, but --strategy={strategy} trains alone; --strategy=multi_worker uses all"
+
+
 @contextlib.contextmanager
 def usable(port):
     """Turns the error of a body that cannot listen at a port of this worker into a `UserError`."""

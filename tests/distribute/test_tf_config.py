@@ -99,6 +99,17 @@ def test_several_workers_need_a_folder_to_start_again_with(train, npz, monkeypat
     assert "--workdir is missing" in outcome.error
 
 
+def test_several_workers_that_the_strategy_ignores_are_noted(train, small, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", words(0, ["a:1", "b:2"]))
+    outcome = train(*small())
+    assert outcome.code == 0
+    assert "note: TF_CONFIG names 2 workers, but --strategy=default trains alone" in outcome.error
+    for other in ["", "{", words(0, ["a:1"])]:
+        monkeypatch.setenv("TF_CONFIG", other)
+        assert tf_config.unused_note("default") is None
+    assert tf_config.unused_note("multi_worker") is None
+
+
 def test_the_chief_comes_before_worker_0_where_tf_config_has_one(monkeypatch, free_addresses):
     [address] = free_addresses(1)
     own = address.replace("127.0.0.1", "c")
