@@ -66,7 +66,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Checkpoint(NamedTuple):
     """A checkpoint that was found complete."""
 
-    path: pathlib.Path
+    path: pathlib.Path | None  # None on a worker other than the chief, which has sent the rest
     manifest: Manifest
     sizes: dict[str, int]  # {name of a file of the variables: its bytes}
 

@@ -35,9 +35,9 @@ class Program(NamedTuple):
     predict_best: Callable
     initial: list  # (variable of the optimizer, the one value that all its elements have at the start)
 
-    def parameters(self):
-        """Returns the parameters of the state, {"weights": {...}, "biases": {...}}."""
-        return {"weights": self.state.weights, "biases": self.state.biases}
+    def keep_best(self):
+        """Copies the parameters of the state, which are the best so far, to `best`."""
+        _assign(self.best, _parameters(self.state))
 
 
 @contextlib.contextmanager
@@ -98,17 +98,26 @@ def _compile(config, sizes, feed, total_steps):
 
 def copy_parameters(state):
     """Returns a copy of a state's weights and biases, as variables: {"weights": {...}, "biases": {...}}."""
-    groups = {"weights": state.weights, "biases": state.biases}
-    return {kind: {name: tf.Variable(value) for name, value in group.items()} for kind, group in groups.items()}
+    return {
+        kind: {name: tf.Variable(value) for name, value in group.items()} for kind, group in _parameters(state).items()
+    }
+
+
+def _parameters(state):
+    return {"weights": state.weights, "biases": state.biases}
+
+
+def _assign(target, groups):
+    for kind, values in groups.items():
+        for name, value in values.items():
+            target[kind][name].assign(value)
 
 
 def _restart(program, config, sizes):
     """Gives the variables the values that they have at the start of a run."""
     groups = dict(zip(("weights", "biases"), init_params(sizes, config.seed, config.init), strict=True))
-    for target in (program.parameters(), program.best):
-        for kind, values in groups.items():
-            for name, value in values.items():
-                target[kind][name].assign(value)
+    _assign(_parameters(program.state), groups)
+    program.keep_best()
     for variable, value in program.initial:
         variable.assign(tf.fill(variable.shape, value))
     program.state.step.assign(0)

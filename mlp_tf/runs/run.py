@@ -52,9 +52,7 @@ class Start(NamedTuple):
 
     description: Description
     splits: Any = None  # `data.Splits`; None if the run is finished
-    found: Checkpoint | None = None  # the checkpoint that the run resumes from; None on workers other than the chief
-    manifest: Manifest | None = None
-    sizes: dict = {}  # noqa: RUF012 - of the files of the checkpoint
+    found: Checkpoint | None = None  # the checkpoint that the run resumes from
     warnings: tuple = ()
 
 
@@ -114,7 +112,8 @@ def _decide_and_tell(config, folder, cluster, splits):
     except (ValueError, OSError) as error:  # a UserError is a ValueError
         cluster.broadcast_struct(Plan(refusal=f"{cluster.task.names([0])} was refused: {error}"), Plan)
         raise
-    cluster.broadcast_struct(Plan("", start.splits is None, description, start.manifest, start.sizes), Plan)
+    found = (start.found.manifest, start.found.sizes) if start.found else ()
+    cluster.broadcast_struct(Plan("", start.splits is None, description, *found), Plan)
     with cluster.all_or_none():
         return start
 
@@ -145,7 +144,7 @@ def _decide(config, folder, cluster, splits):
     if in_folder:
         # Mean and standard deviation are sums, whose last bits depend on how the examples were read.
         description = description._replace(scaling=in_folder.scaling, warning=splits.warning or in_folder.warning)
-    return Start(description, splits, found, found and found.manifest, found.sizes if found else {}, tuple(warnings))
+    return Start(description, splits, found, tuple(warnings))
 
 
 def _follow(config, cluster):
@@ -159,7 +158,8 @@ def _follow(config, cluster):
             return Start(description)
         splits = _load(config, description, cluster)
         identity.check_same_run(identity.describe(config, splits, cluster), description)
-        return Start(description, splits, None, plan.manifest, plan.sizes, tuple(splits.suspicions))
+        found = plan.manifest and Checkpoint(None, plan.manifest, plan.sizes)
+        return Start(description, splits, found, tuple(splits.suspicions))
 
 
 def _load(config, description, cluster):
@@ -239,33 +239,32 @@ class Run:
         self._feed.check_stop = self._check_stop
         self._program = stack.enter_context(open_program(self.config, self.description.sizes, self._feed))
         self.progress = loop.Progress(0, 0, self._feed.steps)
-        manifest = self._start.manifest
-        if manifest:
-            self._restore(manifest)
-            self.history = list(manifest.history)
-            self.progress = loop.Progress(**manifest.progress)
+        found = self._start.found
+        if found:
+            self._restore(found)
+            self.history = list(found.manifest.history)
+            self.progress = loop.Progress(**found.manifest.progress)
         if self.folder:
-            self.folder.begin(self.description, self._start.found)
-            if not manifest:
+            self.folder.begin(self.description, found)
+            if not found:
                 self.save()
             self.folder.write_metrics(self.history)
 
-    def _restore(self, manifest):
+    def _restore(self, found):
         """Reads the variables from the files of the chief's checkpoint, which no other worker needs to see."""
-        found = self._start.found
-        sizes = self._start.sizes if self._cluster.workers > 1 else {}
+        sizes = found.sizes if self._cluster.workers > 1 else {}
         checkpoint.check_names(sizes)
-        with tempfile.TemporaryDirectory() if found is None else contextlib.nullcontext(found.path) as path:
+        with contextlib.nullcontext(found.path) if self.folder else tempfile.TemporaryDirectory() as path:
             for name, size in sizes.items():
                 file = pathlib.Path(path) / name
                 content = bytes(size)
-                if found:
+                if self.folder:
                     with open_regular(file, follow=False) as opened:
                         content = opened.read()
                 content = self._cluster.broadcast(content)
-                if not found:
+                if not self.folder:
                     file.write_bytes(content)
-            checkpoint.restore(pathlib.Path(path), manifest.variables, self._variables())
+            checkpoint.restore(pathlib.Path(path), found.manifest.variables, self._variables())
 
     def _variables(self):
         return checkpoint.variables(self.state, self._program.best)
@@ -379,9 +378,7 @@ class Run:
         if self.splits.validation.global_rows:
             validation = self._evaluate("validation", self._program.predict)
             if all(validation.cost < row["val_cost"] for row in self.history):
-                for kind, group in self._program.parameters().items():
-                    for name, variable in group.items():
-                        self._program.best[kind][name].assign(variable)
+                self._program.keep_best()
         steps = self.progress.steps
         row = {
             "epoch": self.progress.epoch + 1,

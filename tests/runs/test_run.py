@@ -13,6 +13,7 @@ from helpers import assert_same_run, read_results, saved, slow, steps, tensors, 
 
 from mlp_tf import UserError, loop
 from mlp_tf.data.tfds import Unavailable
+from mlp_tf.runs.checkpoint import Checkpoint
 from mlp_tf.runs.run import Run, Start, open_run
 
 STOPS = {
@@ -146,10 +147,9 @@ def test_a_first_save_that_was_killed_starts_the_run_again(live, config, tmp_pat
 def test_a_worker_writes_no_file_that_a_save_does_not(tmp_path, monkeypatch):
     """What a chief could send, had it not looked at its manifest itself."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    start = Start(None, sizes={"state.index": 3, "../x": 3})
-    run = Run(start, folder=None, cluster=SimpleNamespace(workers=2))
+    run = Run(Start(None), folder=None, cluster=SimpleNamespace(workers=2))
     with pytest.raises(UserError, match=r"'../x' is not the name of a file"):
-        run._restore(manifest=None)
+        run._restore(Checkpoint(None, None, {"state.index": 3, "../x": 3}))
     assert os.listdir(tmp_path) == []
 
 
