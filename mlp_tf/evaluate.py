@@ -95,7 +95,8 @@ def _report(ensemble, splits, name, predicted):
     if len(ensemble.members) == 1:
         report["run"] = ensemble.members[0].path.resolve().name
         for other in ("train", "test"):
-            report[f"{other}_accuracy"] = ensemble.evaluate(getattr(splits, other)).accuracy
+            of_other = sums if other == name else ensemble.evaluate(getattr(splits, other))
+            report[f"{other}_accuracy"] = of_other.accuracy
     else:
         report["runs"] = []
         for run in ensemble.members:

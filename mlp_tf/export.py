@@ -56,7 +56,7 @@ def main(values, words):
     test = run.splits(flags.path(values, "data_dir")).test
     try:
         export_dir.parent.mkdir(parents=True, exist_ok=True)
-        holder = tempfile.TemporaryDirectory(prefix=".mlp_tf-", dir=export_dir.parent)
+        holder = tempfile.TemporaryDirectory(prefix=files.UNFINISHED, dir=export_dir.parent)
     except OSError as error:
         raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
     with holder as folder, files.plain_path(folder) as plain:

@@ -38,13 +38,15 @@ def standardize(examples, scaling):
 
 
 def coarse(values, name_of):
-    """A line about the first column of `[B, D]` that varies by so few steps of float32 that they are lost, or none.
+    """Returns a line about the first column that varies by so few steps of float32 that they are lost, or none.
 
     Args:
+      values: `[B, D]`.
       name_of: called with the number of the column; returns what to call it.
     """
     with np.errstate(invalid="ignore"):  # of infinity, which is refused later
-        spread, largest = np.ptp(values, axis=0), np.abs(values).max(axis=0)
+        spread = np.ptp(values, axis=0)
+        largest = np.abs(values).max(axis=0)
     close = (spread > 0) & (spread < largest * 2.0**-14)  # a step is 2**-24 to 2**-23 of the largest
     if not close.any():
         return ()
@@ -63,19 +65,23 @@ class Moments:
     """
 
     def __init__(self):
-        self._count, self._mean, self._squares = 0, 0.0, 0.0
+        self._count = 0
+        self._mean = 0.0
+        self._squares = 0.0
 
     def add(self, rows):
         """Takes a block of rows, `[B, ...]`."""
         if not len(rows):
             return
-        values, count = rows.astype(np.float64), self._count + len(rows)
+        values = rows.astype(np.float64)
+        count = self._count + len(rows)
         mean = values.mean(axis=0)
         difference = mean - self._mean
         self._squares += ((values - mean) ** 2).sum(axis=0) + difference**2 * self._count * len(rows) / count
-        self._mean, self._count = self._mean + difference * len(rows) / count, count
+        self._mean = self._mean + difference * len(rows) / count
+        self._count = count
 
     def scaling(self):
-        """The `Scaling` of all rows so far."""
+        """Returns the `Scaling` of all rows so far."""
         deviation = np.sqrt(self._squares / self._count)  # of a constant float32 exactly 0, as no sum of it is rounded
         return Scaling(self._mean, np.where(deviation < np.finfo(np.float32).tiny, 1.0, deviation))

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError
+from mlp_tf.base.files import parse
 from mlp_tf.distribute.meeting import AGAIN, meet
 from mlp_tf.distribute.tf_config import Task
 
@@ -93,7 +94,7 @@ class Cluster(NamedTuple):
             return content
         text = json.dumps(msgspec.to_builtins(content)).encode() if self.task.chief else b""
         size = int(self.all_reduce_sum([len(text)])[0])
-        return msgspec.convert(json.loads(self.broadcast(text.ljust(size))), form)
+        return parse(self.broadcast(text.ljust(size)), form)
 
     @contextlib.contextmanager
     def all_or_none(self):

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError, data, loop
+from mlp_tf.config import Config
 from mlp_tf.data.augmentation import deskew
 from mlp_tf.data.feed import block_size
 from mlp_tf.data.scaling import Scaling, standardize
@@ -250,9 +251,8 @@ class Ensemble:
         """Returns the `loop.Sums` of the ensemble on a split, from `splits`."""
         if len(self.members) == 1:
             return self.members[0].evaluate(split)
-        size = prediction_batch(split.images)
-        blocks = range(0, len(split.labels), size)
-        batches = ((split.images[i : i + size], split.labels[i : i + size]) for i in blocks)
+        raw = split._replace(scaling=None)  # each member prepares the examples itself
+        batches = data.batches(raw, Config(), size=prediction_batch(split.images))
         return loop.evaluate(self._log_probabilities, batches)
 
     def _log_probabilities(self, examples):
