@@ -20,7 +20,7 @@ _LARGEST_FLOAT = sys.float_info.max  # as a bound, it refuses infinity; every bo
 # The range of each type holds for flags, JSON and calls. The description says it in the words of a command line.
 Layers = Annotated[
     tuple[Annotated[int, Meta(ge=1, le=100_000)], ...],
-    Meta(min_length=1, description="integers from 1 to 100000 separated by commas, such as 256,256"),
+    Meta(description="integers from 1 to 100000 separated by commas, such as 256,256, or empty"),
 ]
 PositiveInt = Annotated[int, Meta(ge=1, le=_LARGEST_INT, description="an integer of 1 or more, below 2**31")]
 NonNegativeInt = Annotated[int, Meta(ge=0, le=_LARGEST_INT, description="an integer of 0 or more, below 2**31")]
@@ -33,13 +33,18 @@ Strength = Annotated[float, Meta(ge=0, le=10, description="a number from 0 to 10
 
 # What a call may give, where that is not what a flag may give.
 _IN_PROGRAM = {
-    "hidden": "a tuple of integers from 1 to 100000, such as (256, 256)",
+    "hidden": "a tuple of integers from 1 to 100000, such as (256, 256), or ()",
     "validation_size": "None, or an integer of 0 or more, below 2**31",
 }
 _FUNCTIONS = {
     "activation": "a function of a tensor",
     "optimizer": "a function of the learning rate that makes an optimizer",
 }
+_NEEDS = (  # a setting, and the value of another one without which it does nothing
+    ("momentum", "optimizer", "momentum"),
+    ("logical_cpus", "strategy", "mirrored"),
+    ("replicate_data", "strategy", "multi_worker"),
+)
 
 
 def _setting(default: Any, topic: str, text: str) -> Any:
@@ -58,19 +63,24 @@ class Config:
       UserError: a value has another type or is out of its range, or two values exclude each other.
     """
 
-    hidden: Layers = _setting((256, 256), "network", "Units of each hidden layer.")
+    hidden: Layers = _setting(
+        (256, 256), "network", "Units of each hidden layer; --hidden= has none, which is softmax regression."
+    )
     epochs: PositiveInt = _setting(15, "training", "Passes over the training examples, in all.")
     batch_size: PositiveInt = _setting(100, "training", "Examples in one training step.")
     learning_rate: PositiveFloat = _setting(0.001, "training", "Step size of the optimizer.")
-    optimizer: Literal["adam", "rmsprop", "sgd"] = _setting("adam", "training", "Update rule.")
-    activation: Literal["relu", "sigmoid", "tanh"] = _setting(
-        "relu", "network", "Activation function of the hidden layers."
+    optimizer: Literal["adam", "rmsprop", "sgd", "momentum"] = _setting("adam", "training", "Update rule.")
+    momentum: Fraction = _setting(
+        0.9, "training", "With --optimizer=momentum: fraction of the last update that is added to each update."
+    )
+    activation: Literal["relu", "sigmoid", "tanh", "elu", "gelu", "leaky_relu"] = _setting(
+        "relu", "network", "Activation function of the hidden layers; leaky_relu has slope 0.2 below 0."
     )
     init: Literal["glorot", "he", "normal"] = _setting(
         "glorot", "network", "Weight initialization: glorot (uniform), he (normal), or normal (N(0, 1), biases too)."
     )
-    schedule: Literal["constant", "linear"] = _setting(
-        "constant", "training", "Learning-rate schedule: constant, or linear down to 0 at the end of the run."
+    schedule: Literal["constant", "linear", "cosine"] = _setting(
+        "constant", "training", "Learning-rate schedule: constant; linear or cosine: down to 0 at the end of the run."
     )
     label_smoothing: Fraction = _setting(
         0.0, "regularization", "Label smoothing: fraction of each label that is spread evenly over all classes."
@@ -106,11 +116,22 @@ class Config:
         "Training examples held out for validation: stratified by class in your own data, otherwise the last ones. "
         "auto is 5,000, but at most a tenth of the training examples (mnist_sample: at most 500).",
     )
+    scaling: Literal["auto", "none"] = _setting(
+        "auto",
+        "data",
+        "auto divides pixels by 255 and standardizes features; none gives the network the values as they are.",
+    )
     patience: NonNegativeInt = _setting(
         0,
         "training",
-        "Early stopping: stop after this many epochs without a lower val_cost (the cross-entropy loss on the "
-        "validation examples), and keep the parameters of the best epoch; 0 is off.",
+        "Early stopping: stop after this many epochs without a better --monitor, and keep the parameters of the best "
+        "epoch; 0 is off.",
+    )
+    monitor: Literal["val_cost", "val_accuracy"] = _setting(
+        "val_cost",
+        "training",
+        "What makes an epoch the best: the lowest val_cost (the cross-entropy loss on the validation examples), or the "
+        "highest val_accuracy.",
     )
     seed: NonNegativeInt = _setting(
         0, "training", "Seed of weight initialization, order of the examples, data augmentation and dropout."
@@ -163,11 +184,12 @@ class Config:
                 raise UserError(
                     f"{name}={getattr(self, name)} with an optimizer of your own: leave it out, and let that one do it"
                 )
-        for name, needs in (("logical_cpus", "mirrored"), ("replicate_data", "multi_worker")):
-            if getattr(self, name) and self.strategy != needs:
+        for name, setting, needed in _NEEDS:
+            value = getattr(self, name)
+            if value != getattr(Config, name) and getattr(self, setting) != needed:
                 raise UserError(
-                    f"--{name}={words_of(getattr(self, name))} with --strategy={self.strategy}: it does nothing there; "
-                    f"give --strategy={needs}, or leave it out"
+                    f"--{name}={words_of(value)} with --{setting}={getattr(self, setting)}: it does nothing there; "
+                    f"give --{setting}={needed}, or leave it out"
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -239,7 +261,7 @@ def read(name: str, words: str) -> Any:
     kind = type(field.default)
     try:
         if name == "hidden":
-            value = [int(word) for word in words.split(",")]
+            value = [int(word) for word in words.split(",")] if words else []
         elif name == "validation_size":
             value = None if words == "auto" else int(words)
         elif kind in (int, float):

@@ -88,6 +88,7 @@ def _describe(run, split, accuracy):
         "height": height,
         "width": width,
         "classes": list(names),
+        "divisor": 255 if config.scaling == "auto" else 1,
         "activation": config.activation,
         "deskew": config.deskew,
         "trusted": run.trusted,

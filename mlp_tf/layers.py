@@ -65,7 +65,7 @@ def examine(state, config, images, labels):
 
     activation = loop.ACTIVATIONS[config.activation]
     before = {name: weights.numpy() for name, weights in state.weights.items()}
-    _, gradients = loop.compute_gradients(state, config, images, labels)
+    *_, gradients = loop.compute_gradients(state, config, images, labels)
     layers = {}
     for name, gradient in zip(before, gradients, strict=False):  # of the weights; those of the biases follow
         # The layers so far are a network too, whose output is what goes into the activation.

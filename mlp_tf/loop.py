@@ -29,7 +29,14 @@ from mlp_tf.model import (
 )
 
 CHUNK_SECONDS = 0.5  # a Python signal handler runs only between two chunks
-ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "tanh": tf.nn.tanh}
+ACTIVATIONS = {
+    "relu": tf.nn.relu,
+    "sigmoid": tf.nn.sigmoid,
+    "tanh": tf.nn.tanh,
+    "elu": tf.nn.elu,
+    "gelu": tf.nn.gelu,
+    "leaky_relu": tf.nn.leaky_relu,
+}
 
 
 class Diverged(ArithmeticError):
@@ -67,7 +74,7 @@ class State(NamedTuple):
     optimizer: tf.compat.v1.train.Optimizer  # its slots exist once a step was compiled or taken
     step: tf.Variable  # int64: steps taken since the start of the run
     seed: tf.Variable  # int64: of the dropout masks; a variable, so that a compiled loop serves every seed
-    total_steps: int  # at which a linear schedule ends
+    total_steps: int  # at which a linear or cosine schedule ends
 
     def variables(self) -> list[tf.Variable]:
         """Returns the trained variables: every weight, then every bias."""
@@ -86,6 +93,7 @@ class Progress(NamedTuple):
     step: int
     steps: int
     total: float = 0.0  # loss, summed over the examples of the epoch so far
+    correct: float = 0.0  # those predicted correctly, as they were trained; NaN if the step does not count them
     seconds: float = 0.0  # training time of the epoch so far
 
 
@@ -120,11 +128,18 @@ def _perceptron_with(activation):
 
 
 def learning_rate(config: Config, step: float | tf.Tensor, total_steps: int) -> float | tf.Tensor:
-    """Returns the learning rate of the step with number `step` (from 0); past the end of a linear schedule it is 0."""
+    """Returns the learning rate of the step with number `step` (from 0).
+
+    `cosine` is half a cosine wave (Loshchilov and Hutter 2017, eq. 5, without restarts). Past the end of the linear and
+    the cosine schedule the rate is 0.
+    """
     if config.schedule == "constant":
         return config.learning_rate
-    remaining = 1.0 - step / total_steps
-    return config.learning_rate * (tf.maximum(remaining, 0.0) if tf.is_tensor(step) else max(remaining, 0.0))
+    maximum, cos = (tf.maximum, tf.cos) if tf.is_tensor(step) else (max, math.cos)
+    remaining = maximum(1.0 - step / total_steps, 0.0)
+    if config.schedule == "linear":
+        return config.learning_rate * remaining
+    return config.learning_rate * 0.5 * (1.0 - cos(math.pi * remaining))
 
 
 def new_state(
@@ -171,8 +186,10 @@ def _check_parameters(parameters, sizes):
             raise UserError(f"parameters: {kind} have the shapes {found}; must be {shapes}, in this order")
 
 
-def compute_gradients(state: State, config: Config, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list]:
-    """Returns (loss summed over a batch, gradients of the mean loss).
+def compute_gradients(
+    state: State, config: Config, images: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, list]:
+    """Returns (loss summed over a batch, examples predicted correctly, gradients of the mean loss).
 
     With several replicas, each has an equal part of the batch, and the mean is over the whole batch.
 
@@ -182,7 +199,7 @@ def compute_gradients(state: State, config: Config, images: tf.Tensor, labels: t
       labels: integers `[B]`.
 
     Returns:
-      The loss is a float32 scalar; the gradients are in the order of `state.variables()`.
+      The loss is a float32 scalar, the count an int64 scalar; the gradients are in the order of `state.variables()`.
     """
     if config.dropout or config.input_dropout:
         activation = ACTIVATIONS.get(config.activation, config.activation)
@@ -195,14 +212,31 @@ def compute_gradients(state: State, config: Config, images: tf.Tensor, labels: t
         loss_sum = tf.reduce_sum(cross_entropy(logits, labels, config.label_smoothing))
         # Of the whole batch, as the optimizer sums gradients over replicas.
         mean = loss_sum / tf.cast(tf.size(labels) * replicas, tf.float32)
-    return loss_sum, tape.gradient(mean, state.variables())
+    return loss_sum, count_correct(logits, labels), tape.gradient(mean, state.variables())
 
 
-def train_step(state: State, config: Config, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Takes one optimizer step on a batch, or on one replica's part of it; returns its summed loss."""
-    loss_sum, gradients = compute_gradients(state, config, images, labels)
+def count_correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Counts the examples whose most probable class is the true one.
+
+    Args:
+      logits: `[B, classes]`.
+      labels: integers `[B]`.
+
+    Returns:
+      int64 scalar.
+    """
+    return tf.math.count_nonzero(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), tf.cast(labels, tf.int32)))
+
+
+def train_step(state: State, config: Config, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Takes one optimizer step on a batch, or on one replica's part of it.
+
+    Returns:
+      (loss summed over the batch, examples predicted correctly before the update).
+    """
+    loss_sum, correct, gradients = compute_gradients(state, config, images, labels)
     state.optimizer.apply_gradients(zip(gradients, state.variables(), strict=True), global_step=state.step)
-    return loss_sum
+    return loss_sum, correct
 
 
 def compile_steps(
@@ -213,12 +247,13 @@ def compile_steps(
     Args:
       state, config: the run.
       feed: supplies the epochs, and the strategy that runs a step on each replica.
-      step: `train_step`, or a function like it: it advances `state.step` by one and returns the summed loss, a scalar.
+      step: `train_step`, or a function like it: it advances `state.step` by one and returns (summed loss, examples
+        predicted correctly), both scalars, or the loss alone.
       jit: whether XLA compiles the loop, which it does for one replica only. Without it, a step may use `tf.print`.
 
     Returns:
-      train_steps(epoch, start, stop, total) -> total: takes the steps start to stop - 1 and adds the loss of each
-      example to `total`, float64. It leaves early once `total` is not finite.
+      train_steps(epoch, start, stop, sums) -> sums: takes the steps start to stop - 1 and adds what they return to
+      `sums`, float64 `[2]`: loss, and correct predictions. It leaves early once the loss is not finite.
 
     Raises:
       UserError: a network that does not fit the data, or a step that does not return a scalar.
@@ -234,25 +269,29 @@ def compile_steps(
 
     def step_on_batch(images, labels, order, i):  # runs on each replica
         rows = tf.gather(order, i)  # [B / replicas]; slicing `order` would give a dynamic shape
-        loss_sum = step(state, config, scale(tf.gather(images, rows)), tf.gather(labels, rows))
-        if loss_sum is None or np.shape(loss_sum) != ():
-            raise UserError(f"step={step}: returned {loss_sum}; must return the summed loss of its batch, a scalar")
-        return tf.cast(loss_sum, tf.float64)
+        result = step(state, config, scale(tf.gather(images, rows)), tf.gather(labels, rows))
+        both = result if isinstance(result, tuple) else (result, math.nan)
+        if len(both) != 2 or any(each is None or np.shape(each) != () for each in both):
+            raise UserError(
+                f"step={step}: returned {result}; must return (summed loss, correct predictions) of its batch, or the "
+                "loss alone, as scalars"
+            )
+        return tf.stack([tf.cast(each, tf.float64) for each in both])
 
-    def take_steps(epoch, start, stop, total):
-        def take_step(i, total):
-            losses = strategy.run(step_on_batch, (*epoch, i))
-            return i + 1, total + strategy.reduce("SUM", losses, axis=None)
+    def take_steps(epoch, start, stop, sums):
+        def take_step(i, sums):
+            of_replicas = strategy.run(step_on_batch, (*epoch, i))
+            return i + 1, sums + strategy.reduce("SUM", of_replicas, axis=None)
 
-        def is_unfinished(i, total):
-            return tf.logical_and(i < stop, tf.math.is_finite(total))
+        def is_unfinished(i, sums):
+            return tf.logical_and(i < stop, tf.math.is_finite(sums[0]))
 
         # A `for` over `tf.range(start, stop)` would be compiled again for each start and stop.
-        return tf.while_loop(is_unfinished, take_step, [start, total])[1]
+        return tf.while_loop(is_unfinished, take_step, [start, sums])[1]
 
     epoch = feed.empty_epoch()
     number = tf.TensorSpec([], tf.int32)
-    signature = [tuple(map(tf.type_spec_from_value, epoch)), number, number, tf.TensorSpec([], tf.float64)]
+    signature = [tuple(map(tf.type_spec_from_value, epoch)), number, number, tf.TensorSpec([2], tf.float64)]
     # AutoGraph would write a temporary file to convert the function, which fails on a full disk.
     train_steps = tf.function(
         take_steps,
@@ -260,7 +299,7 @@ def compile_steps(
         jit_compile=jit and strategy.num_replicas_in_sync == 1,
         input_signature=signature,
     )
-    train_steps(epoch, 0, 0, 0.0)  # takes no step, but creates Adam's slots
+    train_steps(epoch, 0, 0, [0.0, 0.0])  # takes no step, but creates Adam's slots
     return train_steps
 
 
@@ -280,9 +319,9 @@ def fit(train_steps: Callable, state: State, config: Config, feed: Feed, progres
       Diverged: a chunk ended with a cost, a parameter or a slot that is not finite.
       UserError: the schedule ends before the last epoch, or a step did not advance `state.step`.
     """
-    if config.schedule == "linear" and state.total_steps < config.epochs * progress.steps:
+    if config.schedule != "constant" and state.total_steps < config.epochs * progress.steps:
         raise UserError(
-            f"total_steps={state.total_steps}: the linear schedule ends before the run, which takes "
+            f"total_steps={state.total_steps}: the {config.schedule} schedule ends before the run, which takes "
             f"{config.epochs * progress.steps} steps; give new_state this number"
         )
     chunk = 1
@@ -295,10 +334,12 @@ def fit(train_steps: Callable, state: State, config: Config, feed: Feed, progres
             taken = stop - progress.step
             if taken:
                 before = int(state.step.numpy())
-                total = float(train_steps(epoch, progress.step, stop, progress.total))
+                sums = train_steps(epoch, progress.step, stop, [progress.total, progress.correct]).numpy()
                 seconds = feed.agree(time.perf_counter() - begin)
                 chunk = max(1, min(4 * taken, int(taken * CHUNK_SECONDS / max(seconds, 1e-9))))
-                progress = progress._replace(step=stop, total=total, seconds=progress.seconds + seconds)
+                total, correct = sums.tolist()
+                seconds += progress.seconds
+                progress = progress._replace(step=stop, total=total, correct=correct, seconds=seconds)
                 check_finite(state, config, progress)
                 if int(state.step.numpy()) != before + taken:
                     raise UserError(
@@ -363,5 +404,4 @@ def evaluate(predict: Callable[[tf.Tensor], tf.Tensor], batches: Iterable[tuple]
 def _score(logits, labels):
     """Returns (cost summed, examples predicted correctly) of one batch."""
     cost_sum = tf.reduce_sum(tf.cast(cross_entropy(logits, labels), tf.float64))
-    hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)  # [B]
-    return cost_sum, tf.math.count_nonzero(hits)
+    return cost_sum, count_correct(logits, labels)

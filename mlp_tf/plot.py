@@ -69,12 +69,15 @@ def _draw_curves(runs, metrics):
         differences = table.labels([run.description for run in runs])
         names = zip(short_names([run.path for run in runs]), differences, strict=True)
         names = [f"{name}: {difference}" if difference else name for name, difference in names]
-        return figures.plot_curves(dict(zip(names, metrics, strict=True)), f"Training of {len(runs)} runs")
+        monitors = {run.description.config.monitor for run in runs}
+        monitor = monitors.pop() if len(monitors) == 1 else "val_cost"
+        title = f"Training of {len(runs)} runs"
+        return figures.plot_curves(dict(zip(names, metrics, strict=True)), title, monitor=monitor)
     [run], [rows] = runs, metrics
     title = f"Training of {run.description.title(run.path, len(rows))}"
-    patience = run.description.config.patience
-    stopped = f"stopped by --patience={patience}" if run.results and run.results.stopped_early else ""
-    return figures.plot_curves({run.path.name: rows}, title, stopped)
+    config = run.description.config
+    stopped = f"stopped by --patience={config.patience}" if run.results and run.results.stopped_early else ""
+    return figures.plot_curves({run.path.name: rows}, title, stopped, config.monitor)
 
 
 def _draw_weights(path):

@@ -12,6 +12,7 @@ OPTIMIZERS = {
     "adam": tf.compat.v1.train.AdamOptimizer,
     "rmsprop": tf.compat.v1.train.RMSPropOptimizer,
     "sgd": tf.compat.v1.train.GradientDescentOptimizer,
+    "momentum": tf.compat.v1.train.MomentumOptimizer,
 }
 
 
@@ -81,7 +82,7 @@ def make_optimizer(config: Config, rate: Callable[[], tf.Tensor]) -> tf.compat.v
     """Creates the optimizer of a run.
 
     Args:
-      config: `optimizer`, a name or a function of the learning rate; `weight_decay` and `max_norm`.
+      config: `optimizer`, a name or a function of the learning rate; `momentum`, `weight_decay` and `max_norm`.
       rate: returns the learning rate of the step.
 
     Raises:
@@ -90,8 +91,9 @@ def make_optimizer(config: Config, rate: Callable[[], tf.Tensor]) -> tf.compat.v
     kind = OPTIMIZERS.get(config.optimizer, config.optimizer)
     if config.weight_decay or config.max_norm:
         kind = _regularized(kind, config, rate)
+    options = [config.momentum] if config.optimizer == "momentum" else []
     try:
-        optimizer = kind(rate)
+        optimizer = kind(rate, *options)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"optimizer={kind}: {type(error).__name__}: {error}; its argument is a function that returns the learning "

@@ -100,7 +100,7 @@ def _print_description(run):
 
 
 def _epoch_line(row):
-    digits = {"cost": 4, "val_cost": 4, "val_accuracy": 4, "seconds": 2}
+    digits = {"cost": 4, "accuracy": 4, "val_cost": 4, "val_accuracy": 4, "seconds": 2}
     words = [f"{key}={row[key]:.{count}f}" for key, count in digits.items() if row[key] is not None]
     return " ".join([f"Epoch: {row['epoch']}", *words])
 
@@ -108,9 +108,13 @@ def _epoch_line(row):
 def _print_results(run):
     results = run.results
     if results.stopped_early:
+        best = {
+            "val_cost": f"lowest val_cost, {results.best_val_cost:.4f}",
+            "val_accuracy": f"highest val_accuracy, {results.best_val_accuracy:.4f}",
+        }
         print(
-            f"Stopped early: the lowest val_cost, {results.best_val_cost:.4f}, was that of epoch {results.best_epoch}, "
-            f"whose parameters are kept (--patience={run.config.patience})"
+            f"Stopped early: the {best[run.config.monitor]}, was that of epoch {results.best_epoch}, whose parameters "
+            f"are kept (--patience={run.config.patience})"
         )
     print(f"Model has completed {results.epochs} Epochs of Training")
     print(f"Test cost: {results.test_cost:.4f}")

@@ -17,6 +17,7 @@ MIDDLE = {  # of the range of each setting that has one: (below it, its lowest a
     "batch_size": (0, 1, 2**31 - 1, 2**31),
     "learning_rate": (0.0, 5e-324, 1e308, math.inf),
     "label_smoothing": (-0.1, 0.0, 0.999, 1.0),
+    "momentum": (-0.1, 0.0, 0.999, 1.0),
     "dropout": (-0.1, 0.0, 0.999, 1.0),
     "input_dropout": (-0.1, 0.0, 0.999, 1.0),
     "weight_decay": (-0.1, 0.0, 1e308, math.inf),
@@ -31,9 +32,13 @@ MIDDLE = {  # of the range of each setting that has one: (below it, its lowest a
 }
 
 
+LAYERS = "a tuple of integers from 1 to 100000, such as (256, 256), or ()"
+
+
 def given_in_every_way(name, value):
     """Functions that give a setting its value: by a call, by JSON, by a flag."""
-    others = {"strategy": "mirrored"} if name == "logical_cpus" else {}
+    needed = {"logical_cpus": {"strategy": "mirrored"}, "momentum": {"optimizer": "momentum"}}
+    others = needed.get(name, {})
     settings = {**Config().to_json(), **others, name: list(value) if isinstance(value, tuple) else value}
     return [
         lambda: getattr(Config(**others, **{name: value}), name),
@@ -59,13 +64,14 @@ def test_a_value_read_from_a_flag_is_written_as_the_same_flag():
             assert read(field.name, words_of(value)) == value
     assert read("dropout", ".5") == 0.5
     assert read("hidden", "256, 256") == (256, 256)
+    assert (read("hidden", ""), words_of(())) == ((), "")
     assert read("deskew", "true") is True
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("hidden", ""), ("hidden", "8,"), ("hidden", "8;8"), ("epochs", "3.0"), ("epochs", "true"),
+        ("hidden", ","), ("hidden", "8,"), ("hidden", "8;8"), ("epochs", "3.0"), ("epochs", "true"),
         ("epochs", "9" * 5000), ("learning_rate", "1e400"), ("learning_rate", "fast"), ("validation_size", "null"),
         ("validation_size", ""), ("optimizer", "Adam"), ("optimizer", ""), ("deskew", "maybe"),
     ],
@@ -78,11 +84,10 @@ def test_text_that_is_no_value_is_refused_with_what_must_be(name, words):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden": 8}, "hidden=8: must be a tuple of integers from 1 to 100000, such as (256, 256)"),
-        ({"hidden": "8,8"}, "hidden='8,8': must be a tuple of integers from 1 to 100000, such as (256, 256)"),
-        ({"hidden": ()}, "hidden=(): must be a tuple of integers from 1 to 100000, such as (256, 256)"),
-        ({"hidden": (8.0,)}, "hidden=(8.0,): must be a tuple of integers from 1 to 100000, such as (256, 256)"),
-        ({"hidden": (True,)}, "hidden=(True,): must be a tuple of integers from 1 to 100000, such as (256, 256)"),
+        ({"hidden": 8}, f"hidden=8: must be {LAYERS}"),
+        ({"hidden": "8,8"}, f"hidden='8,8': must be {LAYERS}"),
+        ({"hidden": (8.0,)}, f"hidden=(8.0,): must be {LAYERS}"),
+        ({"hidden": (True,)}, f"hidden=(True,): must be {LAYERS}"),
         ({"epochs": 0}, "epochs=0: must be an integer of 1 or more, below 2**31"),
         ({"epochs": True}, "epochs=True: must be an integer of 1 or more, below 2**31"),
         ({"epochs": 2.0}, "epochs=2.0: must be an integer of 1 or more, below 2**31"),
@@ -94,11 +99,18 @@ def test_text_that_is_no_value_is_refused_with_what_must_be(name, words):
         ({"dataset": None}, "dataset=None: must be a string"),
         ({"init": len}, "init=<built-in function len>: must be one of glorot, he, normal"),
         (
-            {"optimizer": "momentum"},
-            "optimizer='momentum': must be one of adam, rmsprop, sgd, or a function of the learning rate that makes an "
-            "optimizer",
+            {"optimizer": "adagrad"},
+            "optimizer='adagrad': must be one of adam, rmsprop, sgd, momentum, or a function of the learning rate that "
+            "makes an optimizer",
         ),
-        ({"activation": "gelu"}, "activation='gelu': must be one of relu, sigmoid, tanh, or a function of a tensor"),
+        (
+            {"activation": "swish"},
+            "activation='swish': must be one of relu, sigmoid, tanh, elu, gelu, leaky_relu, or a function of a tensor",
+        ),
+        (
+            {"momentum": 0.5},
+            "--momentum=0.5 with --optimizer=adam: it does nothing there; give --optimizer=momentum, or leave it out",
+        ),
     ],
 )
 def test_a_call_is_refused_in_the_words_of_a_program(settings, message):

@@ -37,7 +37,8 @@ def untrained(shape=(28, 28), names=tuple("0123456789"), **settings):
 
 def logits_of(run, images):
     """By TensorFlow, float32 `[N, classes]`."""
-    x = normalize(deskew(images) if run.config.deskew else images)
+    images = deskew(images) if run.config.deskew else images
+    x = normalize(images if run.config.scaling == "auto" else images.astype(np.float32))
     return loop.model_function(run.config)(x, run.weights, run.biases).numpy()
 
 
@@ -75,6 +76,10 @@ def assert_same_logits(got, expected):
         {"hidden": (16, 8)},
         {"hidden": (5,), "activation": "sigmoid", "deskew": True},
         {"hidden": (9, 8, 7, 6), "activation": "tanh"},
+        {"hidden": (), "scaling": "none"},
+        {"hidden": (8, 4), "activation": "elu"},
+        {"hidden": (8, 4), "activation": "gelu"},
+        {"hidden": (8, 4), "activation": "leaky_relu"},
     ],
     ids=str,
 )

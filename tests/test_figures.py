@@ -22,7 +22,8 @@ def metrics(epochs, scale=1.0):
     """Rows of metrics.jsonl whose best epoch is the one in the middle."""
     middle = (epochs + 1) // 2
     costs = [scale * (abs(epoch - middle) + 0.5) for epoch in range(1, epochs + 1)]
-    return [{"epoch": e, "cost": 1 / e, "val_cost": c, "val_accuracy": e / 100} for e, c in enumerate(costs, 1)]
+    rows = [{"epoch": e, "cost": 1 / e, "accuracy": 1 - 1 / e, "val_cost": c} for e, c in enumerate(costs, 1)]
+    return [{**row, "val_accuracy": row["epoch"] / 100} for row in rows]
 
 
 def sweep_rows(count, **known):
@@ -129,12 +130,24 @@ def test_text_is_large_enough_inside_the_picture_and_overlaps_no_other(name):
         assert overlap is None or min(overlap.size) < 2.5, (one, other)
 
 
-def test_curves_mark_the_best_epoch():
-    rows = [{"epoch": e, "cost": 1 / e, "val_cost": abs(e - 3) + 0.5, "val_accuracy": e / 10} for e in range(1, 6)]
-    costs, accuracies = figures.plot_curves({"run": rows}, "title").axes
-    [mark] = [line for line in costs.lines if line.get_marker() == "o"]
-    assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([3], [0.5])
-    assert [line.get_ydata()[-1] for line in accuracies.lines] == [50, 30]
+@pytest.mark.parametrize(
+    ("monitor", "marks", "text"),
+    [
+        ("val_cost", [(3, 0.5), (3, 3)], "lowest validation cost: epoch 3"),
+        ("val_accuracy", [(5, 2.5), (5, 5)], "highest validation accuracy: epoch 5"),
+    ],
+)
+def test_curves_mark_the_best_epoch_by_what_is_monitored(monitor, marks, text):
+    figure = figures.plot_curves({"run": metrics(5)}, "title", monitor=monitor)
+    found = [line for axis in figure.axes for line in axis.lines if line.get_marker() == "o"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in found] == marks
+    assert text in legend_of(figure)
+
+
+def test_training_accuracy_is_dashed_beside_validation_accuracy():
+    accuracies = figures.plot_curves({"run": metrics(4)}, "title").axes[1]
+    drawn = {line.get_linestyle(): list(line.get_ydata()) for line in accuracies.lines if line.get_marker() != "o"}
+    assert drawn == {"--": [0, 50, pytest.approx(200 / 3), 75], "-": [1, 2, 3, 4]}
 
 
 def test_a_run_of_one_epoch_has_points_over_whole_epochs():
@@ -164,7 +177,7 @@ def test_all_curves_of_a_plot_have_dots_or_none_has(lengths, marker):
 
 @pytest.mark.parametrize(("factor", "is_log"), [(9.0, False), (11.0, True)])
 def test_a_cost_axis_is_logarithmic_over_a_wide_range_and_says_so(factor, is_log):
-    rows = [{"epoch": e, "cost": c, "val_cost": 1.0, "val_accuracy": 0.5} for e, c in ((1, factor), (2, 1.0))]
+    rows = [{**row, "cost": cost, "val_cost": 1.0} for row, cost in zip(metrics(2), (factor, 1.0), strict=True)]
     axis = figures.plot_curves({"run": rows}, "title").axes[0]
     assert (axis.get_yscale() == "log", "log scale" in axis.get_ylabel()) == (is_log, is_log)
 
@@ -175,10 +188,11 @@ def legend_of(figure):
     return {text.get_text(): line.get_color() for text, line in zip(legend.texts, legend.get_lines(), strict=True)}
 
 
-def test_curves_without_validation_have_no_accuracy():
-    rows = [{"epoch": e, "cost": 1 / e, "val_cost": None, "val_accuracy": None} for e in (1, 2)]
+def test_curves_without_validation_show_training_alone():
+    rows = [{**row, "val_cost": None, "val_accuracy": None} for row in metrics(2)]
     figure = figures.plot_curves({"run": rows}, "title")
-    assert (len(figure.axes), list(legend_of(figure))) == (1, ["training"])
+    assert list(legend_of(figure)) == ["training"]
+    assert [list(axis.lines[0].get_ydata()) for axis in figure.axes] == [[1, 0.5], [0, 50]]
 
 
 def test_each_of_ten_runs_has_a_color_and_of_more_the_best_have():
@@ -325,7 +339,7 @@ def test_a_heat_map_has_numbers_in_their_order():
 
 
 def test_curves_of_a_cost_of_0_are_drawn_on_a_linear_axis():
-    rows = [{"epoch": e, "cost": 0.0, "val_cost": 0.0, "val_accuracy": 1.0} for e in (1, 2)]
+    rows = [{"epoch": e, "cost": 0.0, "accuracy": 1.0, "val_cost": 0.0, "val_accuracy": 1.0} for e in (1, 2)]
     assert figures.plot_curves({"run": rows}, "title").axes[0].get_yscale() == "linear"
 
 

@@ -1,6 +1,7 @@
 """The batch loop against NumPy in float64, literal values, and itself cut in other places."""
 
 import dataclasses
+import math
 
 import numpy as np
 import oracle
@@ -99,6 +100,7 @@ def test_the_cost_of_an_epoch_is_the_mean_over_its_examples(split):
     assert chunks[-1].total / (chunks[-1].steps * 10) == pytest.approx(
         oracle.costs(logits, split.labels).mean(), rel=1e-6
     )
+    assert chunks[-1].correct == (logits.argmax(axis=1) == split.labels).sum()
 
 
 def test_evaluating_7_rows_in_batches_of_4_equals_numpy_over_7(split):
@@ -122,10 +124,10 @@ def test_chunks_of_any_size_give_bit_identical_parameters(split, size, optimizer
 
     def trained(cuts):
         state, train_steps, _ = prepare(config, split)
-        total = 0.0
+        sums = [0.0, 0.0]
         for start, stop in cuts:
-            total = train_steps((split.images, split.labels, order), start, stop, total)
-        return [*values(state), total.numpy()]
+            sums = train_steps((split.images, split.labels, order), start, stop, sums)
+        return [*values(state), sums.numpy()]
 
     whole = trained([(0, 60)])
     assert_bit_equal(whole, trained([(i, min(i + size, 60)) for i in range(0, 60, size)]))
@@ -145,7 +147,7 @@ def test_the_loop_is_not_traced_again_while_it_runs(split):
     traces = train_steps.experimental_get_tracing_count()
     for _ in chunks_of(CONFIG, state, train_steps, feed):
         pass
-    train_steps((split.images, split.labels, epoch_order(240, 10, 0, 9)), 3, 5, 1.5)
+    train_steps((split.images, split.labels, epoch_order(240, 10, 0, 9)), 3, 5, [1.5, 2.0])
     assert train_steps.experimental_get_tracing_count() == traces
 
 
@@ -187,6 +189,68 @@ def test_the_linear_schedule_falls_from_the_rate_to_nothing_in_equal_steps(split
     assert [loop.learning_rate(config, i, 4) for i in range(4)] == [0.5, 0.375, 0.25, 0.125]
 
 
+@pytest.mark.parametrize("step", [0, 1, 24, 47, 48, 60])
+def test_the_cosine_schedule_is_half_a_wave_in_float64_and_in_the_step(step):
+    config = Config(hidden=(8, 4), schedule="cosine", learning_rate=0.5, optimizer="sgd")
+    exact = 0.25 * (1 + math.cos(math.pi * min(step / 48, 1)))
+    assert loop.learning_rate(config, step, 48) == pytest.approx(exact, abs=1e-15)
+    state = loop.new_state(config, SIZES, 48)
+    state.step.assign(step)
+    before = state.biases["out"].numpy()
+    state.optimizer.apply_gradients([(tf.ones([CLASSES]), state.biases["out"])])
+    np.testing.assert_allclose(before - state.biases["out"], exact, atol=1e-7)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_schedule_that_ends_before_the_run_is_refused_by_fit(split, schedule):
+    config = dataclasses.replace(CONFIG, schedule=schedule)
+    feed = Feed(split, config)
+    with pytest.raises(UserError, match=f"total_steps=47: the {schedule} schedule ends before the run, which takes 48"):
+        next(loop.fit(None, loop.new_state(config, SIZES, 47), config, feed, loop.Progress(0, 0, 24)))
+
+
+ACTIVATIONS_IN_NUMPY = {
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "gelu": lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2,
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS_IN_NUMPY)
+def test_an_activation_by_name_equals_its_formula_in_float64(name):
+    x = np.linspace(-6, 6, 101)
+    expected = ACTIVATIONS_IN_NUMPY[name](x)
+    np.testing.assert_allclose(loop.ACTIVATIONS[name](tf.constant(x)), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_momentum_by_name_takes_the_steps_of_its_formula_in_float64(split):
+    settings = {"optimizer": "momentum", "momentum": 0.5, "learning_rate": 0.1, "validation_size": 0}
+    config = Config(hidden=(), batch_size=240, epochs=5, **settings)
+    state, train_steps, feed = prepare(config, split)
+    weights, biases = ({k: v.numpy() for k, v in group.items()} for group in (state.weights, state.biases))
+    x = split.images.reshape(240, -1) / 255.0
+    velocity = {"weights": 0.0, "biases": 0.0}
+    for _ in range(5):
+        d_weights, d_biases = oracle.gradients(x, split.labels, weights, biases)
+        velocity = {"weights": 0.5 * velocity["weights"] + d_weights["out"],
+                    "biases": 0.5 * velocity["biases"] + d_biases["out"]}  # fmt: skip
+        weights = {"out": weights["out"] - 0.1 * velocity["weights"]}
+        biases = {"out": biases["out"] - 0.1 * velocity["biases"]}
+    list(chunks_of(config, state, train_steps, feed))
+    np.testing.assert_allclose(state.weights["out"], weights["out"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(state.biases["out"], biases["out"], rtol=1e-4, atol=1e-6)
+
+
+def test_without_scaling_the_network_gets_the_pixels_as_they_are(split):
+    config = dataclasses.replace(CONFIG, scaling="none", optimizer="sgd", learning_rate=1e-30, epochs=1)
+    state, chunks = fit(config, split)
+    weights, biases = ({k: v.numpy() for k, v in group.items()} for group in (state.weights, state.biases))
+    logits = oracle.forward(split.images.reshape(240, -1).astype(float), weights, biases)[-1]
+    assert chunks[-1].total == pytest.approx(oracle.costs(logits, split.labels).sum(), rel=1e-5)
+    sums = loop.evaluate(loop.predictor(config, state.weights, state.biases), batches(split, config))
+    assert sums.cost_sum == pytest.approx(chunks[-1].total, rel=1e-5)
+
+
 def test_divergence_names_epoch_step_and_rate_at_its_own_step(split):
     config = Config(hidden=(8, 4), batch_size=10, epochs=3, validation_size=0, optimizer="sgd", learning_rate=1e30)
     state, train_steps, feed = prepare(config, split)
@@ -202,17 +266,17 @@ def test_a_parameter_that_is_not_finite_is_divergence_though_the_cost_is(split):
     slot = next(v for v in state.optimizer.variables() if v.shape == state.biases["b2"].shape)
     slot.assign(tf.fill(slot.shape, np.inf))
     with pytest.raises(loop.Diverged, match="a parameter is not finite"):
-        list(chunks_of(CONFIG, state, lambda *arguments: tf.constant(1.0, tf.float64), feed))
+        list(chunks_of(CONFIG, state, lambda *arguments: tf.constant([1.0, 1.0], tf.float64), feed))
 
 
 def test_one_step_called_eagerly_equals_the_compiled_one(split):
     config = Config(hidden=(8, 4), batch_size=10, epochs=1, validation_size=0)
     eager, compiled = loop.new_state(config, SIZES, 24), prepare(config, split)
     rows = epoch_order(240, 10, 0, 0)[0]
-    cost_sum = loop.train_step(eager, config, split.images[rows], split.labels[rows])
+    cost_sum, correct = loop.train_step(eager, config, split.images[rows], split.labels[rows])
     state, train_steps, feed = compiled
-    total = train_steps(feed.epoch(0), 0, 1, 0.0)
-    assert float(cost_sum) == pytest.approx(float(total), rel=1e-6)
+    sums = train_steps(feed.epoch(0), 0, 1, [0.0, 0.0])
+    assert [float(cost_sum), int(correct)] == pytest.approx(sums.numpy().tolist(), rel=1e-6)
     assert int(eager.step.numpy()) == int(state.step.numpy()) == 1
     for one, other in zip(eager.variables(), state.variables(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-6)
@@ -221,16 +285,16 @@ def test_one_step_called_eagerly_equals_the_compiled_one(split):
 def test_the_gradients_of_one_batch_equal_numpy_in_float64(split):
     state = loop.new_state(CONFIG, SIZES, 1)
     images, labels = split.images[:10], split.labels[:10]
-    cost_sum, gradients = loop.compute_gradients(state, CONFIG, images, labels)
+    cost_sum, correct, gradients = loop.compute_gradients(state, CONFIG, images, labels)
     weights, biases = ({k: v.numpy() for k, v in group.items()} for group in (state.weights, state.biases))
     x = images.reshape(10, -1) / 255.0
     d_weights, d_biases = oracle.gradients(x, labels, weights, biases)
     exact = [d_weights[name] for name in weights] + [d_biases[name] for name in biases]
     for mine, theirs in zip(gradients, exact, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
-    assert float(cost_sum) == pytest.approx(
-        oracle.costs(oracle.forward(x, weights, biases)[-1], labels).sum(), rel=1e-6
-    )
+    logits = oracle.forward(x, weights, biases)[-1]
+    assert float(cost_sum) == pytest.approx(oracle.costs(logits, labels).sum(), rel=1e-6)
+    assert int(correct) == (logits.argmax(axis=1) == labels).sum()
 
 
 @pytest.mark.parametrize("sizes", [(64, 8, 3), (64, 8, 5, 3), (64, 8, 4, 2, 3)])
@@ -259,7 +323,7 @@ def test_an_optimizer_of_ones_own_takes_its_own_steps(split):
         velocity = 0.5 * velocity + d_biases["out"]
         # Only the last bias is followed: for the others the parameters of the run are taken.
         expected = biases["out"] - 0.1 * velocity
-        train_steps(feed.epoch(0), 0, 1, 0.0)
+        train_steps(feed.epoch(0), 0, 1, [0.0, 0.0])
         np.testing.assert_allclose(state.biases["out"], expected, rtol=1e-4, atol=1e-6)
         weights, biases = ({k: v.numpy() for k, v in group.items()} for group in (state.weights, state.biases))
 
@@ -293,6 +357,7 @@ def test_a_step_of_ones_own_takes_the_place_of_train_step(split):
     before = values(state)[:-1]
     last = list(chunks_of(CONFIG, state, loop.compile_steps(state, CONFIG, feed, step=nothing), feed))[-1]
     assert last.total == split.labels.sum()
+    assert math.isnan(last.correct)  # the step returns the loss alone
     assert_bit_equal(before, values(state)[:-1])
 
 
@@ -329,7 +394,7 @@ def test_the_gradient_of_a_smaller_batch_is_that_of_its_own_mean(split):
         input_signature=[tf.TensorSpec([None, SIDE, SIDE], tf.uint8), tf.TensorSpec([None], tf.int32)],
     )
     for compute in (lambda *batch: loop.compute_gradients(state, CONFIG, *batch), of_unknown_size):
-        _, gradients = compute(split.images[:5], split.labels[:5])
+        *_, gradients = compute(split.images[:5], split.labels[:5])
         for name, gradient in zip(weights, gradients, strict=False):
             np.testing.assert_allclose(gradient, d_weights[name], rtol=1e-4, atol=1e-6)
 
@@ -412,12 +477,12 @@ def test_a_step_may_return_its_loss_in_any_float_type(split):
     for kind in (tf.float16, tf.float32, tf.float64):
         state, feed = loop.new_state(CONFIG, SIZES, 48), Feed(split, CONFIG)
         train_steps = loop.compile_steps(state, CONFIG, feed, step=steps_that(tf.constant(0.5, kind)))
-        assert float(train_steps(feed.epoch(0), 0, 24, 0.0)) == 12
+        assert train_steps(feed.epoch(0), 0, 24, [0.0, 0.0]).numpy()[0] == 12
 
 
-@pytest.mark.parametrize("result", [None, np.zeros(3, np.float32)])
-def test_a_step_that_returns_no_scalar_is_refused(split, result):
-    with pytest.raises(UserError, match="must return the summed loss of its batch, a scalar"):
+@pytest.mark.parametrize("result", [None, np.zeros(3, np.float32), (1.0, None), (1.0, np.zeros(3)), (1.0, 2.0, 3.0)])
+def test_a_step_that_returns_anything_but_scalars_is_refused(split, result):
+    with pytest.raises(UserError, match=r"must return \(summed loss, correct predictions\) of its batch"):
         loop.compile_steps(loop.new_state(CONFIG, SIZES, 48), CONFIG, Feed(split, CONFIG), step=steps_that(result))
 
 
@@ -435,7 +500,7 @@ def test_without_xla_a_step_may_print(split, capfd):
         return loop.train_step(state, config, images, labels)
 
     state, feed = loop.new_state(CONFIG, SIZES, 48), Feed(split, CONFIG)
-    loop.compile_steps(state, CONFIG, feed, step=step, jit=False)(feed.epoch(0), 0, 2, 0.0)
+    loop.compile_steps(state, CONFIG, feed, step=step, jit=False)(feed.epoch(0), 0, 2, [0.0, 0.0])
     assert capfd.readouterr().err == "a batch of 10\n" * 2
 
 

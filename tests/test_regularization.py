@@ -63,7 +63,7 @@ def test_a_step_under_dropout_has_the_cost_and_gradients_of_its_masks(hidden, ac
     masks = [
         np.asarray(mask, np.float64) for mask in regularization.draw_masks(config, (24, *hidden), 5, state.step, 20)
     ]
-    cost_sum, gradients = loop.compute_gradients(state, config, IMAGES, LABELS)
+    cost_sum, _, gradients = loop.compute_gradients(state, config, IMAGES, LABELS)
     cost, expected = thinned_gradients(masks, weights, biases, activate)
     assert float(cost_sum) / 20 == pytest.approx(cost, rel=1e-5)
     for name, gradient in zip(weights, gradients, strict=False):
@@ -148,7 +148,7 @@ def test_compiled_steps_are_those_taken_one_by_one():
     feed = data.Feed(data.Split(IMAGES, LABELS), config)
     compiled, single = (loop.new_state(config, SIZES, 4) for _ in range(2))
     epoch = feed.epoch(0)
-    loop.compile_steps(compiled, config, feed)(epoch, 0, 4, 0.0)
+    loop.compile_steps(compiled, config, feed)(epoch, 0, 4, [0.0, 0.0])
     for rows in np.asarray(epoch[2]):
         loop.train_step(single, config, IMAGES[rows], LABELS[rows])
     for one, other in zip(compiled.variables(), single.variables(), strict=True):

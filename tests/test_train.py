@@ -31,7 +31,8 @@ def finished_run(npz, tmp_path_factory):
 def test_a_process_of_its_own_writes_the_documented_lines_and_no_others(finished_run, npz):
     folder, outcome = finished_run
     assert outcome.code == 0
-    epoch = r"Epoch: {} cost=\d+\.\d{{4}} val_cost=\d+\.\d{{4}} val_accuracy=[01]\.\d{{4}} seconds=\d+\.\d\d"
+    costs, share = r"cost=\d+\.\d{{4}}", r"accuracy=[01]\.\d{{4}}"
+    epoch = rf"Epoch: {{}} {costs} {share} val_{costs} val_{share} seconds=\d+\.\d\d"
     expected = [
         rf"Dataset: {re.escape(npz)}, 200 training, 40 validation, 61 test images of 8 x 8, 3 classes",
         r"Model: 64-8-4-3, 571 parameters; 20 steps of 10 an epoch",
@@ -53,11 +54,12 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished_run):
     assert sorted(os.listdir(folder)) == ["checkpoints", "config.json", "metrics.jsonl", "results.json"]
     rows = read_lines(folder / "metrics.jsonl")
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert list(rows[0]) == ["epoch", "cost", "val_cost", "val_accuracy", "learning_rate", "seconds"]
+    assert list(rows[0]) == ["epoch", "cost", "accuracy", "val_cost", "val_accuracy", "learning_rate", "seconds"]
     results = read_results(folder)
     assert list(results) == [
         "format", "test_cost", "test_accuracy", "train_accuracy", "epochs", "best_epoch", "best_val_cost",
-        "stopped_early", "train_examples", "train_seconds", "examples_per_second", "dataset", "run", "sha256",
+        "best_val_accuracy", "stopped_early", "train_examples", "train_seconds", "examples_per_second", "dataset",
+        "run", "sha256",
     ]  # fmt: skip
     assert (results["epochs"], results["train_examples"]) == (3, 600)
     assert results["test_accuracy"] * 61 == pytest.approx(round(results["test_accuracy"] * 61), abs=1e-9)
@@ -72,7 +74,8 @@ def test_printed_numbers_are_those_of_the_files(finished_run):
     folder, outcome = finished_run
     row = read_lines(folder / "metrics.jsonl")[1]
     assert f"Test cost: {read_results(folder)['test_cost']:.4f}" in outcome.out
-    assert f"Epoch: 2 cost={row['cost']:.4f} val_cost={row['val_cost']:.4f}" in outcome.out
+    digits = " ".join(f"{name}={row[name]:.4f}" for name in ("cost", "accuracy", "val_cost", "val_accuracy"))
+    assert f"Epoch: 2 {digits} seconds=" in outcome.out
 
 
 def test_it_learns(train, small, tmp_path):
@@ -82,7 +85,7 @@ def test_it_learns(train, small, tmp_path):
 
 def test_without_validation_lines_leave_it_out_and_rows_say_null(train, small, tmp_path):
     out = train(*small(validation_size=0, epochs=1)).out
-    assert re.search(r"^Epoch: 1 cost=\d\.\d{4} seconds=", out, re.MULTILINE)
+    assert re.search(r"^Epoch: 1 cost=\d\.\d{4} accuracy=[01]\.\d{4} seconds=", out, re.MULTILINE)
     assert read_lines(tmp_path / "run/metrics.jsonl")[0]["val_cost"] is None
 
 
@@ -156,7 +159,7 @@ def test_divergence_exits_3_says_where_and_keeps_the_last_good_checkpoint(train,
     [
         ({"hidden": "256,x"}, "--hidden=256,x: must be integers from 1 to 100000 separated by commas"),
         ({"hidden": "0"}, "--hidden=0: must be"),
-        ({"hidden": ""}, "--hidden=: must be"),
+        ({"hidden": "8,"}, "--hidden=8,: must be"),
         ({"epochs": 0}, "--epochs=0: must be an integer of 1 or more"),
         ({"batch_size": 201}, "--batch_size=201: must be at most the 200 training examples"),
         ({"learning_rate": -1}, "--learning_rate=-1: must be a number above 0"),

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from mlp_tf import UserError
 from mlp_tf.data.augmentation import deskew, distort
-from mlp_tf.data.scaling import standardize
+from mlp_tf.data.scaling import scale
 from mlp_tf.data.splits import Shard, Split
 from mlp_tf.distribute.cluster import single_device
 
@@ -24,7 +24,7 @@ class Feed:
 
     Args:
       split: the training `Split`, or (images, labels).
-      config: batch_size, seed, deskew, distort and elastic.
+      config: batch_size, seed, scaling, deskew, distort and elastic.
       cluster: the devices and workers.
 
     Raises:
@@ -40,7 +40,7 @@ class Feed:
         self.inputs = math.prod(split.images.shape[1:])
         self.steps = split.global_rows // config.batch_size
         self.strategy = cluster.strategy
-        self.scale = functools.partial(standardize, scaling=split.scaling)
+        self.scale = functools.partial(scale, scaling=split.scaling, config=config)
         self.check_stop = lambda: None  # called often while an epoch is made; what it raises ends that
         self._split = split
         self._config = config
@@ -177,7 +177,7 @@ def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
 
     Args:
       split: a `Split`, or (examples, labels).
-      config: of which `deskew` counts.
+      config: of which `deskew` and `scaling` count.
       cluster: the workers that share the rows.
       size: examples in a batch.
     """
@@ -187,4 +187,4 @@ def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
         labels = tf.constant(shard.labels[start : start + size])
         if config.deskew:
             examples = _upright(examples)
-        yield standardize(examples, shard.scaling), labels
+        yield scale(examples, shard.scaling, config), labels

@@ -22,16 +22,19 @@ class Scaling(NamedTuple):
         return lists and cls(*(np.reshape(lists[name], shape) for name in cls._fields))
 
 
-def standardize(examples, scaling):
+def scale(examples, scaling, config):
     """Returns (x - mean) / standard deviation, eagerly or as part of a graph.
 
     Args:
       examples: float32 `[B, ...]`; anything, if `scaling` is None.
-      scaling: a `Scaling`, or None to leave the examples as they are.
+      scaling: a `Scaling`, or None to leave the examples as they are, which `normalize` divides if they are pixels.
+      config: of which `scaling` counts: with none, the values stay as they are, and become float32.
 
     Returns:
-      float32, shaped as `examples`.
+      float32 or `examples`, shaped as these.
     """
+    if config.scaling == "none":
+        return tf.cast(examples, tf.float32)
     if scaling is None:
         return examples
     return (examples - tf.constant(scaling.mean, tf.float32)) / tf.constant(scaling.std, tf.float32)

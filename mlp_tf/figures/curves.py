@@ -11,8 +11,8 @@ _GREY = "0.75"  # the others
 
 
 @styled
-def plot_curves(runs, title, stopped=""):
-    """Returns a figure of cost and validation accuracy over the epochs, the lowest validation cost marked.
+def plot_curves(runs, title, stopped="", monitor="val_cost"):
+    """Returns a figure of cost and accuracy over the epochs, in training and validation, the best epoch marked.
 
     Each run has a color; of more runs than there are colors the best five have one, and the others are grey.
 
@@ -20,16 +20,17 @@ def plot_curves(runs, title, stopped=""):
       runs: {name: rows of metrics.jsonl}.
       title: of the figure.
       stopped: why a single run ended before its last epoch, if it did.
+      monitor: val_cost, whose lowest value is the best, or val_accuracy, whose highest is.
     """
-    has_validation = any(_best_row(rows) for rows in runs.values())
-    figure = new_figure(6 if has_validation else 3.5, title)
-    axes = figure.subplots(1 + has_validation, sharex=True, squeeze=False).ravel()
-    colors = _choose_colors(runs)
+    bests = {name: _best_row(rows, monitor) for name, rows in runs.items()}
+    figure = new_figure(6, title)
+    axes = figure.subplots(2, sharex=True)
+    colors = _choose_colors(bests, monitor)
     lengths = [len(rows) for rows in runs.values()]
     marker = "." if max(lengths) < 10 or min(lengths) == 1 else None  # one point is no line
     for name, color in reversed(colors.items()):  # the best on top
         style = {"color": color, "marker": marker, "linewidth": 1 if color == _GREY else 1.6}
-        _draw_run(axes, runs[name], style)
+        _draw_run(axes, runs[name], bests[name], style)
     last = max(row["epoch"] for rows in runs.values() for row in rows)
     if stopped:
         for axis in axes:
@@ -40,40 +41,45 @@ def plot_curves(runs, title, stopped=""):
     if is_log:
         format_numbers(axes[0].yaxis, log=True)
     axes[0].set(ylabel="cost (nats per example, log scale)" if is_log else "cost (nats per example)")
-    if has_validation:
-        axes[1].set(ylabel="validation accuracy (%)")
+    axes[1].set(ylabel="accuracy (%)")
     for axis in axes:
         axis.grid(alpha=0.3)
     axes[-1].set(xlabel="epoch", xticks=_epoch_ticks(last))
     if last == 1:
         axes[-1].set_xlim(0.5, 1.5)
-    handles, labels = zip(*_legend_entries(runs, colors, has_validation, stopped), strict=True)
+    handles, labels = zip(*_legend_entries(bests, colors, monitor, stopped), strict=True)
     add_legend(figure, handles, labels)
     return figure
 
 
-def _best_row(rows):
-    """Returns the row of the lowest validation cost, or None."""
-    return min((row for row in rows if row["val_cost"] is not None), key=lambda row: row["val_cost"], default=None)
+def _best_row(rows, monitor):
+    """Returns the row of the best epoch, or None."""
+    validated = [row for row in rows if row[monitor] is not None]
+    return min(validated, key=lambda row: _rank(row, monitor), default=None)
 
 
-def _choose_colors(runs):
+def _rank(row, monitor):
+    """Returns a number that is lower the better a row is."""
+    if row is None:
+        return math.inf
+    return row[monitor] if monitor == "val_cost" else -row[monitor]
+
+
+def _choose_colors(bests, monitor):
     """Returns {name: its color}; of too many runs the best come first, and the others are grey."""
-    if len(runs) <= len(COLORS):
-        return dict(zip(runs, COLORS, strict=False))
-    best = sorted(runs, key=lambda name: (_best_row(runs[name]) or {"val_cost": math.inf})["val_cost"])
-    return dict.fromkeys(best, _GREY) | dict(zip(best[:_BEST], COLORS, strict=False))
+    if len(bests) <= len(COLORS):
+        return dict(zip(bests, COLORS, strict=False))
+    ranked = sorted(bests, key=lambda name: _rank(bests[name], monitor))
+    return dict.fromkeys(ranked, _GREY) | dict(zip(ranked[:_BEST], COLORS, strict=False))
 
 
-def _draw_run(axes, rows, style):
-    axes[0].plot([row["epoch"] for row in rows], [row["cost"] for row in rows], "--", **style)
-    best = _best_row(rows)
-    if not best:
-        return
-    validated = [row for row in rows if row["val_cost"] is not None]
-    for axis, name, scale in zip(axes, ("val_cost", "val_accuracy"), (1, 100), strict=True):
-        axis.plot([row["epoch"] for row in validated], [scale * row[name] for row in validated], "-", **style)
-        axis.plot(best["epoch"], scale * best[name], "o", color=style["color"])
+def _draw_run(axes, rows, best, style):
+    for axis, name, scale in zip(axes, ("cost", "accuracy"), (1, 100), strict=True):
+        for key, line in ((name, "--"), (f"val_{name}", "-")):
+            known = [row for row in rows if row[key] is not None]
+            axis.plot([row["epoch"] for row in known], [scale * row[key] for row in known], line, **style)
+        if best:
+            axis.plot(best["epoch"], scale * best[f"val_{name}"], "o", color=style["color"])
 
 
 def _epoch_ticks(last):
@@ -85,24 +91,27 @@ def _epoch_ticks(last):
     return sorted({1, *between, last})
 
 
-def _legend_entries(runs, colors, has_validation, stopped):
+def _legend_entries(bests, colors, monitor, stopped):
     """Returns (handle, text) of each entry of the legend."""
 
     def line(style, text, color="black"):
         return Line2D([], [], color=color, linestyle=style, linewidth=1.6), text
 
-    is_single = len(runs) == 1
+    is_single = len(bests) == 1
+    has_validation = any(bests.values())
+    best = "lowest validation cost" if monitor == "val_cost" else "highest validation accuracy"
     color = next(iter(colors.values())) if is_single else "black"
     named = [] if is_single else [name for name in colors if colors[name] != _GREY]
     entries = [line("-", safe_text(name, 70), colors[name]) for name in named]
-    if not is_single and len(named) < len(runs):
-        which = ", of a higher validation cost" if has_validation else ""
-        entries.append(line("-", f"{len(runs) - len(named)} other runs{which}", _GREY))
+    if not is_single and len(named) < len(bests):
+        worse = "higher validation cost" if monitor == "val_cost" else "lower validation accuracy"
+        which = f", of a {worse}" if has_validation else ""
+        entries.append(line("-", f"{len(bests) - len(named)} other runs{which}", _GREY))
     entries.append(line("--", "training", color))
     if has_validation:
         entries.append(line("-", "validation", color))
-        epoch = f": epoch {_best_row(next(iter(runs.values())))['epoch']}" if is_single else ""
-        entries.append((Line2D([], [], color=color, linestyle="", marker="o"), f"lowest validation cost{epoch}"))
+        epoch = f": epoch {next(iter(bests.values()))['epoch']}" if is_single else ""
+        entries.append((Line2D([], [], color=color, linestyle="", marker="o"), f"{best}{epoch}"))
     if stopped:
         entries.append(line(":", stopped))
     return entries

@@ -12,7 +12,7 @@ import os
 import pathlib
 import re
 import shutil
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import NamedTuple, TypedDict
 
 import msgspec
 
@@ -35,11 +35,11 @@ class Row(TypedDict):
 
     epoch: Count  # from 1
     cost: float
+    accuracy: float  # of the training examples, as they were trained
     val_cost: float | None
     val_accuracy: float | None
     learning_rate: float
     seconds: float
-    train_accuracy: NotRequired[float]
 
 
 class Position(TypedDict):
@@ -49,6 +49,7 @@ class Position(TypedDict):
     step: Count
     steps: Count
     total: float
+    correct: float
     seconds: float
 
 

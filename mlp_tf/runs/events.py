@@ -9,7 +9,7 @@ from mlp_tf.base import files
 # (folder, tag, key of a row of metrics.jsonl)
 _SCALARS = [
     ("train", "cost", "cost"),
-    ("train", "accuracy", "train_accuracy"),
+    ("train", "accuracy", "accuracy"),
     ("validation", "cost", "val_cost"),
     ("validation", "accuracy", "val_accuracy"),
 ]

@@ -33,8 +33,9 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test_accuracy: float  # from 0 to 1
     train_accuracy: float  # of the same parameters
     epochs: Count
-    best_epoch: Count | None  # the one with the lowest val_cost; under --patience, the one the test figures are of
+    best_epoch: Count | None  # by --monitor; with --patience, the test figures are of this epoch
     best_val_cost: float | None
+    best_val_accuracy: float | None
     stopped_early: bool  # by --patience
     train_examples: Count
     train_seconds: float

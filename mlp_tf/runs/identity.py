@@ -119,7 +119,7 @@ class Description(NamedTuple):
         settings = self.config.to_json()
         for name in (*FREE, "dataset"):
             settings.pop(name)
-        if self.config.schedule == "linear":  # each learning rate depends on the total
+        if self.config.schedule != "constant":  # each learning rate depends on the total
             settings["epochs"] = self.config.epochs
         data = msgspec.to_builtins(self.data)
         del data["name"]
@@ -226,10 +226,10 @@ def check_settings(config, folder):
         if not _agrees(field.name, config, folder.description):
             given, in_run = (words_of(getattr(each, field.name)) for each in (config, run_config))
             differing.append(f"--{field.name}={given}, but {in_run} in the run")
-    if config.epochs != run_config.epochs and run_config.schedule == "linear":
+    if config.epochs != run_config.epochs and run_config.schedule != "constant":
         differing.append(
-            f"--epochs={config.epochs}, but {run_config.epochs} in the run (under --schedule=linear each learning rate "
-            "depends on the total)"
+            f"--epochs={config.epochs}, but {run_config.epochs} in the run (with --schedule={run_config.schedule} the "
+            "learning rates depend on the total)"
         )
     _refuse(folder, differing, f"resume that run: {resume_command(folder.path)}")
 

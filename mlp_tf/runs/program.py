@@ -18,8 +18,8 @@ _KEPT_BYTES = 2**27  # of all programs that are kept
 _CODE_BYTES = 2**25  # of the code of each, 35 MB in a sweep of 15 networks
 # The settings that a compiled loop depends on; those of the data are in the shapes of an epoch.
 _SETTINGS = (
-    "hidden", "batch_size", "learning_rate", "optimizer", "activation", "schedule", "label_smoothing", "dropout",
-    "input_dropout", "weight_decay", "max_norm",
+    "hidden", "batch_size", "learning_rate", "optimizer", "momentum", "activation", "schedule", "label_smoothing",
+    "dropout", "input_dropout", "weight_decay", "max_norm", "scaling",
 )  # fmt: skip
 _kept = []  # (key, `Program`) of those that no run uses now, the last one used at the end
 _lock = threading.Lock()  # of `_kept`
@@ -83,7 +83,7 @@ def _key(config, sizes, feed, total_steps):
     scaling = feed.scale.keywords["scaling"]
     constants = scaling and (scaling.mean.tobytes(), scaling.std.tobytes())
     specs = tuple(map(tf.type_spec_from_value, feed.empty_epoch()))
-    return (*settings, sizes, specs, constants, total_steps if config.schedule == "linear" else None)
+    return (*settings, sizes, specs, constants, total_steps if config.schedule != "constant" else None)
 
 
 def _compile(config, sizes, feed, total_steps):

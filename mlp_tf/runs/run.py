@@ -181,6 +181,18 @@ def _load(config, description, cluster):
     return data.load(name, config.data_dir, description.data.validation, shard)
 
 
+def best_row(history, monitor):
+    """Returns the metrics row of the best epoch, the first of several; None without validation examples.
+
+    Args:
+      history: rows of metrics.jsonl.
+      monitor: val_cost, whose lowest value is the best, or val_accuracy, whose highest is.
+    """
+    validated = [row for row in history if row[monitor] is not None]
+    best = min if monitor == "val_cost" else max
+    return best(validated, key=lambda row: row[monitor], default=None)
+
+
 class Run:
     """An open run: `train` it, then read `results`.
 
@@ -365,10 +377,9 @@ class Run:
             raise Stopped(number)
 
     def _out_of_patience(self):
-        """Returns whether none of the last `patience` epochs has a lower val_cost than the best before them."""
-        costs = [row["val_cost"] for row in self.history]
-        patience = self.config.patience
-        return bool(patience and costs) and len(costs) - 1 - costs.index(min(costs)) >= patience
+        """Returns whether the best epoch is `patience` epochs ago."""
+        best = best_row(self.history, self.config.monitor)
+        return bool(self.config.patience and best) and len(self.history) - best["epoch"] >= self.config.patience
 
     def _end_epoch(self):
         """Evaluates the epoch that ended, keeps its parameters if it is the best, and returns its row."""
@@ -377,12 +388,12 @@ class Run:
         validation = None
         if self.splits.validation.global_rows:
             validation = self._evaluate("validation", self._program.predict)
-            if all(validation.cost < row["val_cost"] for row in self.history):
-                self._program.keep_best()
         steps = self.progress.steps
+        examples = steps * self.config.batch_size
         row = {
             "epoch": self.progress.epoch + 1,
-            "cost": self.progress.total / (steps * self.config.batch_size),
+            "cost": self.progress.total / examples,
+            "accuracy": self.progress.correct / examples,
             "val_cost": validation and validation.cost,
             "val_accuracy": validation and validation.accuracy,
             "learning_rate": loop.learning_rate(
@@ -390,11 +401,11 @@ class Run:
             ),
             "seconds": self.progress.seconds,
         }
-        if self.config.tensorboard:
-            row["train_accuracy"] = self._evaluate("train", self._program.predict).accuracy
+        self.history.append(row)
+        if best_row(self.history, self.config.monitor) is row:
+            self._program.keep_best()
         if self.folder:
             self.folder.append_metrics(row)
-        self.history.append(row)
         self.progress = loop.Progress(self.progress.epoch + 1, 0, steps)
         return row
 
@@ -427,8 +438,7 @@ class Run:
         test = self._evaluate("test", predict)
         train = self._evaluate("train", predict)
         seconds = sum(row["seconds"] for row in self.history)
-        validated = [row for row in self.history if row["val_cost"] is not None]
-        best = min(validated, key=lambda row: row["val_cost"], default=None)
+        best = best_row(self.history, self.config.monitor)
         examples = len(self.history) * self.progress.steps * self.config.batch_size
         return Results(
             test_cost=test.cost,
@@ -437,6 +447,7 @@ class Run:
             epochs=len(self.history),
             best_epoch=best and best["epoch"],
             best_val_cost=best and best["val_cost"],
+            best_val_accuracy=best and best["val_accuracy"],
             stopped_early=self._out_of_patience() and len(self.history) < self.config.epochs,
             train_examples=examples,
             train_seconds=seconds,

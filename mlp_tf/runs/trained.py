@@ -9,7 +9,7 @@ from mlp_tf import UserError, data, loop
 from mlp_tf.config import Config
 from mlp_tf.data.augmentation import deskew
 from mlp_tf.data.feed import block_size
-from mlp_tf.data.scaling import Scaling, standardize
+from mlp_tf.data.scaling import Scaling, scale
 from mlp_tf.model import normalize, parameter_shapes
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.folder import read_folder
@@ -149,7 +149,7 @@ class TrainedRun:
         def logits(images):
             if self.config.deskew:
                 images = deskew(images)
-            return model(normalize(standardize(images, self._scaling)), module.weights, module.biases)
+            return model(normalize(scale(images, self._scaling, self.config)), module.weights, module.biases)
 
         return tf.function(logits, autograph=False, input_signature=[self._signature()])
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 from helpers import make_arrays
 
 from mlp_tf import data
-from mlp_tf.data.scaling import Moments, Scaling, standardize
+from mlp_tf.config import Config
+from mlp_tf.data.scaling import Moments, Scaling, scale
 
 
 def scaling_of(rows, cuts=()):
@@ -36,7 +37,7 @@ def test_a_constant_feature_has_deviation_1_and_becomes_0(value):
     scaling = scaling_of(rows, (7, 500, 501))
     assert scaling.std[1] == 1.0
     np.testing.assert_allclose(scaling.std[[0, 2]], rows[:, [0, 2]].astype(np.float64).std(axis=0), rtol=1e-12)
-    assert not standardize(tf.constant(rows), scaling).numpy()[:, 1].any()
+    assert not scale(tf.constant(rows), scaling, Config()).numpy()[:, 1].any()
 
 
 def test_a_single_row_is_constant_in_each_feature():
@@ -46,7 +47,14 @@ def test_a_single_row_is_constant_in_each_feature():
 
 def test_pixels_are_left_as_they_are():
     images = tf.constant([[0, 7, 255]], tf.uint8)
-    assert standardize(images, None) is images
+    assert scale(images, None, Config()) is images
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_without_scaling_values_stay_as_they_are_in_float32(dtype):
+    examples = np.array([[0, 7, 255]], dtype)
+    got = scale(tf.constant(examples), Scaling(np.ones(3), np.full(3, 2.0)), Config(scaling="none"))
+    assert (got.dtype, got.numpy().tolist()) == (tf.float32, [[0, 7, 255]])
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 2)])
@@ -54,9 +62,9 @@ def test_a_compiled_graph_standardises_as_numpy_does(shape):
     rng = np.random.default_rng(1)
     examples = rng.normal(3, 2, (20, *shape)).astype(np.float32)
     scaling = Scaling(rng.normal(3, 1, shape), rng.random(shape) + 0.5)
-    compiled = tf.function(lambda x: standardize(x, scaling), jit_compile=True)
+    compiled = tf.function(lambda x: scale(x, scaling, Config()), jit_compile=True)
     expected = (examples.astype(np.float64) - scaling.mean) / scaling.std
-    for found in (compiled(tf.constant(examples)), standardize(tf.constant(examples), scaling)):
+    for found in (compiled(tf.constant(examples)), scale(tf.constant(examples), scaling, Config())):
         assert found.dtype == tf.float32
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 

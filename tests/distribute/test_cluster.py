@@ -5,9 +5,10 @@ import os
 
 import numpy as np
 import pytest
-from helpers import command, contents, slow
+from helpers import assert_same_run, command, contents, slow
 
-OPTIMIZERS = {1: ("adam",), 2: ("adam", "rmsprop", "sgd"), 4: ("adam", "sgd")}  # tried with so many replicas
+# Tried with so many replicas.
+OPTIMIZERS = {1: ("adam",), 2: ("adam", "rmsprop", "sgd", "momentum"), 4: ("adam", "sgd")}
 # For each optimizer, on some logical CPUs and on one, a line for 100 steps: the cost of each epoch of ten, and what
 # each replica holds afterwards.
 REPLICAS = """
@@ -61,6 +62,32 @@ def test_replicas_have_the_costs_of_one_over_100_steps_and_equal_bits(replicas_a
         assert len(copies) == replicas
         assert all(copy == copies[0] for copy in copies)
         np.testing.assert_allclose(copies[0], alone, rtol=1e-3, atol=1e-6)
+
+
+# Trains a run on two logical CPUs to its end; then another one, stopped after a step and opened again.
+RESUMED = """
+import sys
+from mlp_tf.config import Config
+from mlp_tf.runs import open_run
+settings = {"optimizer": "momentum", "schedule": "cosine", "activation": "elu", "monitor": "val_accuracy"}
+settings |= {"max_norm": 1.0, "weight_decay": 0.1, "learning_rate": 0.02}
+config = Config(hidden=(8, 4), batch_size=10, epochs=2, validation_size=40, dataset=sys.argv[1], **settings,
+                strategy="mirrored", logical_cpus=2)
+for folder, stops in (("whole", ()), ("run", (1, 23))):
+    for stop in stops:
+        with open_run(config, folder) as run:
+            next(progress for progress, _ in run.train() if int(run.state.step.numpy()) >= stop)
+    with open_run(config, folder) as run:
+        list(run.train())
+"""
+
+
+@pytest.mark.slow
+def test_a_run_on_two_replicas_resumes_bit_for_bit(npz, tmp_path):
+    # A process of its own, as it splits its CPU before TensorFlow computes anything.
+    outcome = command("-c", RESUMED, npz, cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -33,8 +33,7 @@ def test_the_total_cannot_change_where_the_schedule_depends_on_it(train, small, 
     outcome = train(*small(schedule="linear", epochs=5))
     assert outcome.code == 1
     assert (
-        "--epochs=5, but 3 in the run (under --schedule=linear each learning rate depends on the total)"
-        in outcome.error
+        "--epochs=5, but 3 in the run (with --schedule=linear the learning rates depend on the total)" in outcome.error
     )
     assert contents(tmp_path) == before
 

@@ -31,6 +31,11 @@ SETTINGS = {
     "rmsprop, linear": {"optimizer": "rmsprop", "schedule": "linear"},
     "dropout, weight decay, max norm": {"dropout": 0.3, "input_dropout": 0.1, "weight_decay": 0.1, "max_norm": 1.0},
     "sgd, patience": {"optimizer": "sgd", "patience": 2},
+    "momentum, cosine, gelu, val_accuracy": {
+        "optimizer": "momentum", "learning_rate": 0.02, "schedule": "cosine", "activation": "gelu", "max_norm": 1.0,
+        "weight_decay": 0.1, "monitor": "val_accuracy", "patience": 2,
+    },
+    "no hidden layer, no scaling": {"hidden": (), "scaling": "none", "optimizer": "momentum", "learning_rate": 1e-5},
     "distort, elastic, deskew, linear, patience": {
         "distort": 1.0, "elastic": 0.5, "deskew": True, "schedule": "linear", "patience": 2, "label_smoothing": 0.1,
     },
@@ -47,7 +52,7 @@ def test_a_run_stopped_anywhere_ends_as_if_never_stopped(live, config, whole_run
 
 
 @pytest.mark.parametrize(
-    "settings", [name if name.startswith(("distort", "dropout")) else slow(name) for name in SETTINGS]
+    "settings", [name if name.startswith(("distort", "dropout", "momentum")) else slow(name) for name in SETTINGS]
 )
 def test_a_run_stopped_at_every_seventeenth_step_ends_as_if_never_stopped(live, config, tmp_path, settings):
     config = dataclasses.replace(config, **SETTINGS[settings])
@@ -58,12 +63,16 @@ def test_a_run_stopped_at_every_seventeenth_step_ends_as_if_never_stopped(live, 
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-def test_early_stopping_and_the_best_epoch_resume(live, config, noisy_npz, tmp_path):
-    changes = {"hidden": (64, 64), "dataset": noisy_npz, "patience": 4, "epochs": 50}
+@pytest.mark.parametrize("monitor", ["val_cost", "val_accuracy"])
+def test_early_stopping_and_the_best_epoch_resume(live, config, noisy_npz, tmp_path, monitor):
+    changes = {"hidden": (64, 64), "dataset": noisy_npz, "patience": 4, "epochs": 50, "monitor": monitor}
     config = dataclasses.replace(config, **changes)
     live(config, tmp_path / "whole")
     rows = untimed(tmp_path / "whole/metrics.jsonl")
-    best = min(rows, key=lambda row: row["val_cost"])["epoch"]
+    sign = 1 if monitor == "val_cost" else -1
+    best = min(rows, key=lambda row: sign * row[monitor])["epoch"]
+    results = read_results(tmp_path / "whole")
+    assert (results["best_epoch"], results[f"best_{monitor}"]) == (best, rows[best - 1][monitor])
     assert len(rows) == best + 4
     for count in (best, best + 2):  # right at the best epoch, and while it is being waited for
         live(config, tmp_path / "run", rows=count)

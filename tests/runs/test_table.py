@@ -21,7 +21,7 @@ def description(data=DATA, **settings):
 
 def entry(accuracy, described, seconds=1.0, val_accuracy=None):
     """A finished run of this test accuracy."""
-    results = Results(0.1, accuracy, 1.0, 15, 15, 0.1, False, 100, seconds, 1.0, "mnist")
+    results = Results(0.1, accuracy, 1.0, 15, 15, 0.1, accuracy, False, 100, seconds, 1.0, "mnist")
     known = accuracy if val_accuracy is None else val_accuracy
     return table.Entry(pathlib.Path("x"), described, results, known)
 
@@ -33,6 +33,19 @@ def test_a_row_has_mean_and_deviation_over_its_seeds():
     assert row["test_accuracy_std"] == pytest.approx((0.0026 / 2) ** 0.5)
     assert (row["seeds"], row["epochs_trained"], row["train_accuracy_std"]) == (3, 15, 0)
     assert set(row) == set(table.COLUMNS)
+
+
+def test_one_seed_has_no_standard_deviation():
+    [row] = table.rows([entry(0.9, description())])
+    assert (row["test_accuracy"], row["test_accuracy_std"]) == (0.9, None)
+
+
+def test_a_row_without_results_or_validation_has_none_for_what_is_unknown():
+    unfinished = table.Entry(pathlib.Path("x"), description(), note="not finished, 1 of 15 epochs")
+    [row] = table.rows([unfinished])
+    assert (row["seeds"], row["test_accuracy"], row["seconds"], row["best"]) == (0, None, None, False)
+    assert row["note"] == "seed 0: not finished, 1 of 15 epochs"
+    assert "none" in "\n".join(table.lines(table.rows([entry(0.9, description(hidden=()))])))
 
 
 def test_a_seed_that_was_trained_twice_counts_once():
@@ -47,10 +60,12 @@ def test_what_changes_no_result_makes_no_row_of_its_own():
     differing = {"hidden": (1,), "epochs": 1, "batch_size": 1, "learning_rate": 1.0, "optimizer": "sgd"}
     differing |= {"activation": "tanh", "init": "he", "schedule": "linear", "label_smoothing": 0.1, "distort": 1.0}
     differing |= {"elastic": 1.0, "deskew": True, "patience": 1, "dropout": 0.1, "input_dropout": 0.1}
-    differing |= {"weight_decay": 0.1, "max_norm": 1.0}
-    assert set(names) - set(differing) == {"validation_size", "dataset", "replicate_data"}  # of which the data tell
+    differing |= {"weight_decay": 0.1, "max_norm": 1.0, "monitor": "val_accuracy", "scaling": "none"}
+    assert set(names) - set(differing) == {"validation_size", "dataset", "replicate_data", "momentum"}
     for name, value in differing.items():
         assert len(table.rows([entry(0.9, description()), entry(0.9, description(**{name: value}))])) == 2
+    with_momentum = [description(optimizer="momentum", momentum=value) for value in (0.5, 0.9)]
+    assert len(table.rows([entry(0.9, each) for each in with_momentum])) == 2
 
 
 def test_the_best_row_is_best_by_validation_among_those_of_its_data():

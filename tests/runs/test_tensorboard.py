@@ -11,7 +11,7 @@ def test_tensorboard_reads_cost_and_accuracy_of_train_and_validation(train, smal
     train(*small(epochs=2), "--tensorboard")
     train(*small(epochs=3), "--tensorboard")  # goes on, and shows each epoch once
     rows = read_lines(tmp_path / "run/metrics.jsonl")
-    for split, cost, accuracy in (("train", "cost", "train_accuracy"), ("validation", "val_cost", "val_accuracy")):
+    for split, cost, accuracy in (("train", "cost", "accuracy"), ("validation", "val_cost", "val_accuracy")):
         events = event_accumulator.EventAccumulator(str(tmp_path / "run/tensorboard" / split)).Reload()
         for tag, key in (("cost", cost), ("accuracy", accuracy)):
             seen = [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in events.Tensors(tag)]

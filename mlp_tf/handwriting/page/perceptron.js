@@ -1,16 +1,25 @@
 "use strict";
 // The network of a trained run, in plain JavaScript. MODEL holds its data; mlp_tf/draw.py writes it.
 const perceptron = (() => {
-  const ACTIVATIONS = { relu: (v) => Math.max(v, 0), sigmoid: (v) => 1 / (1 + Math.exp(-v)), tanh: Math.tanh };
+  const ACTIVATIONS = {
+    relu: (v) => Math.max(v, 0),
+    sigmoid: (v) => 1 / (1 + Math.exp(-v)),
+    tanh: Math.tanh,
+    elu: (v) => (v > 0 ? v : Math.expm1(v)),
+    gelu: (v) => (v / 2) * (1 + erf(v / Math.SQRT2)),
+    leaky_relu: (v) => Math.max(v, 0.2 * v),
+  };
   const activation = ACTIVATIONS[MODEL.activation];
+  const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const floats = (base64) => new Float32Array(bytes(base64).buffer);
   const LAYERS = MODEL.layers.map(({ weights, biases }) => ({ weights: floats(weights), biases: floats(biases) }));
 
-  function bytes(base64) {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  }
-
-  function floats(base64) {
-    return new Float32Array(bytes(base64).buffer);
+  // The error function, within 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26).
+  function erf(v) {
+    const t = 1 / (1 + 0.3275911 * Math.abs(v));
+    const factors = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592];
+    const sum = factors.reduce((total, factor) => t * (factor + total), 0);
+    return Math.sign(v) * (1 - sum * Math.exp(-v * v));
   }
 
   // Returns x W + b as float32 [units]: x is [inputs], W [inputs, units] row by row, b [units].
@@ -26,7 +35,7 @@ const perceptron = (() => {
   function forward(image) {
     const seen = MODEL.deskew ? deskew(image) : image;
     const hidden = [];
-    let layer = Float32Array.from(seen, (pixel) => pixel / 255);
+    let layer = Float32Array.from(seen, (pixel) => pixel / MODEL.divisor);
     for (const each of LAYERS.slice(0, -1)) {
       layer = dense(layer, each).map(activation);
       hidden.push(layer);
