@@ -87,15 +87,17 @@ def _draw_weights(path):
 
     run = load(path)
     command.warn(*run.warnings)
-    first = run.weights["h1"]
-    following = run.weights.get("h2", run.weights["out"])
+    first, *others = run.weights.values()
     units = first.shape[1]
     most = min(64, units)
-    which = (
-        f"the {most} of {units:,} units with the largest outgoing weights" if most < units else plural(units, "unit")
-    )
+    which = plural(units, "unit" if others else "class")
+    if most < units:
+        which = f"the {most} of {which} with the largest {'outgoing ' * bool(others)}weights"
     title = f"{run.title}\nweights of the first layer: {which}"
-    return figures.plot_first_layer(first, following, run.description.data.example_shape, title, most=most)
+    outgoing = others[0] if others else first.T
+    names = None if others else run.class_names
+    shape = run.description.data.example_shape
+    return figures.plot_first_layer(first, outgoing, shape, title, most=most, names=names)
 
 
 if __name__ == "__main__":

@@ -81,10 +81,12 @@ def grid(values):
     runs = []
     for combination in itertools.product(*several.values()):
         config = flags.to_config(values, **dict(zip(names, combination, strict=True)))
+        if not config.hidden:  # there is nothing to activate or drop, so these would train one network several times
+            config = dataclasses.replace(config, activation=settings.Config.activation, dropout=0.0)
         pairs = [(name, getattr(config, name)) for name in _VARIED if name in {"hidden", *varied}]
-        folder = shorten("_".join(f"{name}={settings.words_of(value)}" for name, value in pairs), 120)
+        folder = shorten("_".join(f"{name}={settings.words_of(value) or 'none'}" for name, value in pairs), 120)
         runs += [(folder, dataclasses.replace(config, seed=seed)) for seed in range(values["seeds"].value)]
-    return runs
+    return list(dict.fromkeys(runs))
 
 
 def _sweep(wanted, entries, lock, stop, as_json):

@@ -34,7 +34,7 @@ def test_plot_draws_curves_of_several_runs_and_the_first_layer(run, run_folder, 
 def drawn_curves(monkeypatch):
     """What `figures.plot_curves` is called with, once it was."""
     drawn, draw = [], figures.plot_curves
-    monkeypatch.setattr(figures, "plot_curves", lambda *given: drawn.append(given) or draw(*given))
+    monkeypatch.setattr(figures, "plot_curves", lambda *given, **named: drawn.append(given) or draw(*given, **named))
     return drawn
 
 
@@ -57,7 +57,7 @@ def test_one_run_is_named_in_the_title_and_says_when_patience_stopped_it(run, tr
     flags = [*small(epochs=50, learning_rate=0.05), "--patience=2"]
     assert "Stopped early" in train(*flags).out
     assert run(plot, f"--workdir={tmp_path / 'run'}", "--weights=false", "--dpi=75", "--format=pdf").code == 0
-    [(_, title, stopped)] = drawn
+    [(_, title, stopped, _)] = drawn
     assert title.startswith("Training of run: 64-8-4-3, small.npz, ")
     assert stopped == "stopped by --patience=2"
     assert (tmp_path / "run/curves.pdf").exists()

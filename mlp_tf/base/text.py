@@ -37,8 +37,9 @@ def _beginning(text, most):
 
 
 def plural(count, noun):
-    """Returns a count with its noun: "1 step", "2 steps"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """Returns a count with its noun: "1 step", "2 steps", "2 classes"."""
+    end = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{end}"
 
 
 def short_names(paths):

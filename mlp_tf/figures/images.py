@@ -40,20 +40,23 @@ def plot_images(images, captions, title, across=10, framed=()):
 
 
 @styled
-def plot_first_layer(weights, outgoing, image_shape, title, most=64):
-    """Returns a figure of each hidden unit's weights as an image, the units with the largest outgoing weights first.
+def plot_first_layer(weights, outgoing, image_shape, title, most=64, names=None):
+    """Returns a figure of each unit's weights as an image, the units with the largest outgoing weights first.
 
     All are on one scale, symmetric about 0, that ends at the 99.5th percentile, so that a few outliers do not make all
     others pale. The weights of color images are a color image: grey is 0.
 
     Args:
       weights: float `[pixels, units]`.
-      outgoing: float `[units, outputs]`, the weights of the next layer.
+      outgoing: float `[units, outputs]`, the weights of the next layer; of classes, those of this layer, transposed.
       image_shape: `(H, W)` or `(H, W, C)`; where C is not 3, the mean over the channels is shown.
       title: of the figure.
       most: the number of units, at most.
+      names: of the units, if they are classes, which stay in their order.
     """
     units = np.argsort(-np.linalg.norm(outgoing, axis=1), kind="stable")[:most]
+    if names:
+        units.sort()
     images = weights[:, units].T.reshape(len(units), *image_shape)
     has_colors = image_shape[2:] == (3,)
     if images.ndim == 4 and not has_colors:
@@ -61,10 +64,10 @@ def plot_first_layer(weights, outgoing, image_shape, title, most=64):
     limit = max(np.percentile(np.abs(images), 99.5), 1e-12)
     if has_colors:
         images = np.clip(0.5 + images / (2 * limit), 0, 1)
-    figure, axes = _grid(len(units), min(8, len(units)), 1, title)
+    figure, axes = _grid(len(units), math.ceil(len(units) / math.ceil(len(units) / 8)), 1, title)
     for axis, unit, image in zip(axes, units, images, strict=False):
         drawn = axis.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-        axis.set_title(f"unit {unit}", fontsize=11)
+        axis.set_title(safe_text(names[unit], 12) if names else f"unit {unit}", fontsize=11)
     if has_colors:
         label = f"each color channel: {-limit:.2g} is dark, 0 is medium, {limit:.2g} is bright"
         figure.supxlabel(label, fontsize=11)

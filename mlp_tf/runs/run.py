@@ -201,7 +201,6 @@ class Run:
       folder: `RunFolder`; None on workers other than the chief.
       splits: `data.Splits`; None if the run was finished when it was opened.
       progress: `loop.Progress`, its position.
-      history: the rows of metrics.jsonl so far.
       results: `Results`; None until it is finished.
       warnings, notes: texts for the user.
       resumes: whether the folder held the run before.
@@ -212,7 +211,7 @@ class Run:
         self.folder = folder
         self.splits = start.splits
         self.progress = None
-        self.history = []
+        self._history = []
         self.results = folder and folder.results
         self.warnings = [text for text in start.warnings if text]
         self.notes = list(start.splits.notes) if start.splits else []
@@ -228,6 +227,11 @@ class Run:
     def config(self):
         """The settings."""
         return self.description.config
+
+    @property
+    def history(self):
+        """The rows of metrics.jsonl so far."""
+        return self.folder.read_metrics() if self.folder and self.splits is None else self._history
 
     @property
     def state(self):
@@ -254,7 +258,7 @@ class Run:
         found = self._start.found
         if found:
             self._restore(found)
-            self.history = list(found.manifest.history)
+            self._history = list(found.manifest.history)
             self.progress = loop.Progress(**found.manifest.progress)
         if self.folder:
             self.folder.begin(self.description, found)

@@ -189,6 +189,15 @@ def test_a_finished_run_that_is_opened_for_more_epochs_has_no_results_yet(config
         assert run.results.epochs == 3
 
 
+def test_a_finished_run_that_is_opened_again_has_its_history(config, tmp_path):
+    with open_run(config, tmp_path / "run", epochs=2) as run:
+        list(run.train())
+        history = list(run.history)
+    with open_run(config, tmp_path / "run", epochs=2) as run:
+        assert [row["epoch"] for row in run.history] == [1, 2]
+        assert run.history == history
+
+
 def test_a_run_without_a_folder_is_refused():
     with pytest.raises(UserError, match="workdir is missing: give the folder of the run"), open_run():
         pass
