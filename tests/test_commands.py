@@ -153,7 +153,7 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
     def files(package, pattern):
         return {str(path.relative_to(package)) for path in package.rglob(pattern)}
 
-    for pattern in ("*.py", "*.flags", "*.md", "*.js", "*.html"):
+    for pattern in ("*.py", "*.flags", "*.ipynb", "*.md", "*.js", "*.html"):
         assert files(site / "mlp_tf", pattern) == files(ROOT / "mlp_tf", pattern)
     for wing in ("recipes", "data", "runs", "distribute", "cli", "figures", "handwriting/page"):
         assert any((site / "mlp_tf" / wing).iterdir())
