@@ -68,6 +68,7 @@ listed before it; so each can be read knowing just those above it here.
       predict.py          the class of image files
       plot.py             curves and weights
       layers.py           what each layer does
+      by_hand.py          a step in NumPy: forward pass, backward pass, Adam
       draw.py             a page to draw on, from handwriting/page/
       export.py           a SavedModel
       sweep.py            train several networks, and compare them

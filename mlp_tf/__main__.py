@@ -17,6 +17,7 @@ COMMANDS = {  # in the order of their use
     "predict": "classifies image files",
     "plot": "plots training curves and first-layer weights",
     "layers": "shows activations and gradients of each layer",
+    "by_hand": "takes training steps in NumPy, and compares",
     "draw": "writes a web page that recognizes drawn digits",
     "export": "exports a run as a SavedModel",
     "sweep": "trains several networks, and compares them",

@@ -11,10 +11,11 @@ import pytest
 from helpers import ROOT, bar, command, newest
 from PIL import Image, ImageDraw
 
-from mlp_tf import draw, evaluate, export, layers, plot, predict, show_data, sweep, train
+from mlp_tf import by_hand, draw, evaluate, export, layers, plot, predict, show_data, sweep, train
 
-COMMANDS = [draw, evaluate, export, layers, plot, predict, show_data, sweep, train]
+COMMANDS = [by_hand, draw, evaluate, export, layers, plot, predict, show_data, sweep, train]
 SAID = {  # on the sample
+    by_hand: "Largest difference of a parameter: ",
     draw: "draw.html",
     evaluate: "Confusion matrix",
     export: "Compared: 500 test examples",
@@ -27,6 +28,7 @@ SAID = {  # on the sample
 }
 NEEDS = {export: ["--export_dir=new"], predict: ["x.png"]}  # besides a run
 HEAVY = {"tensorflow", "numpy", "matplotlib", "PIL", "tqdm", "mlxtend", "tensorflow_datasets"}
+USED = {by_hand: {"numpy"}}  # of these, by a module that is there to be read
 
 
 def name_of(module):
@@ -40,7 +42,7 @@ def test_help_is_answered_without_tensorflow(module):
     assert done.returncode == 0
     assert f"python -m {module.__name__}" in done.stdout
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
-    assert not imported & HEAVY
+    assert imported & HEAVY == USED.get(module, set())
 
 
 @pytest.mark.parametrize("module", [draw, evaluate, export, layers, plot, predict], ids=name_of)
@@ -108,6 +110,7 @@ def on_sample(tmp_path_factory):
     words = {
         train: ["--hidden=16", *data, run],
         show_data: ["--dataset=mnist_sample", f"--out={folder}"],
+        by_hand: ["--steps=3"],
         sweep: ["--hidden=4", "--seeds=1", *data, f"--workdir={folder / 'sweep'}"],
         draw: [run],
         evaluate: [run, "--plots"],
@@ -119,7 +122,7 @@ def on_sample(tmp_path_factory):
     outcomes = {}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for modules in (
-            [train, show_data, sweep],
+            [train, show_data, by_hand, sweep],
             [draw, evaluate, predict, export, layers, plot],
         ):  # the latter need the run
             ended = pool.map(lambda module: command(module.__name__, *words[module], cold=True), modules)
@@ -150,7 +153,7 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
     def files(package, pattern):
         return {str(path.relative_to(package)) for path in package.rglob(pattern)}
 
-    for pattern in ("*.py", "*.flags", "*.md", "*.js", "*.html"):
+    for pattern in ("*.py", "*.flags", "*.ipynb", "*.md", "*.js", "*.html"):
         assert files(site / "mlp_tf", pattern) == files(ROOT / "mlp_tf", pattern)
     for wing in ("recipes", "data", "runs", "distribute", "cli", "figures", "handwriting/page"):
         assert any((site / "mlp_tf" / wing).iterdir())
