@@ -405,7 +405,7 @@ class Run:
             ),
             "seconds": self.progress.seconds,
         }
-        self.history.append(row)
+        self._history.append(row)
         if best_row(self.history, self.config.monitor) is row:
             self._program.keep_best()
         if self.folder:
