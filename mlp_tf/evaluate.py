@@ -1,4 +1,4 @@
-"""Evaluates a trained run, or an ensemble: cost, accuracy, accuracy of each class, confusion matrix.
+"""Evaluates a trained run, or an ensemble: cost, accuracy, precision and recall of each class, confusion matrix.
 
     python -m mlp_tf.evaluate RUN
     python -m mlp_tf.evaluate RUN --split=validation --plots
@@ -6,11 +6,18 @@
     python -m mlp_tf.evaluate RUN1 RUN2 RUN3
 
 RUN is a run's folder; --workdir=RUN names it too. Several runs are an ensemble, whose answer is the mean of their
-probabilities; they must share their data. The cost is the cross-entropy loss. --plots writes confusion.png and
-mistakes.png, the most confidently wrong images, into the run's folder or --out. --json prints one object: run (its
-folder's name), dataset, split, examples, cost (nats per example), accuracy, train_accuracy, test_accuracy, classes (for
-each: name, examples, correct), confusion (rows true, columns predicted), plots (paths). For an ensemble it has runs
-(for each: run, its path; cost; accuracy) instead of run, train_accuracy and test_accuracy.
+probabilities; they must share their data. The cost is the cross-entropy loss.
+
+The precision of a class is the fraction of the examples predicted as it that are correct, the recall the fraction of
+its examples that are. F1 is their harmonic mean, 2 correct / (examples + predicted). A fraction of nothing is printed
+as "-" and left out of the macro average, the mean over the classes: the precision of a class that is never predicted,
+the recall of a class without examples, the F1 of a class that is both. (scikit-learn counts them as 0.)
+
+--plots writes confusion.png and mistakes.png, the most confidently wrong images, into the run's folder or --out. --json
+prints one object: run (its folder's name), dataset, split, examples, cost (nats per example), accuracy, train_accuracy,
+test_accuracy, classes (for each: name, examples, predicted, correct, precision, recall, f1, where null is a fraction of
+nothing), macro (precision, recall, f1), confusion (rows true, columns predicted), plots (paths). For an ensemble it has
+runs (for each: run, its path; cost; accuracy) instead of run, train_accuracy and test_accuracy.
 """
 
 import json
@@ -24,6 +31,7 @@ from mlp_tf.base.text import columns, plural, printable, short_names, shorten
 from mlp_tf.cli import command, flags, quiet
 
 MISTAKES = 49  # whole lines of digits
+SCORES = ("precision", "recall", "f1")
 MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
 _IN_A_FILE = 200  # columns of text that is not printed on a terminal
 _SHORTEST_NAME = 10  # columns of a class's name that still says something
@@ -102,14 +110,35 @@ def _report(ensemble, splits, name, predicted):
         for run in ensemble.members:
             each = run.evaluate(split)
             report["runs"].append({"run": str(run.path), "cost": each.cost, "accuracy": each.accuracy})
-    classes = zip(ensemble.class_names, counts.sum(axis=1).tolist(), counts.diagonal().tolist(), strict=True)
-    return {
-        **report,
-        "cost": sums.cost,
-        "accuracy": sums.accuracy,
-        "classes": [{"name": name, "examples": total, "correct": right} for name, total, right in classes],
-        "confusion": counts.tolist(),
-    }
+    classes, macro = score_classes(ensemble.class_names, counts)
+    scores = {"cost": sums.cost, "accuracy": sums.accuracy, "classes": classes, "macro": macro}
+    return {**report, **scores, "confusion": counts.tolist()}
+
+
+def score_classes(names, counts):
+    """Returns the scores of each class, and their macro averages.
+
+    Args:
+      names: of the classes.
+      counts: integers `[classes, classes]`, rows true and columns predicted, not all 0.
+
+    Returns:
+      [{"name", "examples", "predicted", "correct" (counts), "precision", "recall", "f1" (0 to 1; None for 0 / 0)} of
+      each class], {"precision", "recall", "f1": the mean over the classes that have it}.
+    """
+    classes = []
+    totals = [counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist(), counts.diagonal().tolist()]
+    for name, examples, predicted, correct in zip(names, *totals, strict=True):
+        each = {"name": name, "examples": examples, "predicted": predicted, "correct": correct}
+        each["precision"] = correct / predicted if predicted else None
+        each["recall"] = correct / examples if examples else None
+        each["f1"] = 2 * correct / (examples + predicted) if examples + predicted else None
+        classes.append(each)
+    macro = {}
+    for score in SCORES:
+        known = [each[score] for each in classes if each[score] is not None]
+        macro[score] = sum(known) / len(known)
+    return classes, macro
 
 
 def _print(title, report):
@@ -126,12 +155,25 @@ def _print(title, report):
         print(f"Generalization gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
     width = shutil.get_terminal_size((_IN_A_FILE, 0)).columns
     names = [printable(each["name"]) for each in report["classes"]]
-    print("Accuracy of each class:")
-    left = min(max(map(columns, names)) + 2, width - len(f"  0.0000  {report['examples']:,} of {report['examples']:,}"))
-    for name, each in zip(names, report["classes"], strict=True):
-        accuracy = f"{each['correct'] / each['examples']:.4f}" if each["examples"] else "-"
-        print(f"{_right(name, left)}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
+    _print_scores(names, report, width)
     _print_matrix(names, report["confusion"], width)
+
+
+def _print_scores(names, report, width):
+    """Prints precision, recall and F1 of each class, and their means, in `width` columns of text."""
+    print("Precision, recall and F1 of each class (examples: correct of all):")
+    rows = [["", "precision", "recall", "F1", "examples"]]
+    for name, each in zip(names, report["classes"], strict=True):
+        rows.append([name, *_score_texts(each), f"{each['correct']:,} of {each['examples']:,}"])
+    rows.append(["macro average", *_score_texts(report["macro"]), ""])
+    widths = [max(map(columns, texts)) + 2 for texts in zip(*rows, strict=True)]
+    widths[0] = min(widths[0], width - sum(widths[1:]))
+    for row in rows:
+        print("".join(map(_right, row, widths)).rstrip())
+
+
+def _score_texts(scores):
+    return ["-" if scores[name] is None else f"{scores[name]:.4f}" for name in SCORES]
 
 
 def _print_matrix(names, counts, width):

@@ -11,11 +11,32 @@ from mlp_tf import data, evaluate, figures
 from mlp_tf.base.text import columns
 
 
+def scores(labels, guesses, classes=3):
+    """(precision, recall, F1) of each class and the means over the classes, `[classes + 1, 3]`, from their masks."""
+    each = []
+    for c in range(classes):
+        precision, recall = (labels[guesses == c] == c).mean(), (guesses[labels == c] == c).mean()
+        each.append((precision, recall, 2 * precision * recall / (precision + recall)))
+    return np.array([*each, np.mean(each, axis=0)], np.float64)
+
+
+def scores_in(report):
+    """The same from what --json prints, NaN for null."""
+    rows = [*report["classes"], report["macro"]]
+    return np.array([[each[name] for name in evaluate.SCORES] for each in rows], np.float64)
+
+
 def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
     outcome = run(evaluate, run_folder)
     assert (outcome.code, outcome.err) == (0, "")
     guesses, labels = logits(run_folder, arrays["x_test"]).argmax(axis=1), arrays["y_test"]
     lines = outcome.out.splitlines()
+    heading = lines.index("Precision, recall and F1 of each class (examples: correct of all):")
+    assert lines[heading + 1].split() == ["precision", "recall", "F1", "examples"]
+    rows = [" ".join(f"{score:.4f}" for score in row) for row in scores(labels, guesses)]
+    counts = [f"{((labels == c) & (guesses == c)).sum()} of {(labels == c).sum()}" for c in range(3)]
+    expected = [f"{c} {rows[c]} {counts[c]}" for c in range(3)] + [f"macro average {rows[3]}"]
+    assert [" ".join(line.split()) for line in lines[heading + 2 : heading + 6]] == expected
     assert f"Accuracy: {(guesses == labels).mean():.4f}" in lines
     assert f"Cost: {read_results(run_folder)['test_cost']:.4f}" in lines
     table = [[int(word) for word in line.split()] for line in lines[-3:]]
@@ -25,6 +46,36 @@ def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
     train = (logits(run_folder, train_split.images).argmax(axis=1) == train_split.labels).mean()
     test = (guesses == labels).mean()
     assert f"Generalization gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})" in lines
+
+
+def test_fractions_of_nothing_are_none_and_left_out_of_the_mean():
+    counts = np.array([[8, 2, 0, 0, 1], [1, 3, 0, 0, 0], [4, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    classes, macro = evaluate.score_classes("abcde", counts)
+    assert [tuple(each.values()) for each in classes] == [
+        ("a", 11, 13, 8, 8 / 13, 8 / 11, 2 / 3),
+        ("b", 4, 5, 3, 0.6, 0.75, 2 / 3),
+        ("c", 5, 0, 0, None, 0.0, 0.0),  # never predicted
+        ("d", 0, 0, 0, None, None, None),  # nor has it examples
+        ("e", 0, 2, 0, 0.0, None, 0.0),  # without examples
+    ]
+    assert macro == pytest.approx({"precision": (8 / 13 + 0.6) / 3, "recall": (8 / 11 + 0.75) / 3, "f1": 1 / 3})
+
+
+def test_a_class_that_is_neither_predicted_nor_in_the_split_has_no_scores(run, train, small, tmp_path):
+    arrays = make_arrays()
+    for name in ("train", "test"):
+        arrays[f"y_{name}"] %= 2
+    arrays["y_train"][0] = 2  # one of 240: too few to be learned
+    np.savez(tmp_path / "a.npz", **arrays)
+    train(*small(dataset=tmp_path / "a.npz", epochs=1))
+    lines = run(evaluate, tmp_path / "run").out.splitlines()
+    assert "              2          -       -       -    0 of 0" in lines
+    report = json.loads(run(evaluate, tmp_path / "run", "--json").out)
+    assert report["classes"][2] == {
+        "name": "2", "examples": 0, "predicted": 0, "correct": 0, "precision": None, "recall": None, "f1": None,
+    }  # fmt: skip
+    *classes, macro = scores_in(report)
+    np.testing.assert_allclose(macro, np.nanmean(classes, axis=0))
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 200), ("validation", 40)])
@@ -90,6 +141,7 @@ def test_an_ensemble_answers_with_the_mean_of_the_probabilities(run, members, ar
         results = read_results(folder)
         assert each["accuracy"] == results["test_accuracy"]
         assert each["cost"] == pytest.approx(results["test_cost"], rel=1e-5)
+    np.testing.assert_allclose(scores_in(report), scores(labels, predicted.argmax(axis=1)))
     assert sum(map(sum, report["confusion"])) == len(labels)
     assert sum(report["confusion"][c][c] for c in range(3)) == round(report["accuracy"] * len(labels))
 
@@ -170,7 +222,7 @@ def test_under_patience_the_cost_is_that_of_the_best_epoch(run, early_stopped_ru
 
 @pytest.fixture
 def named(run, train, tmp_path, monkeypatch):
-    """Evaluates a run on a table whose classes have these names, in a terminal of this width: the two tables."""
+    """Evaluates a run on features whose classes have these names, in a terminal of this width: the two tables."""
 
     def evaluated(names, width):
         rng = np.random.default_rng(0)
@@ -180,7 +232,7 @@ def named(run, train, tmp_path, monkeypatch):
         assert train(*flags, f"--workdir={tmp_path / 'run'}").code == 0
         monkeypatch.setenv("COLUMNS", str(width))
         out = run(evaluate, tmp_path / "run").out
-        table, matrix = out.split("Accuracy of each class:\n")[1].split("Confusion matrix")
+        table, matrix = out.split("(examples: correct of all):\n")[1].split("Confusion matrix")
         return table.splitlines(), matrix.splitlines()
 
     return evaluated
@@ -189,7 +241,8 @@ def named(run, train, tmp_path, monkeypatch):
 def test_names_of_classes_are_not_cut_where_there_is_room(named):
     names = ["triangle", "vermilion circle", "数字"]
     table, matrix = named(names, 56)
-    assert [line[:18].strip() for line in table[:2]] == names[:2]
+    assert [line[:18].strip() for line in table[1:3]] == names[:2]
+    assert [columns(line) for line in table] == [18 + 11 + 8 + 8 + 10] * 4 + [18 + 11 + 8 + 8]
     assert matrix[1].split() == ["triangle", "vermilion", "circle", "数字"]
     assert {columns(line) for line in matrix[1:]} == {18 + 10 + 18 + 6}
 
@@ -198,7 +251,7 @@ def test_where_names_do_not_fit_the_columns_have_numbers_and_names_are_cut(named
     names = [f"{letter} class that has a name of 40 characters" for letter in "abc"]
     table, matrix = named(names, 50)
     assert max(map(len, table + matrix)) <= 50
-    assert ["..." in line for line in table] == [True] * 3
+    assert ["..." in line for line in table[1:4]] == [True] * 3
     assert matrix[0] == " (rows true, columns predicted by their numbers):"
     assert matrix[1].split() == ["0", "1", "2"]
     assert [line.split("(")[1].split(")")[0] for line in matrix[2:]] == ["0", "1", "2"]

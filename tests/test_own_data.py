@@ -109,7 +109,7 @@ def test_a_folder_of_pictures_is_trained_and_its_names_are_shown(run, train, pic
     assert outcome.code == 0
     assert "216 training, 24 validation, 61 test images of 8 x 8, 3 classes" in outcome.out
     shown = run(evaluate, f"--workdir={tmp_path / 'run'}", "--plots").out
-    assert "one" in shown.splitlines()[6]
+    assert "one" in shown.splitlines()[7]
     [heads] = [line for line in shown.splitlines() if line.split() == ["one", "three", "two"]]
     assert heads.index("three") > heads.index("one")
     report = json.loads(run(evaluate, f"--workdir={tmp_path / 'run'}", "--json").out)
