@@ -184,6 +184,10 @@ def test_the_members_of_an_ensemble_take_features_as_they_come(run, train, small
     report = json.loads(run(evaluate, *words, "--json").out)
     for name, each in zip("ab", report["runs"], strict=True):
         assert each["cost"] == pytest.approx(read_results(tmp_path / name)["test_cost"], rel=1e-5)
+    shown = run(evaluate, words[0], "--show=2", "--dpi=50").out
+    assert f"Features: {', '.join(f'{value:g}' for value in x[242].astype(np.float32))}" in shown.splitlines()
+    report = json.loads(run(evaluate, words[0], "--show=2", "--json", "--dpi=50").out)
+    assert report["features"] == pytest.approx(x[242], rel=1e-6)
 
 
 def test_the_plots_of_an_ensemble_need_a_folder_and_name_its_runs(run, members, tmp_path, monkeypatch):
@@ -218,6 +222,89 @@ def test_a_run_is_evaluated_from_any_folder(run, train, small, tmp_path, monkeyp
 def test_under_patience_the_cost_is_that_of_the_best_epoch(run, early_stopped_run):
     cost = read_results(early_stopped_run)["test_cost"]
     assert f"Cost: {cost:.4f}" in run(evaluate, f"--workdir={early_stopped_run}").out
+
+
+def test_a_single_example_is_shown_with_its_cost_and_all_probabilities(run, run_folder, arrays, tmp_path, monkeypatch):
+    exponentials = np.exp(logits(run_folder, arrays["x_test"]))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    true = arrays["y_test"]
+    number = int(probabilities[np.arange(61), true].argmin())  # the worst answer
+    monkeypatch.setenv("COLUMNS", "80")
+    plots = drawn(monkeypatch, "plot_example")
+    words = [run_folder, f"--show={number}", f"--out={tmp_path}", "--dpi=50"]
+    lines = run(evaluate, *words).out.splitlines()
+    order = (-probabilities[number]).argsort()
+    cost = -np.log(probabilities[number, true[number]])
+    assert lines[1:6] == [
+        f"Example: {number} of the 61 test examples, counted from 0",
+        f"True class: {true[number]}",
+        f"Predicted class: {order[0]}",
+        f"Cost: {cost:.4f} nats (-log of the probability of the true class)",
+        "Probability of each class:",
+    ]
+    rows = [line.split() for line in lines[6:9]]
+    assert [row[:2] for row in rows] == [[str(c), f"{probabilities[number, c]:.4f}"] for c in order]
+    assert [row[0] for row in rows if row[-1] == "true"] == [str(true[number])]
+    assert [line.count("#") for line in lines[6:9]] == [round(20 * probabilities[number, c]) for c in order]
+    assert lines[9:] == [f"Plot: {tmp_path / f'example-{number}.png'}"]
+    [(image, answer, names, label, title, caption)] = plots
+    np.testing.assert_array_equal(image, arrays["x_test"][number])
+    np.testing.assert_allclose(answer, probabilities[number], atol=1e-6)
+    assert (names, label, caption) == (("0", "1", "2"), true[number], "")
+    assert title.endswith(f"\ntest example {number}, cost {cost:.4f} nats")
+    report = json.loads(run(evaluate, *words, "--json", "--format=svg").out)
+    assert report["plots"] == [str(tmp_path / f"example-{number}.svg")]
+    assert report["cost"] == pytest.approx(cost, rel=1e-4)
+    assert [each["class"] for each in report["classes"]] == order.tolist()
+    assert (report["example"], report["predicted"]) == (number, report["classes"][0])
+    assert report["true"]["probability"] == pytest.approx(np.exp(-cost), rel=1e-4)
+    assert "confusion" not in report
+
+
+def test_an_example_of_an_ensemble_is_shown_with_each_members_answer(run, members, npz, tmp_path):
+    split = data.load(npz, validation_size=40).validation
+    words = [*members, "--split=validation", "--show=39", f"--out={tmp_path}", "--dpi=50"]
+    report = json.loads(run(evaluate, *words, "--json").out)
+    exponentials = [np.exp(logits(folder, split.images[39:])[0]) for folder in members]
+    each = np.array([values / values.sum() for values in exponentials])
+    expected = [each.mean(axis=0)[row["class"]] for row in report["classes"]]
+    assert [row["probability"] for row in report["classes"]] == pytest.approx(expected, rel=1e-5)
+    assert report["cost"] == pytest.approx(-np.log(each.mean(axis=0)[split.labels[39]]), rel=1e-5)
+    assert [row["cost"] for row in report["runs"]] == pytest.approx(-np.log(each[:, split.labels[39]]), rel=1e-5)
+    assert [row["predicted"]["class"] for row in report["runs"]] == each.argmax(axis=1).tolist()
+    lines = run(evaluate, *words).out.splitlines()
+    for i, folder in enumerate(members):
+        cost = f"cost {report['runs'][i]['cost']:.4f}"
+        assert lines[1 + i] == f"  predicted {each[i].argmax()} ({each[i].max():.4f}), {cost}: {folder}"
+
+
+def test_an_example_is_drawn_upright_if_all_runs_set_it_upright(
+    run, members, train, small, arrays, tmp_path, monkeypatch
+):
+    from mlp_tf.data.augmentation import deskew
+
+    train(*small(workdir=tmp_path / "upright", epochs=1, deskew=True))
+    plots = drawn(monkeypatch, "plot_example")
+    for folders in ([tmp_path / "upright"], [tmp_path / "upright", members[0]]):
+        assert run(evaluate, *folders, "--show=4", f"--out={tmp_path}", "--dpi=50").code == 0
+    upright = deskew(arrays["x_test"][4:5]).numpy()[0]
+    assert (upright != arrays["x_test"][4]).any()
+    np.testing.assert_array_equal(plots[0][0], upright)
+    np.testing.assert_array_equal(plots[1][0], arrays["x_test"][4])
+    assert [plot[5] for plot in plots] == ["set upright, as the\nnetwork sees it", ""]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--show=61"], "--show=61: must be from 0 to 60, the test examples of this run"),
+        (["--show=-1", "--split=validation"], "--show=-1: must be from 0 to 39, the validation examples of this run"),
+        (["--show=0", "--plots"], "--show=0: draws this example only; leave out --plots, or --show"),
+    ],
+)
+def test_an_example_that_is_not_there_is_refused_in_one_line(run, run_folder, words, said):
+    assert run(evaluate, run_folder, *words).error == f"error: {said}"
+    assert not list(run_folder.glob("*.png"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import slow
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
@@ -62,6 +63,13 @@ def images(count):
     return RNG.integers(0, 256, (count, 28, 28), np.uint8)
 
 
+def probabilities(classes, logit):
+    """Probabilities of which that of class 1 is the largest; the larger its logit, the more so."""
+    exponentials = np.exp(np.append(np.sin(np.arange(classes - 1)), 0))
+    exponentials[1] = np.exp(1 + logit)
+    return exponentials / exponentials.sum()
+
+
 FIGURES = {
     "curves of one run": lambda: figures.plot_curves({"a": metrics(15)}, f"Training {RUN}", "stopped by --patience=7"),
     "curves of 1,234 epochs": lambda: figures.plot_curves({"a": metrics(1234)}, f"Training {RUN}"),
@@ -76,6 +84,16 @@ FIGURES = {
         counts(4) * [[0], [1], [1], [1]], ["cat", "dog", "horse", "a name that is too long"], "Confusion"
     ),
     "confusion without errors": lambda: figures.plot_confusion(np.diag([5, 3, 0]), ["a", "b", "c"], "Confusion"),
+    "example that is doubtful": lambda: figures.plot_example(
+        images(1)[0], probabilities(10, 2), list("0123456789"), 6, f"Example\n{RUN}", "set upright,\nas seen"
+    ),
+    "example in color": lambda: figures.plot_example(
+        RNG.integers(0, 256, (32, 32, 3), np.uint8), probabilities(3, 9), ["no", "automobile", "yes"], 1, "Example"
+    ),
+    "example of features": lambda: figures.plot_example(None, probabilities(2, 1), ["no", "yes"], 0, "Example"),
+    "example of 1,000 words": lambda: figures.plot_example(
+        images(1)[0], probabilities(1000, 6), [f"a name too long for its axis {i}" for i in range(1000)], 1, "Example"
+    ),
     "weights of color images": lambda: figures.plot_first_layer(
         RNG.normal(size=(192, 5)), RNG.normal(size=(5, 3)), (8, 8, 3), f"Weights\n{RUN}"
     ),
@@ -233,6 +251,43 @@ def test_images_of_low_confidence_are_framed():
     framed, plain = figures.plot_images(images(2), ["a", "b"], "title", framed=[0]).axes
     assert (len(framed.patches), len(plain.patches)) == (1, 0)
     assert framed.title.get_color() != plain.title.get_color()
+
+
+def bars(figure):
+    """[(class, percentage, color)] of the bars of an example, from above."""
+    axis = figure.axes[-1]
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    rows = zip(names, axis.patches, strict=True)
+    return [(name, pytest.approx(bar.get_width()), to_hex(bar.get_facecolor()).upper()) for name, bar in rows]
+
+
+def test_classes_of_an_example_stand_by_probability_and_two_are_colored():
+    answer = np.array([0.04, 0.2, 0.7, 0.06])
+    grey, blue, orange = "#B2B2B2", *figures.style.COLORS[:2]
+    wrong = figures.plot_example(images(1)[0], answer, ["a", "b", "$c$", "d"], 3, "title", "caption")
+    assert bars(wrong) == [(r"\$c\$", 70, orange), ("b", 20, grey), ("d", 6, blue), ("a", 4, grey)]
+    assert [text.get_text() for text in wrong.axes[1].texts] == ["70.00", "20.00", "6.00", "4.00"]
+    assert [text.get_text() for text in wrong.legends[0].texts] == ["predicted class", "true class"]
+    assert wrong.axes[0].get_xlabel() == "caption"
+    right = figures.plot_example(None, answer, ["a", "b", "c", "d"], 2, "title")
+    assert len(right.axes) == 1  # without an image
+    assert [color for _, _, color in bars(right)] == [blue, grey, grey, grey]
+    assert [text.get_text() for text in right.legends[0].texts] == ["true and predicted class"]
+
+
+def test_of_many_classes_the_20_most_probable_are_drawn_and_the_true_one():
+    answer = np.arange(45) / np.arange(45).sum()
+    for label, classes, more in ((44, range(44, 24, -1), ""), (7, [*range(44, 24, -1), 7], ", and the true one")):
+        figure = figures.plot_example(None, answer, list(map(str, range(45))), label, "title")
+        assert [name for name, _, _ in bars(figure)] == list(map(str, classes))
+        assert figure.get_suptitle() == f"title\nthe 20 most probable of 45 classes{more}"
+
+
+def test_an_example_is_drawn_as_it_is():
+    image = images(1)[0]
+    [drawn] = figures.plot_example(image, np.array([0.5, 0.5]), ["a", "b"], 1, "title").axes[0].get_images()
+    np.testing.assert_allclose(drawn.get_array(), image / 255)
+    assert drawn.get_clim() == (0, 1)
 
 
 def test_a_confusion_matrix_colors_errors_and_leaves_zeros_empty():

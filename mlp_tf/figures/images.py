@@ -21,11 +21,7 @@ def plot_images(images, captions, title, across=10, framed=()):
       across: images side by side at most; fewer for long captions.
       framed: numbers of the images that get a frame.
     """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        images = 255 * (images - images.min()) / max(np.ptp(images), 1e-9)
-    if images.ndim == 4 and images.shape[3] not in (3, 4):
-        images = images.mean(axis=3)
+    images = to_pixels(np.asarray(images))
     longest = max(columns(line) for caption in captions for line in caption.split("\n"))
     across = max(1, min(across, len(images), fitting(WIDTH, longest + 2)))
     lines = max(caption.count("\n") + 1 for caption in captions)
@@ -37,6 +33,15 @@ def plot_images(images, captions, title, across=10, framed=()):
             frame = {"fill": False, "edgecolor": COLORS[1], "linewidth": 5, "clip_on": False}
             axis.add_patch(Rectangle((0, 0), 1, 1, transform=axis.transAxes, **frame))
     return figure
+
+
+def to_pixels(images):
+    """Returns images, as `plot_images` takes them, with values from 0 to 255: `[N, H, W]` or `[N, H, W, 3 or 4]`."""
+    if images.dtype != np.uint8:
+        images = 255 * (images - images.min()) / max(np.ptp(images), 1e-9)
+    if images.ndim == 4 and images.shape[3] not in (3, 4):
+        images = images.mean(axis=3)
+    return images
 
 
 @styled
