@@ -18,7 +18,7 @@ listed before it; so each can be read knowing just those above it here.
         confusion.py      the confusion matrix
         curves.py         cost and accuracy over the epochs
         layers.py         histograms of each layer
-        sweep.py          accuracy over what a sweep varies
+        sweep.py          accuracy over the settings that vary
       distribute/         devices and workers
         tf_config.py      this worker's task, from TF_CONFIG
         meeting.py        the workers' meeting before TensorFlow connects them

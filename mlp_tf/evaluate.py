@@ -39,11 +39,11 @@ from mlp_tf import UserError
 from mlp_tf.base.text import columns, plural, printable, short_names, shorten
 from mlp_tf.cli import command, flags, quiet
 
-MISTAKES = 49  # whole lines of digits
+MISTAKES = 49  # seven full rows of digits
 SCORES = ("precision", "recall", "f1")
 MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
-_IN_A_FILE = 200  # columns of text that is not printed on a terminal
-_SHORTEST_NAME = 10  # columns of a class's name that still says something
+_IN_A_FILE = 200  # columns of text if stdout is not a terminal
+_SHORTEST_NAME = 10  # columns; a class's name that is cut further says nothing
 _LONGEST_NAME = 24  # in a caption
 _BAR = 20  # characters, of the probability 1
 
@@ -224,7 +224,7 @@ def _print_matrix(names, counts, width):
 
 
 def _right(text, width):
-    """Returns text at the right of this many columns of a terminal, cut if there is no room."""
+    """Returns text right-aligned in this many columns of a terminal, shortened if it does not fit."""
     text = shorten(text, width)
     return " " * (width - columns(text)) + text
 

@@ -217,7 +217,8 @@ def test_each_of_ten_runs_has_a_color_and_of_more_the_best_have():
     assert len({*legend_of(figures.plot_curves(several(10), "title")).values()} - {"black"}) == 10
     runs = {f"run {i}": metrics(15, 2 - i / 50) for i in range(30)}
     entries = legend_of(figures.plot_curves(runs, "title"))
-    assert [*entries][:6] == [*(f"run {i}" for i in (29, 28, 27, 26, 25)), "25 other runs, of a higher validation cost"]
+    named = [f"run {i}" for i in (29, 28, 27, 26, 25)]
+    assert [*entries][:6] == [*named, "25 other runs, with a higher validation cost"]
     assert len({*entries.values()}) == 7  # black for the line styles
 
 

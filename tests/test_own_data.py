@@ -133,7 +133,7 @@ def test_a_folder_of_coloured_pictures_is_predicted_from_its_own(run, train, tmp
     Image.new("RGB", (6, 5)).save(tmp_path / "wide.png")
     outcome = run(predict, f"--workdir={tmp_path / 'run'}", path, tmp_path / "wide.png")
     assert outcome.out.startswith(f"{path}: blue ")
-    assert "wide.png: 6 x 5 pixels; must be 5 x 6, as the run's images" in outcome.error
+    assert "wide.png: 6 x 5 pixels; must be 5 x 6, like the run's images" in outcome.error
 
 
 def test_a_feature_that_float32_cannot_tell_apart_is_named(tmp_path):

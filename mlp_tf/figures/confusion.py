@@ -27,7 +27,7 @@ def plot_confusion(counts, names, title):
     errors = np.ma.masked_where(on_diagonal | (counts == 0), counts)
     most = errors.max() if errors.count() else 1
     figure = new_figure(WIDTH - 1.3, title)
-    # Beside the matrix stand two color bars, one above the other; without any error there is nothing to explain.
+    # Two color bars stand beside the matrix, one above the other; without errors there is nothing to explain.
     bars = [["matrix", "errors"], ["matrix", "recall"]] if errors.count() else [["matrix"]]
     axes = figure.subplot_mosaic(bars, width_ratios=[30, 1] if errors.count() else None)
     axis = axes["matrix"]
