@@ -64,7 +64,7 @@ def page(run, split, accuracy):
 
     Args:
       run: `TrainedRun` on gray images, uint8 `[H, W]`.
-      split: `Split`, of which the page offers up to ten images.
+      split: `Split`; the page offers up to ten of its images.
       accuracy: of the run on the split, 0 to 1.
     """
     folder = importlib.resources.files("mlp_tf.handwriting") / "page"

@@ -41,7 +41,7 @@ from mlp_tf.cli import command, flags, quiet
 
 MISTAKES = 49  # seven full rows of digits
 SCORES = ("precision", "recall", "f1")
-MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
+MOST_CLASSES = 10_000  # the confusion matrix of more may not fit into memory
 _IN_A_FILE = 200  # columns of text if stdout is not a terminal
 _SHORTEST_NAME = 10  # columns; a class's name that is cut further says nothing
 _LONGEST_NAME = 24  # in a caption

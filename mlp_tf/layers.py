@@ -67,7 +67,7 @@ def examine(state, config, images, labels):
     before = {name: weights.numpy() for name, weights in state.weights.items()}
     *_, gradients = loop.compute_gradients(state, config, images, labels)
     layers = {}
-    for name, gradient in zip(before, gradients, strict=False):  # of the weights; those of the biases follow
+    for name, gradient in zip(before, gradients, strict=False):  # the gradients of the biases come after
         # The layers up to this one are a network too; its output is what the activation takes.
         weights, biases = _up_to(name, state)
         inputs = perceptron(normalize(images), weights, biases, activation)  # [B, units]

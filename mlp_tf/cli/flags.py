@@ -99,7 +99,7 @@ def to_config(flag_values: flags.FlagValues, **settings: Any) -> Config:
 
     Args:
       flag_values: the parsed flags.
-      settings: values that replace those of the flags, such as one of several of a repeated flag.
+      settings: replace what the flags give, such as one of the values of a repeated flag.
 
     Raises:
       UserError: a value is out of its range, or two values exclude each other.

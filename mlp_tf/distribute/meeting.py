@@ -169,7 +169,7 @@ class _Server(socketserver.ThreadingTCPServer):
         return told
 
     def get_request(self):
-        """Accepts a connection; if there are too many, or too many open files, ends that of the oldest stranger."""
+        """Accepts a connection; if there are too many, or too many open files, ends the oldest stranger's."""
         try:
             if len(self.peers) >= self._most:
                 raise OSError("too many connections")

@@ -14,8 +14,8 @@ def plot_images(images, captions, title, across=10, framed=()):
     """Returns a figure of gray or color images in a grid, each under its caption.
 
     Args:
-      images: `[N, H, W]` or `[N, H, W, C]`; where C is not 3 or 4, the mean over the channels is shown. uint8, or other
-        numbers, of which the smallest is shown black and the largest white.
+      images: `[N, H, W]` or `[N, H, W, C]`; where C is not 3 or 4, the mean over the channels is shown. Any
+        type but uint8 is scaled: the smallest value is black, the largest white.
       captions: N short texts.
       title: of the figure.
       across: the most images side by side; long captions leave room for fewer.

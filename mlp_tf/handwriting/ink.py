@@ -103,7 +103,7 @@ def _without_lines(ink):
 
 
 def _whole_pieces(ink, faint):
-    """Returns the `Ink` without dirt, and without pieces at the border beside the digit, such as a shadow's end."""
+    """Returns the `Ink` without dirt, and without pieces at the border next to the digit, such as a shadow's end."""
     labels, count = ndimage.label(ink, np.ones((3, 3)))
     numbers = np.arange(1, count + 1)
     amounts = ndimage.sum_labels(ink, labels, numbers)
@@ -131,11 +131,11 @@ def _warnings(ink, boxes):
     ends = np.sort(rights[is_tall])
     warnings = []
     if (starts[1:] > ends[:-1] - 0.25 * (ends[:-1] - starts[:-1])).any():
-        warnings.append("several pieces of ink beside each other, as of several digits")
+        warnings.append("several pieces of ink side by side, like several digits")
     elif width > 1.6 * height:
         warnings.append("wider than a digit is")
     if any(edge.any() for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1])):
-        warnings.append("ink at the border, as of a frame, or of a digit that is cut off")
+        warnings.append("ink at the border, like a frame or a digit that is cut off")
     if (ink > 0.5).mean() > 0.5:
         warnings.append("ink all over the image")
     if max(height, width) < 0.04 * max(ink.shape):
