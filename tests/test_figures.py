@@ -239,7 +239,7 @@ def test_units_stand_in_the_order_of_their_outgoing_weights():
 
 def test_weights_of_color_images_are_shown_in_color():
     weights = np.zeros((4 * 3, 1))
-    weights[0:3, 0] = 1.0, -1.0, 0.0  # of the first pixel: much red, no green, as much blue as grey has
+    weights[0:3, 0] = 1.0, -1.0, 0.0  # of the first pixel: much red, no green, as much blue as gray has
     figure = figures.plot_first_layer(weights, np.ones((1, 2)), (2, 2, 3), "title")
     [axis] = figure.axes  # and no color bar, which could explain one channel only
     image = axis.get_images()[0].get_array()
@@ -264,15 +264,15 @@ def bars(figure):
 
 def test_classes_of_an_example_stand_by_probability_and_two_are_colored():
     answer = np.array([0.04, 0.2, 0.7, 0.06])
-    grey, blue, orange = "#B2B2B2", *figures.style.COLORS[:2]
+    gray, blue, orange = "#B2B2B2", *figures.style.COLORS[:2]
     wrong = figures.plot_example(images(1)[0], answer, ["a", "b", "$c$", "d"], 3, "title", "caption")
-    assert bars(wrong) == [(r"\$c\$", 70, orange), ("b", 20, grey), ("d", 6, blue), ("a", 4, grey)]
+    assert bars(wrong) == [(r"\$c\$", 70, orange), ("b", 20, gray), ("d", 6, blue), ("a", 4, gray)]
     assert [text.get_text() for text in wrong.axes[1].texts] == ["70.00", "20.00", "6.00", "4.00"]
     assert [text.get_text() for text in wrong.legends[0].texts] == ["predicted class", "true class"]
     assert wrong.axes[0].get_xlabel() == "caption"
     right = figures.plot_example(None, answer, ["a", "b", "c", "d"], 2, "title")
     assert len(right.axes) == 1  # without an image
-    assert [color for _, _, color in bars(right)] == [blue, grey, grey, grey]
+    assert [color for _, _, color in bars(right)] == [blue, gray, gray, gray]
     assert [text.get_text() for text in right.legends[0].texts] == ["true and predicted class"]
 
 
