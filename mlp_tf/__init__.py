@@ -14,10 +14,11 @@ listed before it; so each can be read knowing just those above it here.
       figures/            arrays to matplotlib figures
         style.py          size, text, colors, legend; a figure written to a file
         images.py         images in a grid, the first layer among them
+        example.py        one example and its probabilities
         confusion.py      the confusion matrix
         curves.py         cost and accuracy over the epochs
         layers.py         histograms of each layer
-        sweep.py          accuracy over what a sweep varies
+        sweep.py          accuracy over the settings that vary
       distribute/         devices and workers
         tf_config.py      this worker's task, from TF_CONFIG
         meeting.py        the workers' meeting before TensorFlow connects them

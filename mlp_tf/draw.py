@@ -1,11 +1,11 @@
-"""Writes a page to draw on: one file that any browser opens without a network, and that computes what the run does.
+"""Writes a page to draw on: one file that any browser opens offline, and that predicts what the run predicts.
 
     python -m mlp_tf.draw RUN                 (RUN/draw.html)
     python -m mlp_tf.draw RUN --out=FILE.html
 
 While you draw, with mouse, finger or pen, the page shows the prepared image, the outputs of each hidden layer, the
-probabilities, the answer, and warnings of ink that is unlike one digit. The page holds the weights and sends nothing
-anywhere. RUN is a run's folder, of a run on grey images; --workdir=RUN names it too.
+probabilities, the answer, and warnings about ink that does not look like one digit. The page holds the weights and
+sends nothing anywhere. RUN is the folder of a run on gray images; --workdir=RUN names it too.
 """
 
 import base64
@@ -40,7 +40,7 @@ def main(values, words):
     if trained_on.dtype != "uint8" or len(trained_on.example_shape) != 2:
         raise UserError(
             f"--workdir={workdir}: was trained on {trained_on.dtype} of shape {list(trained_on.example_shape)}; the "
-            "page needs a run on grey images, uint8 [H, W]"
+            "page needs a run on gray images, uint8 [H, W]"
         )
     path = pathlib.Path(out or pathlib.Path(workdir) / "draw.html")
     if path.is_dir():
@@ -63,8 +63,8 @@ def page(run, split, accuracy):
     """Returns the page as text.
 
     Args:
-      run: `TrainedRun` on grey images, uint8 `[H, W]`.
-      split: `Split` whose images the page offers, ten at most.
+      run: `TrainedRun` on gray images, uint8 `[H, W]`.
+      split: `Split`; the page offers up to ten of its images.
       accuracy: of the run on the split, 0 to 1.
     """
     folder = importlib.resources.files("mlp_tf.handwriting") / "page"
@@ -109,7 +109,7 @@ def _encode(array, dtype):
 
 
 def _choose_examples(labels):
-    """Returns the indices of ten images: the first one of each class, and if there are fewer classes, then others."""
+    """Returns the indices of ten images: the first of each class, then others if there are fewer classes."""
     import numpy as np
 
     _, firsts = np.unique(labels, return_index=True)

@@ -1,16 +1,32 @@
-"""Evaluates a trained run, or an ensemble: cost, accuracy, accuracy of each class, confusion matrix.
+"""Evaluates a trained run, or an ensemble: cost, accuracy, precision and recall of each class, confusion matrix.
 
     python -m mlp_tf.evaluate RUN
     python -m mlp_tf.evaluate RUN --split=validation --plots
     python -m mlp_tf.evaluate RUN --json
     python -m mlp_tf.evaluate RUN1 RUN2 RUN3
+    python -m mlp_tf.evaluate RUN --show=7
 
 RUN is a run's folder; --workdir=RUN names it too. Several runs are an ensemble, whose answer is the mean of their
-probabilities; they must share their data. The cost is the cross-entropy loss. --plots writes confusion.png and
-mistakes.png, the most confidently wrong images, into the run's folder or --out. --json prints one object: run (its
-folder's name), dataset, split, examples, cost (nats per example), accuracy, train_accuracy, test_accuracy, classes (for
-each: name, examples, correct), confusion (rows true, columns predicted), plots (paths). For an ensemble it has runs
-(for each: run, its path; cost; accuracy) instead of run, train_accuracy and test_accuracy.
+probabilities; they must share their data. The cost is the cross-entropy loss.
+
+The precision of a class is the fraction of the examples predicted as this class that are correct; its recall is the
+fraction of its examples that are predicted correctly; F1 is the harmonic mean of both, 2 correct / (examples +
+predicted). A fraction of nothing is printed as "-" and left out of the macro average, the mean over the classes: the
+precision of a class that is never predicted, the recall of a class without examples, and F1 if both hold.
+(scikit-learn counts them as 0.)
+
+--plots writes confusion.png and mistakes.png, the most confidently wrong images with their numbers, into the run's
+folder or --out. --json prints one object: run (its folder's name), dataset, split, examples, cost (nats per example),
+accuracy, train_accuracy, test_accuracy, classes (for each: name, examples, predicted, correct, precision, recall, f1,
+where null is a fraction of nothing), macro (precision, recall, f1), confusion (rows true, columns predicted), plots
+(paths). For an ensemble it has runs (for each: run, its path; cost; accuracy) instead of run, train_accuracy and
+test_accuracy.
+
+--show=7 prints only example 7 of the split, counted from 0: its cost and the probability of every class. It draws the
+example to example-7.png, in the same folder; an image as the network sees it, that is upright if the run has --deskew.
+With --json, the object has run, dataset, split, example (its number), true and predicted (for each: class, its number;
+name; probability), cost, classes (the same for every class, the most probable first), features (of an example that is
+not an image) and plots. For an ensemble it has runs (for each: run, predicted, cost) instead of run.
 """
 
 import json
@@ -23,11 +39,13 @@ from mlp_tf import UserError
 from mlp_tf.base.text import columns, plural, printable, short_names, shorten
 from mlp_tf.cli import command, flags, quiet
 
-MISTAKES = 49  # whole lines of digits
-MOST_CLASSES = 10_000  # whose confusion matrix fits into memory
-_IN_A_FILE = 200  # columns of text that is not printed on a terminal
-_SHORTEST_NAME = 10  # columns of a class's name that still says something
+MISTAKES = 49  # seven full rows of digits
+SCORES = ("precision", "recall", "f1")
+MOST_CLASSES = 10_000  # the confusion matrix of more may not fit into memory
+_IN_A_FILE = 200  # columns of text if stdout is not a terminal
+_SHORTEST_NAME = 10  # columns; a class's name that is cut further says nothing
 _LONGEST_NAME = 24  # in a caption
+_BAR = 20  # characters, of the probability 1
 
 
 def define_flags(values):
@@ -37,8 +55,9 @@ def define_flags(values):
     splits = ["test", "validation", "train"]
     absl_flags.DEFINE_enum("split", "test", splits, "Which examples.", values, module_name="data")
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
+    absl_flags.DEFINE_integer("show", None, "Print and draw only the example with this number.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
-    text = "With --plots, the folder for the plots; empty: the run's own. An ensemble needs one."
+    text = "The folder for the plots; empty: the run's own. An ensemble needs one."
     absl_flags.DEFINE_string("out", "", text, flag_values=values)
     flags.define_plots(values)
 
@@ -48,8 +67,12 @@ def main(values, words):
     workdirs = flags.run_folders(values, words)
     out = flags.path(values, "out")
     name = values["split"].value
+    number = values["show"].value
     as_json = values["json"].value
-    if values["plots"].value and len(workdirs) > 1 and not out:
+    if number is not None and values["plots"].value:
+        raise UserError(f"--show={number}: draws this example only; leave out --plots, or --show")
+    has_plots = values["plots"].value or number is not None
+    if has_plots and len(workdirs) > 1 and not out:
         raise UserError("an ensemble has no folder: say where its plots go with --out=FOLDER")
     quiet.import_tensorflow()
     from mlp_tf.runs.trained import load_ensemble
@@ -64,16 +87,27 @@ def main(values, words):
         )
     if not len(split.labels):
         raise UserError(f"--split={name}: the run has no validation examples; give --split=test or train")
-    probabilities = ensemble.probabilities(split.images)
-    report = _report(ensemble, splits, name, probabilities.argmax(axis=1))
+    if number is None:
+        probabilities = ensemble.probabilities(split.images)
+        report = _report(ensemble, splits, name, probabilities.argmax(axis=1))
+    else:
+        report = _report_example(ensemble, splits, name, number)
     if not as_json:
-        _print(ensemble.title, report)
+        print(f"Run: {ensemble.title}")
+        if number is None:
+            _print(report)
+        else:
+            _print_example(report, len(split.labels))
     plots = []
-    if values["plots"].value:
+    if has_plots:
         from mlp_tf import figures
 
         folder = flags.make_folder("out", out or workdirs[0])
-        for stem, figure in _draw(ensemble, report, split, probabilities).items():
+        if number is None:
+            drawn = _draw(ensemble, report, split, probabilities)
+        else:
+            drawn = {f"example-{number}": _draw_example(ensemble, report, split)}
+        for stem, figure in drawn.items():
             plots.append(str(figures.save(figure, folder / stem, **flags.plot_options(values))))
     if as_json:
         print(json.dumps({**report, "plots": plots}))
@@ -102,19 +136,39 @@ def _report(ensemble, splits, name, predicted):
         for run in ensemble.members:
             each = run.evaluate(split)
             report["runs"].append({"run": str(run.path), "cost": each.cost, "accuracy": each.accuracy})
-    classes = zip(ensemble.class_names, counts.sum(axis=1).tolist(), counts.diagonal().tolist(), strict=True)
-    return {
-        **report,
-        "cost": sums.cost,
-        "accuracy": sums.accuracy,
-        "classes": [{"name": name, "examples": total, "correct": right} for name, total, right in classes],
-        "confusion": counts.tolist(),
-    }
+    classes, macro = score_classes(ensemble.class_names, counts)
+    scores = {"cost": sums.cost, "accuracy": sums.accuracy, "classes": classes, "macro": macro}
+    return {**report, **scores, "confusion": counts.tolist()}
 
 
-def _print(title, report):
+def score_classes(names, counts):
+    """Returns the scores of each class, and their macro averages.
+
+    Args:
+      names: of the classes.
+      counts: integers `[classes, classes]`, rows true and columns predicted, not all 0.
+
+    Returns:
+      [{"name", "examples", "predicted", "correct" (counts), "precision", "recall", "f1" (0 to 1; None for 0 / 0)} of
+      each class], {"precision", "recall", "f1": the mean over the classes that have it}.
+    """
+    classes = []
+    totals = [counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist(), counts.diagonal().tolist()]
+    for name, examples, predicted, correct in zip(names, *totals, strict=True):
+        each = {"name": name, "examples": examples, "predicted": predicted, "correct": correct}
+        each["precision"] = correct / predicted if predicted else None
+        each["recall"] = correct / examples if examples else None
+        each["f1"] = 2 * correct / (examples + predicted) if examples + predicted else None
+        classes.append(each)
+    macro = {}
+    for score in SCORES:
+        known = [each[score] for each in classes if each[score] is not None]
+        macro[score] = sum(known) / len(known)
+    return classes, macro
+
+
+def _print(report):
     """Prints the report in words."""
-    print(f"Run: {title}")
     for each in report.get("runs", ()):
         print(f"  accuracy {each['accuracy']:.4f}, cost {each['cost']:.4f}: {printable(each['run'])}")
     print(f"Split: {report['split']}, {plural(report['examples'], 'example')}")
@@ -126,12 +180,25 @@ def _print(title, report):
         print(f"Generalization gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
     width = shutil.get_terminal_size((_IN_A_FILE, 0)).columns
     names = [printable(each["name"]) for each in report["classes"]]
-    print("Accuracy of each class:")
-    left = min(max(map(columns, names)) + 2, width - len(f"  0.0000  {report['examples']:,} of {report['examples']:,}"))
-    for name, each in zip(names, report["classes"], strict=True):
-        accuracy = f"{each['correct'] / each['examples']:.4f}" if each["examples"] else "-"
-        print(f"{_right(name, left)}  {accuracy:>6}  {each['correct']:,} of {each['examples']:,}")
+    _print_scores(names, report, width)
     _print_matrix(names, report["confusion"], width)
+
+
+def _print_scores(names, report, width):
+    """Prints precision, recall and F1 of each class, and their means, in `width` columns of text."""
+    print("Precision, recall and F1 of each class (examples: correct of all):")
+    rows = [["", "precision", "recall", "F1", "examples"]]
+    for name, each in zip(names, report["classes"], strict=True):
+        rows.append([name, *_score_texts(each), f"{each['correct']:,} of {each['examples']:,}"])
+    rows.append(["macro average", *_score_texts(report["macro"]), ""])
+    widths = [max(map(columns, texts)) + 2 for texts in zip(*rows, strict=True)]
+    widths[0] = min(widths[0], width - sum(widths[1:]))
+    for row in rows:
+        print("".join(map(_right, row, widths)).rstrip())
+
+
+def _score_texts(scores):
+    return ["-" if scores[name] is None else f"{scores[name]:.4f}" for name in SCORES]
 
 
 def _print_matrix(names, counts, width):
@@ -157,7 +224,7 @@ def _print_matrix(names, counts, width):
 
 
 def _right(text, width):
-    """Returns text at the right of this many columns of a terminal, cut if there is no room."""
+    """Returns text right-aligned in this many columns of a terminal, shortened if it does not fit."""
     text = shorten(text, width)
     return " " * (width - columns(text)) + text
 
@@ -170,15 +237,14 @@ def _draw(ensemble, report, split, probabilities):
 
     predicted = probabilities.argmax(axis=1)
     name = report["split"]
-    title = ensemble.title
-    if len(ensemble.members) > 1:
-        title += ": " + shorten(", ".join(short_names([run.path for run in ensemble.members])), 200)
+    title = _title(ensemble)
     accuracy = f"accuracy {report['accuracy']:.4f} on {plural(len(predicted), f'{name} example')}"
     counts = np.array(report["confusion"])
     figure = figures.plot_confusion(counts, ensemble.class_names, f"{title}\nconfusion matrix, {accuracy}")
     drawn = {"confusion": figure}
     wrong = (predicted != split.labels).nonzero()[0]
-    worst = wrong[probabilities[wrong].max(axis=1).argsort(kind="stable")[::-1]][:MISTAKES]
+    most = probabilities.max(axis=1)
+    worst = wrong[most[wrong].argsort(kind="stable")[::-1]][:MISTAKES]
     if split.images.ndim < 3:
         print("mistakes: not drawn, as the examples are not images", file=sys.stderr)
     elif not len(worst):
@@ -186,7 +252,7 @@ def _draw(ensemble, report, split, probabilities):
     else:
         names = [shorten(name, _LONGEST_NAME) for name in ensemble.class_names]
         captions = [
-            f"true {names[split.labels[i]]}\npredicted {names[predicted[i]]}\n{100 * probabilities[i].max():.1f} %"
+            f"#{i}\ntrue {names[split.labels[i]]}\npredicted {names[predicted[i]]}\n{100 * most[i]:.1f} %"
             for i in worst
         ]
         mistakes = plural(len(wrong), "mistake")
@@ -194,6 +260,92 @@ def _draw(ensemble, report, split, probabilities):
         title = f"{title}\n{which} in {plural(len(predicted), f'{name} image')}"
         drawn["mistakes"] = figures.plot_images(split.images[worst], captions, title)
     return drawn
+
+
+def _title(ensemble):
+    """Returns the title of a figure, which names the members of an ensemble."""
+    if len(ensemble.members) == 1:
+        return ensemble.title
+    return f"{ensemble.title}: {shorten(', '.join(short_names([run.path for run in ensemble.members])), 200)}"
+
+
+def _report_example(ensemble, splits, name, number):
+    """Returns what is printed of one example, of JSON's types."""
+    split = getattr(splits, name)
+    if not 0 <= number < len(split.labels):
+        raise UserError(f"--show={number}: must be from 0 to {len(split.labels) - 1}, the {name} examples of this run")
+    one = split._replace(images=split.images[number : number + 1], labels=split.labels[number : number + 1])
+
+    def answer(trained):
+        """Returns {"class", "name", "probability"} of each class, the most probable first."""
+        [probabilities] = trained.probabilities(one.images)
+        order = (-probabilities).argsort(kind="stable").tolist()
+        return [{"class": c, "name": splits.class_names[c], "probability": float(probabilities[c])} for c in order]
+
+    report = {"dataset": splits.name, "split": name, "example": number}
+    if len(ensemble.members) == 1:
+        report["run"] = ensemble.members[0].path.resolve().name
+    else:
+        report["runs"] = [
+            {"run": str(run.path), "predicted": answer(run)[0], "cost": run.evaluate(one).cost}
+            for run in ensemble.members
+        ]
+    if one.images.ndim == 2:
+        report["features"] = one.images[0].tolist()
+    classes = answer(ensemble)
+    [true] = [each for each in classes if each["class"] == one.labels[0]]
+    return {**report, "true": true, "predicted": classes[0], "cost": ensemble.evaluate(one).cost, "classes": classes}
+
+
+def _print_example(report, examples):
+    """Prints the report of one example in words."""
+    for each in report.get("runs", ()):
+        best = each["predicted"]
+        answer = f"predicted {printable(best['name'])} ({best['probability']:.4f}), cost {each['cost']:.4f}"
+        print(f"  {answer}: {printable(each['run'])}")
+    print(f"Example: {report['example']} of the {plural(examples, report['split'] + ' example')}, counted from 0")
+    width = shutil.get_terminal_size((_IN_A_FILE, 0)).columns
+    if "features" in report:
+        print(f"Features: {shorten(_features_text(report), width - 10)}")
+    print(f"True class: {printable(report['true']['name'])}")
+    print(f"Predicted class: {printable(report['predicted']['name'])}")
+    print(f"Cost: {report['cost']:.4f} nats (-log of the probability of the true class)")
+    print("Probability of each class:")
+    names = [printable(each["name"]) for each in report["classes"]]
+    left = min(max(map(columns, names)) + 2, width - len("  0.0000  ") - _BAR - len("  true"))
+    for name, each in zip(names, report["classes"], strict=True):
+        bar = "#" * round(_BAR * each["probability"])
+        true = "  true" if each is report["true"] else ""
+        print(f"{_right(name, left)}  {each['probability']:.4f}  {bar:<{_BAR}}{true}".rstrip())
+
+
+def _features_text(report):
+    return ", ".join(f"{value:g}" for value in report["features"])
+
+
+def _draw_example(ensemble, report, split):
+    """Returns the figure of one example."""
+    import numpy as np
+
+    from mlp_tf import figures
+    from mlp_tf.data.augmentation import deskew
+
+    number = report["example"]
+    title = f"{_title(ensemble)}\n{report['split']} example {number}, cost {report['cost']:.4f} nats"
+    image = None
+    caption = ""
+    if "features" in report:
+        title += f"\nfeatures {shorten(_features_text(report), 140)}"
+    else:
+        image = split.images[number]
+        # Where only some members of an ensemble set images upright, the plot shows the image as the others see it.
+        if all(run.config.deskew for run in ensemble.members):
+            image = deskew(image[np.newaxis]).numpy()[0]
+            caption = "set upright, as the\nnetwork sees it"
+    probabilities = np.zeros(len(report["classes"]))
+    for each in report["classes"]:
+        probabilities[each["class"]] = each["probability"]
+    return figures.plot_example(image, probabilities, ensemble.class_names, report["true"]["class"], title, caption)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python -m mlp_tf.export RUN --export_dir=DIR
 
 RUN is a run's folder; --workdir=RUN names it too. The signature is serving_default(images: uint8 or float32 [N, ...],
-as the run's data are) -> classes int32 [N], probabilities float32 [N, classes]. Before it reports success, a fresh
-process loads the model and its predictions for the whole test split are compared: equal classes, and probabilities
-within 1e-6.
+as the run's data are) -> classes int32 [N], probabilities float32 [N, classes]. Before the command reports success, a
+fresh process loads the model and predicts the whole test split: the classes must be equal to the run's, and the
+probabilities within 1e-6.
 """
 
 import os
@@ -22,7 +22,7 @@ from mlp_tf.base.text import plural
 from mlp_tf.cli import command, flags, quiet
 
 TOLERANCE = 1e-6
-# Needs TensorFlow alone, as whoever serves the model has no more.
+# Needs only TensorFlow, as a machine that serves the model may have nothing else.
 _RELOAD = """
 import sys
 import numpy as np, tensorflow as tf
@@ -45,7 +45,7 @@ def main(values, words):
     [workdir] = flags.run_folders(values, words, most=1)
     export_dir = pathlib.Path(flags.required(values, "export_dir"))
     if export_dir.exists():
-        raise UserError(f"--export_dir={export_dir}: is there already; give a new folder")
+        raise UserError(f"--export_dir={export_dir}: already exists; give a new folder")
     quiet.import_tensorflow()
     import tensorflow as tf
 
@@ -69,10 +69,10 @@ def main(values, words):
 
 
 def compare(path, images, probabilities):
-    """Loads a SavedModel in a fresh process, predicts, and returns the largest difference of a probability.
+    """Loads a SavedModel in a fresh process, predicts, and returns the largest difference in a probability.
 
     Raises:
-      UserError: it cannot be loaded, or predicts something else.
+      UserError: it cannot be loaded, or its predictions differ.
     """
     import numpy as np
 

@@ -3,11 +3,11 @@
     python -m mlp_tf.layers RUN
 
 RUN is a run's folder; --workdir=RUN names it too. For each layer: mean and standard deviation (std) of its activations;
-the fraction that is exactly 0; how many units are on for no example (dead) and for every example, a unit being on where
-its input, before the activation, is above 0; the norms (Frobenius) of its weights and of the gradient of the mean cost;
-and how far one step of the optimizer would move the weights, as a fraction of their norm. Gradient and step are those
-of training: with --dropout, of the thinned network; with weight decay and max-norm, if the run has them. Nothing is
-saved. layers.png, in the run's folder or in --out, has histograms of activations and gradients.
+the fraction that is exactly 0; how many units are on for no example (dead) and for every example, where a unit is on if
+its input, before the activation, is above 0; the (Frobenius) norms of its weights and of the gradient of the mean cost;
+and how far one step of the optimizer would move the weights, as a fraction of their norm. The gradient and the step are
+those of training: with --dropout, of the thinned network; with weight decay and max-norm, if the run uses them. Nothing
+is saved. layers.png, in the run's folder or in --out, has histograms of activations and gradients.
 """
 
 from absl import flags as absl_flags
@@ -53,12 +53,12 @@ def examine(state, config, images, labels):
     """Takes one step on these examples as one batch, and returns what each layer did.
 
     Args:
-      state: `loop.State`; it is a step further afterwards.
+      state: `loop.State`, which is advanced by one step.
       images, labels: as `loop.train_step` takes them.
 
     Returns:
-      {layer: {"activations": float32 `[B, units]`, "on": fraction of the examples in which each unit is, `[units]`,
-      "weights", "gradient", "update": each `[inputs, units]`}}; what the layer `out` activates are the logits.
+      {layer: {"activations": float32 `[B, units]`, "on": fraction of the examples for which each unit is on,
+      `[units]`, "weights", "gradient", "update": each `[inputs, units]`}}; the activations of `out` are the logits.
     """
     from mlp_tf import loop
     from mlp_tf.model import normalize, perceptron
@@ -67,8 +67,8 @@ def examine(state, config, images, labels):
     before = {name: weights.numpy() for name, weights in state.weights.items()}
     *_, gradients = loop.compute_gradients(state, config, images, labels)
     layers = {}
-    for name, gradient in zip(before, gradients, strict=False):  # of the weights; those of the biases follow
-        # The layers so far are a network too, whose output is what goes into the activation.
+    for name, gradient in zip(before, gradients, strict=False):  # the gradients of the biases come after
+        # The layers up to this one are a network too; its output is what the activation takes.
         weights, biases = _up_to(name, state)
         inputs = perceptron(normalize(images), weights, biases, activation)  # [B, units]
         outputs = inputs if name == "out" else activation(inputs)
@@ -81,7 +81,7 @@ def examine(state, config, images, labels):
 
 
 def _up_to(name, state):
-    """Returns (weights, biases) of the layers up to this one, which counts as their output."""
+    """Returns (weights, biases) of the layers up to this one, as a network in which it is the output layer."""
     if name == "out":
         return state.weights, state.biases
     last = int(name[1:])

@@ -3,8 +3,8 @@
     python -m mlp_tf.plot RUN
     python -m mlp_tf.plot RUN1 RUN2 --out=FOLDER  (one plot)
 
-RUN is a run's folder; --workdir=RUN names it too. Several runs are named by their folders and by the settings in which
-they differ; each has its own weights-NAME.png. Works while a run is still training, too.
+RUN is a run's folder; --workdir=RUN names it too. Several runs are labeled with their folders and with the settings in
+which they differ; the weights of each go to weights-NAME.png. It also works while a run is still training.
 """
 
 import sys

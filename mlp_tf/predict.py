@@ -6,12 +6,13 @@
 
 The answer of several runs, an ensemble on the same data, is the mean of their probabilities. A folder stands for the
 images in it. --show writes what the network sees, with its answers, to predictions.png in the current folder or in
---out; of more than 100 images the first 100. --json prints an object for each file: file, class (its number), name,
-probability, top (the same of the three most probable classes) and warnings (texts); what else is said goes to stderr.
+--out; at most the first 100 images. --json prints an object for each file: file, class (its number), name,
+probability, top (the same for the three most probable classes) and warnings (texts); everything else goes to stderr.
 
-An answer of low confidence says why: ink that does not look like one digit, or a low probability. An image of the size
-of a run's user data is taken as it is; all others are prepared as MNIST's were: cut out, scaled and centered, bright on
-black. A file that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
+An answer of low confidence says why: ink that does not look like one digit, or a low probability. If the run was
+trained on the user's images, an image of their size is taken as it is. All others are prepared as MNIST's were: cut
+out, scaled and centered, bright on black. A file that cannot be read gets a line on stderr; the others are predicted,
+and the exit code is 1.
 """
 
 import json
@@ -27,8 +28,8 @@ from mlp_tf.config import is_file
 from mlp_tf.runs.folder import read_folder
 
 IN_PLOT = 100  # images in predictions.png
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")  # what is read in a folder
-_MOST_SKIPPED = 20  # names in a line
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")  # of the files that are read in a folder
+_MOST_SKIPPED = 20  # names in a note
 
 
 def define_flags(values):
@@ -88,7 +89,7 @@ def _read_data(workdir):
 
 
 def list_warnings(trained, prepared, probabilities):
-    """Returns why an answer is of low confidence, as texts: what is odd about the ink, or a low probability.
+    """Returns why an answer has low confidence, as texts: what is odd about the ink, or a low probability.
 
     Args:
       trained: `TrainedRun` or `Ensemble`.
@@ -101,7 +102,7 @@ def list_warnings(trained, prepared, probabilities):
 
 
 def _files(path):
-    """Returns the images in a folder, sorted by name, and says what else it holds; any other path as it is."""
+    """Returns the images in a folder, sorted by name, and notes what it skips; any other path stays as it is."""
     if not os.path.isdir(path) or not os.access(path, os.R_OK):
         return [path]
     names = sorted(name for name in os.listdir(path) if not name.startswith("."))
@@ -140,7 +141,7 @@ def _read(paths, trained_on):
 
 
 def _read_as_it_is(path, shape):
-    """Returns an image of the size of the run's data, as those were; None for another one that can be prepared."""
+    """Returns an image that has the size of the run's images; None for another one that can be prepared."""
     import numpy as np
 
     from mlp_tf.data import image_folder
@@ -151,12 +152,12 @@ def _read_as_it_is(path, shape):
     except UserError:
         if channels:
             raise
-        return None  # such as one that is transparent
+        return None  # such as a transparent image
     if pixels.shape[:2] == (height, width) and pixels.ndim <= len(shape):
         return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3)) if channels else pixels
     if channels:
         raise UserError(
-            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; must be {width} x {height}, as the run's images"
+            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; must be {width} x {height}, like the run's images"
         )
     return None
 
@@ -173,7 +174,7 @@ def _draw(ensemble, paths, images, probabilities, framed):
         title += f": the first {IN_PLOT} of {len(images):,} images"
     if framed:
         title += "; framed: low confidence"
-    # Where only some members of an ensemble set images upright, the plot shows them as the others see them.
+    # If only some members of an ensemble set images upright, the plot shows them as the others see them.
     seen = deskew(seen).numpy() if all(run.config.deskew for run in ensemble.members) else seen
     captions = [
         f"{shorten(name, 28)}\n{ensemble.class_names[row.argmax()]} ({100 * row.max():.1f} %)"
@@ -183,7 +184,7 @@ def _draw(ensemble, paths, images, probabilities, framed):
 
 
 def _line(path, probabilities, names, warnings, as_json):
-    """Returns what is printed of one file."""
+    """Returns the line that is printed for one file."""
     best = probabilities.argsort(kind="stable")[::-1][:3]
     top = [{"class": int(c), "name": names[c], "probability": float(probabilities[c])} for c in best]
     if as_json:

@@ -3,7 +3,7 @@
     python -m mlp_tf.show_data --dataset=mnist_sample --deskew --distort=1
     python -m mlp_tf.show_data --dataset=mine.npz --json
 
-The plot, in the current folder or in --out, is named by the dataset and by what was done to the images, such as
+The plot, in the current folder or in --out, is named after the dataset and the changes to its images, such as
 samples-mnist_sample_deskew_distort=1.0_seed=0.png. --json prints one object: dataset, sha256, class_names, warnings,
 splits (for train, validation and test: dtype, shape, min, max, mean, and the examples of each class) and plot (its
 path, or null).
@@ -97,7 +97,7 @@ def _print(report):
 
 
 def _changes(config):
-    """Returns what is done to the images, in words."""
+    """Returns the changes to the images, in words."""
     changes = ["deskew"] if config.deskew else []
     changes += [f"{name}={getattr(config, name)}" for name in ("distort", "elastic") if getattr(config, name)]
     return [*changes, f"seed={config.seed}"] if config.distort or config.elastic else changes
@@ -115,7 +115,7 @@ def _draw(splits, config, changes):
     rows = np.linspace(0, total - 1, min(SAMPLES, total)).astype(int)
     images = deskew(split.images[rows]).numpy() if config.deskew else split.images[rows]
     if config.distort or config.elastic:
-        in_place = np.zeros_like(split.images)  # since the distortion of a row belongs to its number
+        in_place = np.zeros_like(split.images)  # as the distortion of an image depends on its row number
         in_place[rows] = images
         images = distort(in_place, config, epoch=0, split=split).numpy()[rows]
     title = f"{pathlib.Path(splits.name).name}: {len(rows)} of {total:,} training images"

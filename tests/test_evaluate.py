@@ -11,11 +11,32 @@ from mlp_tf import data, evaluate, figures
 from mlp_tf.base.text import columns
 
 
+def scores(labels, guesses, classes=3):
+    """(precision, recall, F1) of each class and the means over the classes, `[classes + 1, 3]`, from their masks."""
+    each = []
+    for c in range(classes):
+        precision, recall = (labels[guesses == c] == c).mean(), (guesses[labels == c] == c).mean()
+        each.append((precision, recall, 2 * precision * recall / (precision + recall)))
+    return np.array([*each, np.mean(each, axis=0)], np.float64)
+
+
+def scores_in(report):
+    """The same from what --json prints, NaN for null."""
+    rows = [*report["classes"], report["macro"]]
+    return np.array([[each[name] for name in evaluate.SCORES] for each in rows], np.float64)
+
+
 def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
     outcome = run(evaluate, run_folder)
     assert (outcome.code, outcome.err) == (0, "")
     guesses, labels = logits(run_folder, arrays["x_test"]).argmax(axis=1), arrays["y_test"]
     lines = outcome.out.splitlines()
+    heading = lines.index("Precision, recall and F1 of each class (examples: correct of all):")
+    assert lines[heading + 1].split() == ["precision", "recall", "F1", "examples"]
+    rows = [" ".join(f"{score:.4f}" for score in row) for row in scores(labels, guesses)]
+    counts = [f"{((labels == c) & (guesses == c)).sum()} of {(labels == c).sum()}" for c in range(3)]
+    expected = [f"{c} {rows[c]} {counts[c]}" for c in range(3)] + [f"macro average {rows[3]}"]
+    assert [" ".join(line.split()) for line in lines[heading + 2 : heading + 6]] == expected
     assert f"Accuracy: {(guesses == labels).mean():.4f}" in lines
     assert f"Cost: {read_results(run_folder)['test_cost']:.4f}" in lines
     table = [[int(word) for word in line.split()] for line in lines[-3:]]
@@ -25,6 +46,36 @@ def test_evaluate_equals_numpy_in_float64(run, run_folder, npz, arrays):
     train = (logits(run_folder, train_split.images).argmax(axis=1) == train_split.labels).mean()
     test = (guesses == labels).mean()
     assert f"Generalization gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})" in lines
+
+
+def test_fractions_of_nothing_are_none_and_left_out_of_the_mean():
+    counts = np.array([[8, 2, 0, 0, 1], [1, 3, 0, 0, 0], [4, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    classes, macro = evaluate.score_classes("abcde", counts)
+    assert [tuple(each.values()) for each in classes] == [
+        ("a", 11, 13, 8, 8 / 13, 8 / 11, 2 / 3),
+        ("b", 4, 5, 3, 0.6, 0.75, 2 / 3),
+        ("c", 5, 0, 0, None, 0.0, 0.0),  # never predicted
+        ("d", 0, 0, 0, None, None, None),  # nor has it examples
+        ("e", 0, 2, 0, 0.0, None, 0.0),  # without examples
+    ]
+    assert macro == pytest.approx({"precision": (8 / 13 + 0.6) / 3, "recall": (8 / 11 + 0.75) / 3, "f1": 1 / 3})
+
+
+def test_a_class_that_is_neither_predicted_nor_in_the_split_has_no_scores(run, train, small, tmp_path):
+    arrays = make_arrays()
+    for name in ("train", "test"):
+        arrays[f"y_{name}"] %= 2
+    arrays["y_train"][0] = 2  # one of 240: too few to be learned
+    np.savez(tmp_path / "a.npz", **arrays)
+    train(*small(dataset=tmp_path / "a.npz", epochs=1))
+    lines = run(evaluate, tmp_path / "run").out.splitlines()
+    assert "              2          -       -       -    0 of 0" in lines
+    report = json.loads(run(evaluate, tmp_path / "run", "--json").out)
+    assert report["classes"][2] == {
+        "name": "2", "examples": 0, "predicted": 0, "correct": 0, "precision": None, "recall": None, "f1": None,
+    }  # fmt: skip
+    *classes, macro = scores_in(report)
+    np.testing.assert_allclose(macro, np.nanmean(classes, axis=0))
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 200), ("validation", 40)])
@@ -90,6 +141,7 @@ def test_an_ensemble_answers_with_the_mean_of_the_probabilities(run, members, ar
         results = read_results(folder)
         assert each["accuracy"] == results["test_accuracy"]
         assert each["cost"] == pytest.approx(results["test_cost"], rel=1e-5)
+    np.testing.assert_allclose(scores_in(report), scores(labels, predicted.argmax(axis=1)))
     assert sum(map(sum, report["confusion"])) == len(labels)
     assert sum(report["confusion"][c][c] for c in range(3)) == round(report["accuracy"] * len(labels))
 
@@ -132,6 +184,10 @@ def test_the_members_of_an_ensemble_take_features_as_they_come(run, train, small
     report = json.loads(run(evaluate, *words, "--json").out)
     for name, each in zip("ab", report["runs"], strict=True):
         assert each["cost"] == pytest.approx(read_results(tmp_path / name)["test_cost"], rel=1e-5)
+    shown = run(evaluate, words[0], "--show=2", "--dpi=50").out
+    assert f"Features: {', '.join(f'{value:g}' for value in x[242].astype(np.float32))}" in shown.splitlines()
+    report = json.loads(run(evaluate, words[0], "--show=2", "--json", "--dpi=50").out)
+    assert report["features"] == pytest.approx(x[242], rel=1e-6)
 
 
 def test_the_plots_of_an_ensemble_need_a_folder_and_name_its_runs(run, members, tmp_path, monkeypatch):
@@ -168,9 +224,92 @@ def test_under_patience_the_cost_is_that_of_the_best_epoch(run, early_stopped_ru
     assert f"Cost: {cost:.4f}" in run(evaluate, f"--workdir={early_stopped_run}").out
 
 
+def test_a_single_example_is_shown_with_its_cost_and_all_probabilities(run, run_folder, arrays, tmp_path, monkeypatch):
+    exponentials = np.exp(logits(run_folder, arrays["x_test"]))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    true = arrays["y_test"]
+    number = int(probabilities[np.arange(61), true].argmin())  # the worst answer
+    monkeypatch.setenv("COLUMNS", "80")
+    plots = drawn(monkeypatch, "plot_example")
+    words = [run_folder, f"--show={number}", f"--out={tmp_path}", "--dpi=50"]
+    lines = run(evaluate, *words).out.splitlines()
+    order = (-probabilities[number]).argsort()
+    cost = -np.log(probabilities[number, true[number]])
+    assert lines[1:6] == [
+        f"Example: {number} of the 61 test examples, counted from 0",
+        f"True class: {true[number]}",
+        f"Predicted class: {order[0]}",
+        f"Cost: {cost:.4f} nats (-log of the probability of the true class)",
+        "Probability of each class:",
+    ]
+    rows = [line.split() for line in lines[6:9]]
+    assert [row[:2] for row in rows] == [[str(c), f"{probabilities[number, c]:.4f}"] for c in order]
+    assert [row[0] for row in rows if row[-1] == "true"] == [str(true[number])]
+    assert [line.count("#") for line in lines[6:9]] == [round(20 * probabilities[number, c]) for c in order]
+    assert lines[9:] == [f"Plot: {tmp_path / f'example-{number}.png'}"]
+    [(image, answer, names, label, title, caption)] = plots
+    np.testing.assert_array_equal(image, arrays["x_test"][number])
+    np.testing.assert_allclose(answer, probabilities[number], atol=1e-6)
+    assert (names, label, caption) == (("0", "1", "2"), true[number], "")
+    assert title.endswith(f"\ntest example {number}, cost {cost:.4f} nats")
+    report = json.loads(run(evaluate, *words, "--json", "--format=svg").out)
+    assert report["plots"] == [str(tmp_path / f"example-{number}.svg")]
+    assert report["cost"] == pytest.approx(cost, rel=1e-4)
+    assert [each["class"] for each in report["classes"]] == order.tolist()
+    assert (report["example"], report["predicted"]) == (number, report["classes"][0])
+    assert report["true"]["probability"] == pytest.approx(np.exp(-cost), rel=1e-4)
+    assert "confusion" not in report
+
+
+def test_an_example_of_an_ensemble_is_shown_with_each_members_answer(run, members, npz, tmp_path):
+    split = data.load(npz, validation_size=40).validation
+    words = [*members, "--split=validation", "--show=39", f"--out={tmp_path}", "--dpi=50"]
+    report = json.loads(run(evaluate, *words, "--json").out)
+    exponentials = [np.exp(logits(folder, split.images[39:])[0]) for folder in members]
+    each = np.array([values / values.sum() for values in exponentials])
+    expected = [each.mean(axis=0)[row["class"]] for row in report["classes"]]
+    assert [row["probability"] for row in report["classes"]] == pytest.approx(expected, rel=1e-5)
+    assert report["cost"] == pytest.approx(-np.log(each.mean(axis=0)[split.labels[39]]), rel=1e-5)
+    assert [row["cost"] for row in report["runs"]] == pytest.approx(-np.log(each[:, split.labels[39]]), rel=1e-5)
+    assert [row["predicted"]["class"] for row in report["runs"]] == each.argmax(axis=1).tolist()
+    lines = run(evaluate, *words).out.splitlines()
+    for i, folder in enumerate(members):
+        cost = f"cost {report['runs'][i]['cost']:.4f}"
+        assert lines[1 + i] == f"  predicted {each[i].argmax()} ({each[i].max():.4f}), {cost}: {folder}"
+
+
+def test_an_example_is_drawn_upright_if_all_runs_set_it_upright(
+    run, members, train, small, arrays, tmp_path, monkeypatch
+):
+    from mlp_tf.data.augmentation import deskew
+
+    train(*small(workdir=tmp_path / "upright", epochs=1, deskew=True))
+    plots = drawn(monkeypatch, "plot_example")
+    for folders in ([tmp_path / "upright"], [tmp_path / "upright", members[0]]):
+        assert run(evaluate, *folders, "--show=4", f"--out={tmp_path}", "--dpi=50").code == 0
+    upright = deskew(arrays["x_test"][4:5]).numpy()[0]
+    assert (upright != arrays["x_test"][4]).any()
+    np.testing.assert_array_equal(plots[0][0], upright)
+    np.testing.assert_array_equal(plots[1][0], arrays["x_test"][4])
+    assert [plot[5] for plot in plots] == ["set upright, as the\nnetwork sees it", ""]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--show=61"], "--show=61: must be from 0 to 60, the test examples of this run"),
+        (["--show=-1", "--split=validation"], "--show=-1: must be from 0 to 39, the validation examples of this run"),
+        (["--show=0", "--plots"], "--show=0: draws this example only; leave out --plots, or --show"),
+    ],
+)
+def test_an_example_that_is_not_there_is_refused_in_one_line(run, run_folder, words, said):
+    assert run(evaluate, run_folder, *words).error == f"error: {said}"
+    assert not list(run_folder.glob("*.png"))
+
+
 @pytest.fixture
 def named(run, train, tmp_path, monkeypatch):
-    """Evaluates a run on a table whose classes have these names, in a terminal of this width: the two tables."""
+    """Evaluates a run on features whose classes have these names, in a terminal of this width: the two tables."""
 
     def evaluated(names, width):
         rng = np.random.default_rng(0)
@@ -180,7 +319,7 @@ def named(run, train, tmp_path, monkeypatch):
         assert train(*flags, f"--workdir={tmp_path / 'run'}").code == 0
         monkeypatch.setenv("COLUMNS", str(width))
         out = run(evaluate, tmp_path / "run").out
-        table, matrix = out.split("Accuracy of each class:\n")[1].split("Confusion matrix")
+        table, matrix = out.split("(examples: correct of all):\n")[1].split("Confusion matrix")
         return table.splitlines(), matrix.splitlines()
 
     return evaluated
@@ -189,7 +328,8 @@ def named(run, train, tmp_path, monkeypatch):
 def test_names_of_classes_are_not_cut_where_there_is_room(named):
     names = ["triangle", "vermilion circle", "数字"]
     table, matrix = named(names, 56)
-    assert [line[:18].strip() for line in table[:2]] == names[:2]
+    assert [line[:18].strip() for line in table[1:3]] == names[:2]
+    assert [columns(line) for line in table] == [18 + 11 + 8 + 8 + 10] * 4 + [18 + 11 + 8 + 8]
     assert matrix[1].split() == ["triangle", "vermilion", "circle", "数字"]
     assert {columns(line) for line in matrix[1:]} == {18 + 10 + 18 + 6}
 
@@ -198,7 +338,7 @@ def test_where_names_do_not_fit_the_columns_have_numbers_and_names_are_cut(named
     names = [f"{letter} class that has a name of 40 characters" for letter in "abc"]
     table, matrix = named(names, 50)
     assert max(map(len, table + matrix)) <= 50
-    assert ["..." in line for line in table] == [True] * 3
+    assert ["..." in line for line in table[1:4]] == [True] * 3
     assert matrix[0] == " (rows true, columns predicted by their numbers):"
     assert matrix[1].split() == ["0", "1", "2"]
     assert [line.split("(")[1].split(")")[0] for line in matrix[2:]] == ["0", "1", "2"]

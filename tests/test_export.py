@@ -28,7 +28,7 @@ def test_an_export_is_compared_in_a_fresh_process_and_never_overwrites(run, run_
     np.testing.assert_array_equal(served["classes"], exact.argmax(axis=1))
     softmax = np.exp(exact) / np.exp(exact).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(served["probabilities"], softmax, atol=1e-5)
-    assert "is there already; give a new folder" in run(export, *flags).error
+    assert "already exists; give a new folder" in run(export, *flags).error
 
 
 @pytest.mark.slow

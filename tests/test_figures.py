@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import slow
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
@@ -62,6 +63,13 @@ def images(count):
     return RNG.integers(0, 256, (count, 28, 28), np.uint8)
 
 
+def probabilities(classes, logit):
+    """Probabilities of which that of class 1 is the largest; the larger its logit, the more so."""
+    exponentials = np.exp(np.append(np.sin(np.arange(classes - 1)), 0))
+    exponentials[1] = np.exp(1 + logit)
+    return exponentials / exponentials.sum()
+
+
 FIGURES = {
     "curves of one run": lambda: figures.plot_curves({"a": metrics(15)}, f"Training {RUN}", "stopped by --patience=7"),
     "curves of 1,234 epochs": lambda: figures.plot_curves({"a": metrics(1234)}, f"Training {RUN}"),
@@ -76,6 +84,16 @@ FIGURES = {
         counts(4) * [[0], [1], [1], [1]], ["cat", "dog", "horse", "a name that is too long"], "Confusion"
     ),
     "confusion without errors": lambda: figures.plot_confusion(np.diag([5, 3, 0]), ["a", "b", "c"], "Confusion"),
+    "example that is doubtful": lambda: figures.plot_example(
+        images(1)[0], probabilities(10, 2), list("0123456789"), 6, f"Example\n{RUN}", "set upright,\nas seen"
+    ),
+    "example in color": lambda: figures.plot_example(
+        RNG.integers(0, 256, (32, 32, 3), np.uint8), probabilities(3, 9), ["no", "automobile", "yes"], 1, "Example"
+    ),
+    "example of features": lambda: figures.plot_example(None, probabilities(2, 1), ["no", "yes"], 0, "Example"),
+    "example of 1,000 words": lambda: figures.plot_example(
+        images(1)[0], probabilities(1000, 6), [f"a name too long for its axis {i}" for i in range(1000)], 1, "Example"
+    ),
     "weights of color images": lambda: figures.plot_first_layer(
         RNG.normal(size=(192, 5)), RNG.normal(size=(5, 3)), (8, 8, 3), f"Weights\n{RUN}"
     ),
@@ -199,7 +217,8 @@ def test_each_of_ten_runs_has_a_color_and_of_more_the_best_have():
     assert len({*legend_of(figures.plot_curves(several(10), "title")).values()} - {"black"}) == 10
     runs = {f"run {i}": metrics(15, 2 - i / 50) for i in range(30)}
     entries = legend_of(figures.plot_curves(runs, "title"))
-    assert [*entries][:6] == [*(f"run {i}" for i in (29, 28, 27, 26, 25)), "25 other runs, of a higher validation cost"]
+    named = [f"run {i}" for i in (29, 28, 27, 26, 25)]
+    assert [*entries][:6] == [*named, "25 other runs, with a higher validation cost"]
     assert len({*entries.values()}) == 7  # black for the line styles
 
 
@@ -220,7 +239,7 @@ def test_units_stand_in_the_order_of_their_outgoing_weights():
 
 def test_weights_of_color_images_are_shown_in_color():
     weights = np.zeros((4 * 3, 1))
-    weights[0:3, 0] = 1.0, -1.0, 0.0  # of the first pixel: much red, no green, as much blue as grey has
+    weights[0:3, 0] = 1.0, -1.0, 0.0  # of the first pixel: much red, no green, as much blue as gray has
     figure = figures.plot_first_layer(weights, np.ones((1, 2)), (2, 2, 3), "title")
     [axis] = figure.axes  # and no color bar, which could explain one channel only
     image = axis.get_images()[0].get_array()
@@ -233,6 +252,43 @@ def test_images_of_low_confidence_are_framed():
     framed, plain = figures.plot_images(images(2), ["a", "b"], "title", framed=[0]).axes
     assert (len(framed.patches), len(plain.patches)) == (1, 0)
     assert framed.title.get_color() != plain.title.get_color()
+
+
+def bars(figure):
+    """[(class, percentage, color)] of the bars of an example, from above."""
+    axis = figure.axes[-1]
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    rows = zip(names, axis.patches, strict=True)
+    return [(name, pytest.approx(bar.get_width()), to_hex(bar.get_facecolor()).upper()) for name, bar in rows]
+
+
+def test_classes_of_an_example_stand_by_probability_and_two_are_colored():
+    answer = np.array([0.04, 0.2, 0.7, 0.06])
+    gray, blue, orange = "#B2B2B2", *figures.style.COLORS[:2]
+    wrong = figures.plot_example(images(1)[0], answer, ["a", "b", "$c$", "d"], 3, "title", "caption")
+    assert bars(wrong) == [(r"\$c\$", 70, orange), ("b", 20, gray), ("d", 6, blue), ("a", 4, gray)]
+    assert [text.get_text() for text in wrong.axes[1].texts] == ["70.00", "20.00", "6.00", "4.00"]
+    assert [text.get_text() for text in wrong.legends[0].texts] == ["predicted class", "true class"]
+    assert wrong.axes[0].get_xlabel() == "caption"
+    right = figures.plot_example(None, answer, ["a", "b", "c", "d"], 2, "title")
+    assert len(right.axes) == 1  # without an image
+    assert [color for _, _, color in bars(right)] == [blue, gray, gray, gray]
+    assert [text.get_text() for text in right.legends[0].texts] == ["true and predicted class"]
+
+
+def test_of_many_classes_the_20_most_probable_are_drawn_and_the_true_one():
+    answer = np.arange(45) / np.arange(45).sum()
+    for label, classes, more in ((44, range(44, 24, -1), ""), (7, [*range(44, 24, -1), 7], ", and the true one")):
+        figure = figures.plot_example(None, answer, list(map(str, range(45))), label, "title")
+        assert [name for name, _, _ in bars(figure)] == list(map(str, classes))
+        assert figure.get_suptitle() == f"title\nthe 20 most probable of 45 classes{more}"
+
+
+def test_an_example_is_drawn_as_it_is():
+    image = images(1)[0]
+    [drawn] = figures.plot_example(image, np.array([0.5, 0.5]), ["a", "b"], 1, "title").axes[0].get_images()
+    np.testing.assert_allclose(drawn.get_array(), image / 255)
+    assert drawn.get_clim() == (0, 1)
 
 
 def test_a_confusion_matrix_colors_errors_and_leaves_zeros_empty():

@@ -109,7 +109,7 @@ def test_a_folder_of_pictures_is_trained_and_its_names_are_shown(run, train, pic
     assert outcome.code == 0
     assert "216 training, 24 validation, 61 test images of 8 x 8, 3 classes" in outcome.out
     shown = run(evaluate, f"--workdir={tmp_path / 'run'}", "--plots").out
-    assert "one" in shown.splitlines()[6]
+    assert "one" in shown.splitlines()[7]
     [heads] = [line for line in shown.splitlines() if line.split() == ["one", "three", "two"]]
     assert heads.index("three") > heads.index("one")
     report = json.loads(run(evaluate, f"--workdir={tmp_path / 'run'}", "--json").out)
@@ -133,7 +133,7 @@ def test_a_folder_of_coloured_pictures_is_predicted_from_its_own(run, train, tmp
     Image.new("RGB", (6, 5)).save(tmp_path / "wide.png")
     outcome = run(predict, f"--workdir={tmp_path / 'run'}", path, tmp_path / "wide.png")
     assert outcome.out.startswith(f"{path}: blue ")
-    assert "wide.png: 6 x 5 pixels; must be 5 x 6, as the run's images" in outcome.error
+    assert "wide.png: 6 x 5 pixels; must be 5 x 6, like the run's images" in outcome.error
 
 
 def test_a_feature_that_float32_cannot_tell_apart_is_named(tmp_path):

@@ -95,7 +95,7 @@ def read_json(path):
 def parse(text, form):
     """Returns the content of a JSON text as `form`, a type that msgspec knows.
 
-    The text is read by `json`, as a path in it may not be UTF-8: its escapes (`\\udcff`) are no JSON to msgspec.
+    The text is read by `json`, as a path in it may not be UTF-8, and msgspec rejects its escapes (`\\udcff`).
 
     Raises:
       ValueError: not JSON, NaN, a number out of range, or not of this form; says where.
@@ -213,7 +213,7 @@ def remove_unfinished(folder):
 
 @contextlib.contextmanager
 def plain_path(folder):
-    """Yields a path to a folder that TensorFlow reads as it is: it takes `a[1]` for a pattern, and needs UTF-8.
+    """Yields a path to a folder that TensorFlow can read: it takes `a[1]` for a pattern, and needs UTF-8.
 
     If the folder's path is not plain, the yielded path is a symbolic link in a temporary folder.
     """

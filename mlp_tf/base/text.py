@@ -20,7 +20,7 @@ def columns(text):
 
 
 def shorten(text, most):
-    """Returns the text in at most this many columns: of a long one its beginning and its end."""
+    """Returns the text in at most this many columns; the middle of a long one is left out."""
     if columns(text) <= most:
         return text
     end = (most - 3) // 2
@@ -43,7 +43,7 @@ def plural(count, noun):
 
 
 def short_names(paths):
-    """Returns a name for each path: its last part or, where two different paths share one, as much as tells them apart.
+    """Returns a name for each path: its last part or, if two different paths share that, as much as tells them apart.
 
     The longer names begin below the folder that holds all of the paths.
     """

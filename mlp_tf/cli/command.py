@@ -22,7 +22,7 @@ _RECIPES = pathlib.Path(mlp_tf.__file__).parent / "recipes"
 
 
 class _Typed(str):
-    """A word that was typed, and not read from a flag file."""
+    """A word typed on the command line, not read from a flag file."""
 
 
 def run(
@@ -39,11 +39,11 @@ def run(
       doc: what `--help` prints before the flags.
       define_flags: called with the `absl.flags.FlagValues` to define the command's flags in.
       argv: the command line; the process's own by default.
-      takes_words: whether `main` takes the words after the flags as a second argument; others refuse them.
+      takes_words: whether `main` takes the words after the flags as a second argument; if not, they are errors.
 
     Returns:
-      `main`'s exit code, 0 after `--help` and `--version`, 1 after a user's mistake or where stdout cannot be written,
-      130 or 143 after SIGINT or SIGTERM, 141 where the reader of stdout has gone.
+      `main`'s exit code, 0 after `--help` and `--version`, 1 after a user's mistake or if stdout cannot be written,
+      130 or 143 after SIGINT or SIGTERM, 141 if the reader of stdout has gone.
     """
     streams.open_closed()
     stdout = streams.Stream(sys.stdout)
@@ -56,7 +56,7 @@ def run(
 
 
 def end(code: int) -> None:
-    """Ends the process of a command at once: taking TensorFlow apart would take 0.6 s, open to signals."""
+    """Ends the process of a command at once: shutting TensorFlow down takes 0.6 s, in which a signal may interfere."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)
@@ -90,13 +90,13 @@ def _run(main, doc, define_flags, argv, takes_words):
 def _parse(values, argv):
     """Reads the flags of a command line, and returns the words beside them.
 
-    Typed flags take precedence over those of a --flagfile wherever it stands, also flags that may be repeated. Both
+    Typed flags, even those that may be repeated, take precedence over those of a --flagfile, wherever it stands. Both
     take precedence over those of a --recipe.
     """
     in_files = copy.deepcopy(values)
     in_recipe = copy.deepcopy(values)
     try:
-        # absl puts the lines of a flag file in its place. A file is read only here, as it may be a pipe.
+        # absl replaces a --flagfile by its lines. The file is read only here, as it may be a pipe.
         words = values.read_flags_from_files([_Typed(word) for word in argv[1:]], force_gnu=False)
         typed = [str(word) for word in words if isinstance(word, _Typed)]
         from_files = [word for word in words if not isinstance(word, _Typed)]
@@ -107,7 +107,7 @@ def _parse(values, argv):
         raise UserError(f"{str(error).removeprefix('ERROR:: ')} (--help lists the flags)") from None
     for word in words:
         if "\0" in word:
-            raise UserError(f"{word}: holds a NUL character; leave it out")
+            raise UserError(f"{word}: contains a NUL character; leave it out")
     _fill_in(values, in_files)
     if "recipe" in values and values["recipe"].present:
         file = _recipe_file(values["recipe"].value)
@@ -117,7 +117,7 @@ def _parse(values, argv):
 
 
 def _fill_in(values, others):
-    """Sets the flags that were not given to what others, flags of the same names, were given."""
+    """Sets each flag that was not given to its value in `others`, if it was given there."""
     for name in others:
         if others[name].present and not values[name].present:
             values[name].value = others[name].value
@@ -153,13 +153,13 @@ def fail(error: Exception | str, code: int = 1) -> int:
 
 
 def warn(*texts: str | None) -> None:
-    """Prints warnings, a line each on stderr; leaves out texts that are empty or None."""
+    """Prints warnings, one line each, on stderr; leaves out texts that are empty or None."""
     for text in filter(None, texts):
         print(f"WARNING: {_one_line(text)}", file=sys.stderr, flush=True)
 
 
 def note(*texts: str | None) -> None:
-    """Prints what the user may want to know, a line each on stderr; leaves out texts that are empty or None."""
+    """Prints what the user may want to know, one line each, on stderr; leaves out texts that are empty or None."""
     for text in filter(None, texts):
         print(f"note: {_one_line(text)}", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""The absl flags of `Config`: text, which `Config` itself reads and checks. And flags that several commands share."""
+"""The absl flags of `Config`, as text that `Config` itself reads and checks; and flags that several commands share."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ def define(flag_values: flags.FlagValues, only: Sequence[str] | None = None, rep
     Args:
       flag_values: where.
       only: the names of the settings, if not all.
-      repeatable: the names of those whose flags are lists of values: None where the flag is not given.
+      repeatable: the names of the settings whose flags may be repeated. The value of such a flag is a list, or None.
     """
     for field in dataclasses.fields(Config):
         if only is not None and field.name not in only:
@@ -43,20 +43,20 @@ def define(flag_values: flags.FlagValues, only: Sequence[str] | None = None, rep
 
 
 def define_recipe(flag_values: flags.FlagValues) -> None:
-    """Defines --recipe, which `command` replaces by the flags of that recipe."""
+    """Defines --recipe, which `command` replaces with the flags of that recipe."""
     text = "The settings of a published result, such as record_256_256; mlp_tf/recipes/README.md lists them."
     flags.DEFINE_string("recipe", "", text, flag_values, module_name="training")
 
 
 def define_runs(flag_values: flags.FlagValues, text: str = "The run's folder.") -> None:
-    """Defines --workdir of a command that reads one run or several; see `run_folders`."""
+    """Defines --workdir for a command that reads one run or several; see `run_folders`."""
     flag = flags.MultiFlag(flags.ArgumentParser(), None, "workdir", None, text)
     flag.help = text  # without what absl adds
     flags.DEFINE_flag(flag, flag_values, module_name="data")
 
 
 def define_data_dir(flag_values: flags.FlagValues) -> None:
-    """Defines --data_dir of a command that reads a run's data again."""
+    """Defines --data_dir for a command that reads a run's data again."""
     text = "Where the data are now, if they were moved: a folder, or the file."
     flags.DEFINE_string("data_dir", "", text, flag_values, module_name="data")
 
@@ -87,7 +87,7 @@ def given(flag_values: flags.FlagValues) -> dict[str, Any]:
     values = {}
     for name in defined:
         words = flag_values[name].value
-        if name in names and not isinstance(words, list):  # of a repeated flag, the caller takes one value at a time
+        if name in names and not isinstance(words, list):  # the caller takes a repeated flag's values one at a time
             values[name] = _read(name, words)
     if is_path(values.get("dataset", "")):
         values["dataset"] = os.path.abspath(values["dataset"])  # so that it is found from any folder
@@ -95,11 +95,11 @@ def given(flag_values: flags.FlagValues) -> dict[str, Any]:
 
 
 def to_config(flag_values: flags.FlagValues, **settings: Any) -> Config:
-    """Returns the settings that the flags give, the defaults for the others.
+    """Returns the settings that the flags give, with defaults for the others.
 
     Args:
       flag_values: the parsed flags.
-      settings: values that replace those of the flags, such as one of several of a repeated flag.
+      settings: replace what the flags give, such as one of the values of a repeated flag.
 
     Raises:
       UserError: a value is out of its range, or two values exclude each other.
@@ -114,7 +114,7 @@ def to_words(settings: Mapping[str, Any]) -> list[str]:
 
 
 def values_of(flag_values: flags.FlagValues, name: str) -> list[Any]:
-    """Returns the values of a flag that may be repeated, each once.
+    """Returns the different values of a flag that may be repeated.
 
     Raises:
       UserError: a value is out of its range.
@@ -166,13 +166,13 @@ def run_folders(flag_values: flags.FlagValues, words: Sequence[str] = (), most: 
 
 
 def make_folder(name: str, path: str) -> pathlib.Path:
-    """Returns the folder that a flag names, made if it is not there.
+    """Returns the folder that a flag names; creates it if it does not exist.
 
     Raises:
-      UserError: it cannot be made.
+      UserError: it cannot be created.
     """
     try:
         pathlib.Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--{name}={path}: {error.strerror}; give a folder that can be made") from None
+        raise UserError(f"--{name}={path}: {error.strerror}; give a folder that can be created") from None
     return pathlib.Path(path)

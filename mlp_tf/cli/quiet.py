@@ -1,4 +1,4 @@
-"""What a terminal shows besides a command's results: a progress bar, and nothing of TensorFlow's."""
+"""What a terminal shows besides a command's results: a progress bar, and none of TensorFlow's messages."""
 
 import gc
 import os
@@ -10,7 +10,7 @@ from mlp_tf.cli import signals
 
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    # Keeps `import tensorflow` from importing Keras, which nothing here uses: 1.5 s less.
+    # Keeps `import tensorflow` from importing Keras, which nothing here uses; saves 1.5 s.
     "TF_USE_LEGACY_KERAS": "1",
     # An allocator that keeps its memory. The C library gives large blocks back, and each call of the loop then waits
     # for the system to clear them again. Its bound, 65,536 MB by default, is lifted.
@@ -20,10 +20,10 @@ _ENVIRONMENT = {
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without its start-up messages, with the settings of `_ENVIRONMENT` that are not set.
+    """Imports TensorFlow without its start-up messages, after setting those variables of `_ENVIRONMENT` that are unset.
 
     TensorFlow writes some C++ lines before its logging reads any setting, so file descriptor 2 leads nowhere during
-    the import. An import that fails raises, and that is printed.
+    the import. An error of the import is raised once that is undone, so it is printed.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -43,16 +43,16 @@ def import_tensorflow() -> None:
         if first:
             gc.freeze()
         gc.enable()
-    # tensorflow-datasets warns of what the commands say themselves; TensorFlow, of a loop compiled for each run.
+    # tensorflow-datasets warns of what the commands report themselves, TensorFlow of a loop compiled for each run.
     logging.set_verbosity(logging.ERROR)
     tensorflow.get_logger().setLevel("ERROR")
 
 
 def progress_bar(total: int, done: int, visible: bool = True, unit: str = "steps"):
-    """Returns a tqdm bar on stderr over the steps of a run, or other units, of which some are done.
+    """Returns a tqdm bar on stderr over the `total` steps of a run, or other units, of which `done` are done.
 
-    It is drawn only if `visible`, and if both stdout and stderr are terminals: lines that reach the terminal by a
-    pipe, such as `| tee`, would break it.
+    It is drawn only if `visible`, and if both stdout and stderr are terminals: lines that reach the terminal
+    through a pipe, such as `| tee`, would break it.
     """
     from tqdm import tqdm
 

@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM, as `number`, reached a command that has nothing to save; it cleans up, and ends."""
+    """SIGINT or SIGTERM (`number`) reached a command that has nothing to save; it cleans up and ends."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -21,7 +21,7 @@ class Interrupted(BaseException):
 
 
 def raised() -> AbstractContextManager[None]:
-    """Returns a context in which SIGINT and SIGTERM raise `Interrupted`, unless a `graceful_stop` takes them."""
+    """Returns a context in which SIGINT and SIGTERM raise `Interrupted`, unless a `graceful_stop` handles them."""
     return _handled_by(_raise)
 
 
@@ -71,8 +71,8 @@ class StopRequest:
     """A request to stop, made by SIGINT or SIGTERM; a second one ends the process at once."""
 
     def __init__(self, advice: str) -> None:
-        self.advice = advice  # what the user may do then
-        self.saves = False  # whether the command saves when asked to; until then, a signal ends it at once
+        self.advice = advice  # what the user may do after the stop
+        self.saves = False  # whether the command saves before it stops; if not, a signal ends it at once
         self._number = 0
         self._stderr = os.dup(2)  # as 2 itself leads nowhere while TensorFlow is imported
 
@@ -81,7 +81,7 @@ class StopRequest:
         return self._number
 
     def listen(self) -> None:
-        """Takes SIGINT and SIGTERM, also if a library has taken them since."""
+        """Handles SIGINT and SIGTERM from now on, even if a library has taken them over."""
         if not self._number:
             for each in _SIGNALS:
                 signal.signal(each, self.handle)
@@ -101,7 +101,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def graceful_stop(advice: str) -> Iterator[StopRequest]:
-    """Yields a `StopRequest` that SIGINT and SIGTERM go to; `advice` is what the user may do then."""
+    """Yields a `StopRequest` that SIGINT and SIGTERM go to; `advice` is what the user may do after the stop."""
     with contextlib.closing(StopRequest(advice)) as stop, _handled_by(stop.handle):
         yield stop
 

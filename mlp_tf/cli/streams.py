@@ -1,11 +1,11 @@
-"""stdout and stderr that never end a command: that they cannot be written is reported when it is done."""
+"""stdout and stderr that never end a command: if they cannot be written, that is reported when it is done."""
 
 import errno
 import os
 import sys
 from typing import Any, TextIO
 
-CLOSED_PIPE = 141  # what a shell reports of a command that SIGPIPE ended
+CLOSED_PIPE = 141  # what a shell reports for a command that SIGPIPE ended
 
 
 class Stream:
@@ -31,7 +31,7 @@ class Stream:
             method(*arguments)
         except OSError as error:
             self.error = self.error or error
-            # What is still buffered, and all that follows, goes nowhere: Python would complain at its exit.
+            # Discard what is still buffered and all that follows; otherwise Python would complain when it exits.
             with open(os.devnull, "wb") as devnull:
                 os.dup2(devnull.fileno(), self._stream.fileno())
 
@@ -40,8 +40,8 @@ class Stream:
 
 
 def open_closed() -> None:
-    """Opens those of stdin, stdout and stderr that were closed, so that no other file gets their numbers."""
-    # Writing to what is open only for reading fails, and the other way round: so a closed stdout is reported.
+    """Opens whichever of stdin, stdout and stderr are closed, so that no other file gets their numbers."""
+    # stdin and stdout are opened the wrong way round, so that using them fails: a closed stdout is reported.
     for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDWR)):
         try:
             os.fstat(number)
@@ -58,4 +58,4 @@ def exit_code(code: int, stdout: Stream) -> tuple[int, str]:
         return code, ""
     if stdout.error.errno == errno.EPIPE:  # its reader has seen enough
         return CLOSED_PIPE, ""
-    return 1, f"stdout: {stdout.error.strerror}; what this command prints was lost, all else is done"
+    return 1, f"stdout: {stdout.error.strerror}; the output was lost; everything else is done"

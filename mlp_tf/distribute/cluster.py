@@ -30,7 +30,7 @@ _LOST = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
-_REASON_BYTES = 4000  # of why a worker is refused
+_REASON_BYTES = 4000  # of the reason why a worker is refused
 JOIN_SECONDS = 60  # from the meeting until TensorFlow has connected the workers
 
 
@@ -67,7 +67,7 @@ class Cluster(NamedTuple):
         """Returns the sum of the workers' arrays, the same bits on each; all must call it, in the same order."""
         if self.workers == 1:
             return np.asarray(array)
-        # In a thread, since a Python signal handler would not run while this one waits for the others.
+        # In another thread, as no signal handler runs while the main thread waits for the other workers.
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             return thread.submit(self._reduce, np.asarray(array)).result()
 
@@ -80,7 +80,7 @@ class Cluster(NamedTuple):
         return self.all_reduce_sum(numbers).max().item()
 
     def broadcast(self, content):
-        """Returns the chief's bytes; every worker gives bytes of the same length."""
+        """Returns the chief's bytes; every worker passes bytes of the same length."""
         if self.workers == 1:
             return content
         padded = np.zeros(4 * math.ceil(len(content) / 4), np.uint8)
@@ -89,7 +89,7 @@ class Cluster(NamedTuple):
         return self.all_reduce_sum(padded.view(np.int32)).tobytes()[: len(content)]
 
     def broadcast_struct(self, content, form):
-        """Returns what the chief gives, a msgspec struct of type `form`; what the others give is ignored."""
+        """Returns the chief's `content`, a msgspec struct of type `form`; that of the other workers is ignored."""
         if self.workers == 1:
             return content
         text = json.dumps(msgspec.to_builtins(content)).encode() if self.task.chief else b""
@@ -144,14 +144,14 @@ def connect(config, task, listen, report):
     Args:
       config: strategy, logical_cpus.
       task: from `tf_config.task`.
-      listen: called once connected, as TensorFlow's server takes SIGTERM away from the handler it had.
-      report: called with a text that says whom it waits for, if that takes long.
+      listen: called once connected, as TensorFlow's server replaces the handler of SIGTERM.
+      report: called with a text that says which workers are missing, if the meeting takes long.
 
     Returns:
       `Cluster`.
 
     Raises:
-      UserError: no such devices, a server that does not start, workers that do not come.
+      UserError: there are no such devices, a server does not start, or a worker does not connect.
     """
     if config.strategy == "default":
         return single_device()
@@ -165,13 +165,13 @@ def _mirrored(logical_cpus):
         if not tf.config.list_physical_devices("GPU"):
             raise UserError(
                 "--strategy=mirrored: TensorFlow sees no GPU here; give --strategy=default, or --logical_cpus=N to "
-                "split the CPU in N devices"
+                "split the CPU into N devices"
             )
         return tf.distribute.MirroredStrategy()
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * logical_cpus)
-    except RuntimeError:  # TensorFlow has begun to compute, in a program that calls this
+    except RuntimeError:  # the calling program has already used TensorFlow
         if len(tf.config.list_logical_devices("CPU")) != logical_cpus:
             raise UserError(
                 f"--logical_cpus={logical_cpus}: TensorFlow has {len(tf.config.list_logical_devices('CPU'))} already; "
@@ -182,7 +182,7 @@ def _mirrored(logical_cpus):
 
 def _multi_worker(task, listen, report):
     meet(task, report)
-    # Connecting, TensorFlow keeps Python from running: only this can end it, if a worker is lost at that moment.
+    # TensorFlow keeps Python from running while it connects: if a worker is lost then, only this ends the process.
     faulthandler.dump_traceback_later(JOIN_SECONDS, exit=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()

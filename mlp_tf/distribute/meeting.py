@@ -21,7 +21,7 @@ from mlp_tf.base.text import printable
 from mlp_tf.distribute import tf_config
 
 TIMEOUT_SECONDS = 300  # for all workers to meet
-REPORT_SECONDS = 5  # until a worker reports whom it waits for
+REPORT_SECONDS = 5  # until a worker reports which workers are missing
 REFUSAL_SECONDS = 10  # for a refused chief to tell the other workers
 PROOF_SECONDS = 5  # for either side of a connection to prove that it is ours
 POLL_SECONDS = 0.2  # of each wait in the main thread, which alone runs signal handlers
@@ -36,7 +36,7 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, tag=True, tag_field="
 
 
 class Challenge(_Message):
-    """The chief's first message: a word that nobody knew before."""
+    """The chief's first message: a new random word."""
 
     word: str
 
@@ -56,15 +56,15 @@ class Answer(_Message):
 
 
 def meet(task, report):
-    """Returns once all workers are there, at about the same time in each.
+    """Waits until all workers are there; returns at about the same time in each.
 
     Args:
       task: from `tf_config.task`.
-      report: called with a text: whom this worker waits for, if that takes long; and once, that a stranger is ignored.
+      report: called with a text: which workers are missing, if that takes long; and once, that a stranger is ignored.
 
     Raises:
       UserError: a worker does not connect in time, has other addresses, or has another worker's index; the chief's port
-        is in use, or its host name unknown; and in the other workers, what the chief was refused for.
+        is in use, or its host name unknown; or, in another worker, the chief was refused.
     """
     if task.single:
         return
@@ -76,7 +76,9 @@ def meet(task, report):
 
 @contextlib.contextmanager
 def refusal(task):
-    """Sends a chief's error in the body to the other workers, for up to REFUSAL_SECONDS, so that they need not wait.
+    """If the body fails on the chief, tells the other workers why, so that they need not wait.
+
+    This takes up to REFUSAL_SECONDS.
 
     Args:
       task: from `tf_config.task`.
@@ -124,7 +126,7 @@ def _missing(task, hellos):
     """Returns the numbers of the workers that are not there.
 
     Raises:
-      UserError: one that is there contradicts the chief's TF_CONFIG.
+      UserError: a worker that is there contradicts the chief's TF_CONFIG.
     """
     missing = task.others
     for hello in filter(None, hellos):
@@ -157,7 +159,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.socket.settimeout(POLL_SECONDS)
 
     def answer(self, refusal=""):
-        """Sends the workers that are connected the chief's last message, and returns their numbers."""
+        """Sends the chief's last message to the connected workers, and returns their numbers."""
         told = set()
         for connection, hello in self.peers.copy().items():
             if hello:
@@ -167,7 +169,7 @@ class _Server(socketserver.ThreadingTCPServer):
         return told
 
     def get_request(self):
-        """Accepts a connection; if there are too many, or no more files can be open, the oldest stranger leaves."""
+        """Accepts a connection; if there are too many, or too many open files, ends the oldest stranger's."""
         try:
             if len(self.peers) >= self._most:
                 raise OSError("too many connections")
@@ -191,7 +193,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().shutdown_request(request)
 
     def server_close(self):
-        """Closes all."""
+        """Closes all connections."""
         super().server_close()
         _end(self.peers.copy())
 
@@ -239,7 +241,7 @@ def _join(task, report):
                 word = _receive(connection, Challenge, PROOF_SECONDS, lambda: check_time([0])).word
                 _send(connection, Hello(word, task.index, task.addresses))
                 answer = _receive(connection, Answer, TIMEOUT_SECONDS, lambda: check_time(others))
-        except OSError:  # the chief is not there yet, or has left; its TensorFlow or another program may be there
+        except OSError:  # the chief is not there yet, or has left; its TensorFlow or another program may be listening
             time.sleep(POLL_SECONDS)
     if answer.refusal:
         raise UserError(answer.refusal)
@@ -279,7 +281,7 @@ def _timer(task, report):
     reported = False
 
     def check_time(missing):
-        """Reports once which workers are missing; raises `UserError` when the time is over."""
+        """Reports once which workers are missing; raises `UserError` when the time is up."""
         nonlocal reported
         seconds = time.monotonic() - begin
         if seconds > TIMEOUT_SECONDS:

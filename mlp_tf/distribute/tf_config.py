@@ -100,7 +100,7 @@ def unused_note(strategy):
 
 @contextlib.contextmanager
 def usable(port):
-    """Turns the error of a body that cannot listen at a port of this worker into a `UserError`."""
+    """Turns an OSError of the body, which listens at a port of this worker, into a `UserError`."""
     try:
         yield
     except OSError as error:
@@ -131,5 +131,5 @@ def _parse(words):
         if not _ADDRESS.fullmatch(address) or int(address.rpartition(":")[2]) > 65_535:
             raise ValueError(f"address {shorten(address, 100)} is not host:port")
     if len(set(addresses)) < len(addresses):
-        raise ValueError("two workers have one address")
+        raise ValueError("two workers have the same address")
     return Task(index + (len(jobs["chief"]) if kind == "worker" else 0), addresses, len(jobs["chief"]))

@@ -6,15 +6,15 @@ from matplotlib.lines import Line2D
 
 from mlp_tf.figures.style import COLORS, add_legend, format_numbers, new_figure, safe_text, styled
 
-_BEST = 5  # of more runs than there are colors, those that have one
-_GREY = "0.75"  # the others
+_BEST = 5  # runs that get a color if there are more runs than colors
+_GRAY = "0.75"  # the color of the others
 
 
 @styled
 def plot_curves(runs, title, stopped="", monitor="val_cost"):
     """Returns a figure of cost and accuracy over the epochs, in training and validation, the best epoch marked.
 
-    Each run has a color; of more runs than there are colors the best five have one, and the others are grey.
+    Each run has a color. If there are more runs than colors, the best five have one, and the others are gray.
 
     Args:
       runs: {name: rows of metrics.jsonl}.
@@ -27,9 +27,9 @@ def plot_curves(runs, title, stopped="", monitor="val_cost"):
     axes = figure.subplots(2, sharex=True)
     colors = _choose_colors(bests, monitor)
     lengths = [len(rows) for rows in runs.values()]
-    marker = "." if max(lengths) < 10 or min(lengths) == 1 else None  # one point is no line
+    marker = "." if max(lengths) < 10 or min(lengths) == 1 else None  # one point makes no line
     for name, color in reversed(colors.items()):  # the best on top
-        style = {"color": color, "marker": marker, "linewidth": 1 if color == _GREY else 1.6}
+        style = {"color": color, "marker": marker, "linewidth": 1 if color == _GRAY else 1.6}
         _draw_run(axes, runs[name], bests[name], style)
     last = max(row["epoch"] for rows in runs.values() for row in rows)
     if stopped:
@@ -66,11 +66,11 @@ def _rank(row, monitor):
 
 
 def _choose_colors(bests, monitor):
-    """Returns {name: its color}; of too many runs the best come first, and the others are grey."""
+    """Returns {name: its color}; if there are too many runs, the best come first, and the others are gray."""
     if len(bests) <= len(COLORS):
         return dict(zip(bests, COLORS, strict=False))
     ranked = sorted(bests, key=lambda name: _rank(bests[name], monitor))
-    return dict.fromkeys(ranked, _GREY) | dict(zip(ranked[:_BEST], COLORS, strict=False))
+    return dict.fromkeys(ranked, _GRAY) | dict(zip(ranked[:_BEST], COLORS, strict=False))
 
 
 def _draw_run(axes, rows, best, style):
@@ -83,7 +83,7 @@ def _draw_run(axes, rows, best, style):
 
 
 def _epoch_ticks(last):
-    """Returns whole epochs, from the first to the last, with round numbers between."""
+    """Returns the first epoch, the last one, and round numbers in between."""
     if last <= 15:
         return range(1, last + 1)
     step = next(each for power in range(10) for each in (10**power, 2 * 10**power, 5 * 10**power) if each * 10 >= last)
@@ -101,12 +101,12 @@ def _legend_entries(bests, colors, monitor, stopped):
     has_validation = any(bests.values())
     best = "lowest validation cost" if monitor == "val_cost" else "highest validation accuracy"
     color = next(iter(colors.values())) if is_single else "black"
-    named = [] if is_single else [name for name in colors if colors[name] != _GREY]
+    named = [] if is_single else [name for name in colors if colors[name] != _GRAY]
     entries = [line("-", safe_text(name, 70), colors[name]) for name in named]
     if not is_single and len(named) < len(bests):
         worse = "higher validation cost" if monitor == "val_cost" else "lower validation accuracy"
-        which = f", of a {worse}" if has_validation else ""
-        entries.append(line("-", f"{len(bests) - len(named)} other runs{which}", _GREY))
+        which = f", with a {worse}" if has_validation else ""
+        entries.append(line("-", f"{len(bests) - len(named)} other runs{which}", _GRAY))
     entries.append(line("--", "training", color))
     if has_validation:
         entries.append(line("-", "validation", color))

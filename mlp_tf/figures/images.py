@@ -11,21 +11,17 @@ from mlp_tf.figures.style import COLORS, WIDTH, fitting, new_figure, safe_text, 
 
 @styled
 def plot_images(images, captions, title, across=10, framed=()):
-    """Returns a figure of grey or color images in a grid, each under its caption.
+    """Returns a figure of gray or color images in a grid, each under its caption.
 
     Args:
-      images: uint8, or others whose smallest value is shown black and whose largest white, `[N, H, W]` or
-        `[N, H, W, C]`; where C is not 3 or 4, the mean over the channels is shown.
+      images: `[N, H, W]` or `[N, H, W, C]`; where C is not 3 or 4, the mean over the channels is shown. Any
+        type but uint8 is scaled: the smallest value is black, the largest white.
       captions: N short texts.
       title: of the figure.
-      across: images side by side at most; fewer for long captions.
-      framed: numbers of the images that get a frame.
+      across: the most images side by side; long captions leave room for fewer.
+      framed: indices of the images that get a frame.
     """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        images = 255 * (images - images.min()) / max(np.ptp(images), 1e-9)
-    if images.ndim == 4 and images.shape[3] not in (3, 4):
-        images = images.mean(axis=3)
+    images = to_pixels(np.asarray(images))
     longest = max(columns(line) for caption in captions for line in caption.split("\n"))
     across = max(1, min(across, len(images), fitting(WIDTH, longest + 2)))
     lines = max(caption.count("\n") + 1 for caption in captions)
@@ -39,19 +35,28 @@ def plot_images(images, captions, title, across=10, framed=()):
     return figure
 
 
+def to_pixels(images):
+    """Returns images, as `plot_images` takes them, with values from 0 to 255: `[N, H, W]` or `[N, H, W, 3 or 4]`."""
+    if images.dtype != np.uint8:
+        images = 255 * (images - images.min()) / max(np.ptp(images), 1e-9)
+    if images.ndim == 4 and images.shape[3] not in (3, 4):
+        images = images.mean(axis=3)
+    return images
+
+
 @styled
 def plot_first_layer(weights, outgoing, image_shape, title, most=64, names=None):
     """Returns a figure of each unit's weights as an image, the units with the largest outgoing weights first.
 
-    All are on one scale, symmetric about 0, that ends at the 99.5th percentile, so that a few outliers do not make all
-    others pale. The weights of color images are a color image: grey is 0.
+    All share one scale, symmetric about 0. It ends at the 99.5th percentile, so that a few outliers do not make all
+    others pale. The weights of color images are shown as a color image, in which gray is 0.
 
     Args:
       weights: float `[pixels, units]`.
       outgoing: float `[units, outputs]`, the weights of the next layer; of classes, those of this layer, transposed.
       image_shape: `(H, W)` or `(H, W, C)`; where C is not 3, the mean over the channels is shown.
       title: of the figure.
-      most: the number of units, at most.
+      most: the largest number of units that are drawn.
       names: of the units, if they are classes, which stay in their order.
     """
     units = np.argsort(-np.linalg.norm(outgoing, axis=1), kind="stable")[:most]

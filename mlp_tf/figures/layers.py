@@ -6,7 +6,7 @@ from mlp_tf.base.text import plural
 from mlp_tf.figures.style import COLORS, count_locator, format_numbers, new_figure, styled
 
 _ACROSS = 3  # layers side by side
-_MANY = 1000  # values, whose counts need a logarithmic scale
+_MANY = 1000  # values; the counts of more need a logarithmic scale
 
 
 @styled
@@ -14,7 +14,7 @@ def plot_layers(layers, title):
     """Returns a figure of each layer's activations as a histogram, and below it one of its gradients.
 
     Args:
-      layers: {name: {"activations": `[B, units]`, "on": fraction of the examples in which each unit is on, `[units]`,
+      layers: {name: {"activations": `[B, units]`, "on": fraction of the examples for which each unit is on, `[units]`,
         "gradient": of the weights, `[inputs, units]`, ...}}.
       title: of the figure.
     """
@@ -22,7 +22,7 @@ def plot_layers(layers, title):
     figure = new_figure(5 * bands, title)
     axes = figure.subplots(2 * bands, min(_ACROSS, len(layers)), squeeze=False)
     for axis in axes.ravel():
-        axis.set_axis_off()  # of the last band, some stay empty
+        axis.set_axis_off()  # some axes of the last band stay empty
     for i, (name, layer) in enumerate(layers.items()):
         band, column = divmod(i, _ACROSS)
         dead = (layer["on"] == 0).sum() if name != "out" else 0

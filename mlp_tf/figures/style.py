@@ -1,4 +1,4 @@
-"""How every figure looks: 8 inches wide, text of 11 points or more, colors that color-blind readers tell apart.
+"""How every figure looks: 8 inches wide, text of 11 points or more, colors that color-blind readers can tell apart.
 
 Never pyplot: it keeps global state and may ask for a display.
 """
@@ -24,7 +24,7 @@ COLORS = [
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#332288", "#882255",
 ]  # fmt: skip
 _STYLE = {"font.size": 11, "axes.titlesize": 12, "figure.titlesize": 13, "legend.fontsize": 11, "axes.labelsize": 11}
-_CHARACTER = 0.087  # inches, the mean width of one in 11 points
+_CHARACTER = 0.087  # inches: the mean width of a character in 11 points
 
 
 class _Figure(Figure):
@@ -37,7 +37,7 @@ class _Figure(Figure):
 
 
 def styled(draw):
-    """Makes a function draw in this style, whatever style the program that calls it has."""
+    """Makes a function draw in this style, whatever style the calling program has set."""
 
     @functools.wraps(draw)
     def drawn(*args, **settings):
@@ -48,7 +48,7 @@ def styled(draw):
 
 
 def new_figure(height, title):
-    """Returns an empty figure of this height in inches, with room for its title besides."""
+    """Returns an empty figure of this height in inches, plus room for its title."""
     title = "\n".join(textwrap.fill(line, 75) for line in safe_text(title).splitlines())
     figure = _Figure(figsize=(WIDTH, height + 0.3 + 0.25 * (title.count("\n") + 1)), layout="constrained")
     figure.suptitle(title)
@@ -56,7 +56,7 @@ def new_figure(height, title):
 
 
 def add_legend(figure, handles, labels):
-    """Puts a legend below the axes, in as many columns as fit, and makes the figure higher by its lines."""
+    """Puts a legend below the axes, in as many columns as fit, and makes the figure taller by its height."""
     across = max(1, min(len(labels), 3, fitting(WIDTH, max(map(columns, labels)) + 7)))
     figure.set_figheight(figure.get_figheight() + 0.25 * math.ceil(len(labels) / across) + 0.15)
     figure.legend(handles, labels, loc="outside lower center", ncols=across, frameon=False)
@@ -73,8 +73,8 @@ def format_numbers(axis, log=False):
 
 
 def name_ticks(axis, names, inches):
-    """Writes names at 0, 1, 2, ... of an axis this long; upright where they do not fit beside each other."""
-    every = math.ceil(0.2 * len(names) / inches)  # as high as a line of text
+    """Writes names at 0, 1, 2, ... of an axis this long; vertically if they do not fit side by side."""
+    every = math.ceil(0.2 * len(names) / inches)  # a line of text is 0.2 inches high
     fits = fitting(inches, max(map(columns, names)) + 1) >= len(names)
     ticks = range(len(names))[::every]
     axis.set_ticks(ticks, names[::every], rotation=90 if axis.axis_name == "x" and not fits else 0)
@@ -100,13 +100,13 @@ def safe_text(text, most=None):
 
 
 def save(figure, path, format="png", dpi=150):
-    """Writes a figure to a file, which is replaced at once; returns the path.
+    """Writes a figure to a file atomically, and returns its path.
 
     Args:
       figure: a matplotlib `Figure`.
-      path: without the ending, which is the format's.
+      path: without the extension, which the format determines.
       format: png, svg or pdf.
-      dpi: dots per inch, of all that is made of dots.
+      dpi: dots per inch of a png, and of the images in an svg or pdf.
 
     Raises:
       UserError: it cannot be written.
@@ -117,12 +117,12 @@ def save(figure, path, format="png", dpi=150):
             _write(figure, file, format, dpi)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written: {error.strerror}; make room or access, or use another folder"
+            f"{path} cannot be written: {error.strerror}; free some space, allow access, or use another folder"
         ) from None
     return path
 
 
 def _write(figure, file, format, dpi):
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # in a name, which is shown with a box then
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box is shown for the character
         figure.savefig(file, dpi=dpi, format=format)

@@ -1,4 +1,4 @@
-"""Accuracy over what a sweep varies."""
+"""Accuracy over the settings that a sweep varies."""
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -6,16 +6,16 @@ from matplotlib.patches import Rectangle
 from mlp_tf.figures.style import COLORS, add_legend, fitting, format_numbers, name_ticks, new_figure, safe_text, styled
 
 _STYLES = {"validation": ("s--", COLORS[1]), "test": ("o-", COLORS[0])}
-_MOST_ROWS = 40  # of dots; of more networks, the best
+_MOST_ROWS = 40  # networks with a line of dots each; of more, the best
 _MOST_CELLS = 12  # across a heat map
 
 
 @styled
 def plot_sweep(rows, varied, title):
-    """Returns a figure of validation and test accuracy over what varies.
+    """Returns a figure of validation and test accuracy over the settings that vary.
 
-    A number makes a curve, and so do the layer sizes, in the order of the parameters; two settings make a heat map; all
-    else, a line of dots for each network. Where there are several seeds, the standard deviation is drawn too.
+    A setting with numbers makes a curve, and so do the layer sizes, in the order of their parameters. Two settings make
+    a heat map. Anything else makes a line of dots for each network. Several seeds add the standard deviation.
 
     Args:
       rows: dictionaries with `parameters` and `seeds` (a count), the means `val_accuracy` and `test_accuracy`, from 0
@@ -74,7 +74,7 @@ def _draw_heat_map(varied, accuracies, title):
     lines = _sort_values(varied[down])
     columns = _sort_values(varied[across])
     places = [(columns.index(x), lines.index(y)) for x, y in zip(varied[across], varied[down], strict=True)]
-    title += f"\nframed: the network of the highest {next(iter(accuracies))} accuracy"
+    title += f"\nframed: the network with the highest {next(iter(accuracies))} accuracy"
     figure = new_figure(len(accuracies) * (1 + 0.45 * len(lines)), title)
     means = [means for means, _ in accuracies.values()]
     low = np.nanmin(means)
@@ -98,7 +98,7 @@ def _draw_heat_map(varied, accuracies, title):
 
 
 def _sort_values(values):
-    """Returns each value once: numbers from the smallest on, words as they come."""
+    """Returns each value once: numbers in ascending order, words in the order given."""
     distinct = list(dict.fromkeys(values))
     return distinct if any(isinstance(each, str) for each in distinct) else sorted(distinct)
 
@@ -140,5 +140,5 @@ def _draw_dots(varied, accuracies, title):
 
 
 def _name_value(name, value):
-    """Returns a value that says of what it is."""
+    """Returns a value as text; a number with the name of its setting."""
     return value if isinstance(value, str) else f"{name}={_value_text(value, 20)}"

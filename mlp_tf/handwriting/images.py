@@ -1,7 +1,7 @@
 """A user's image file, opened safely, and prepared as the images of MNIST were.
 
 LeCun, Bottou, Bengio and Haffner (1998), section III.A: the digit's bounding box is fitted into 20 x 20
-pixels, keeping its proportions, and its centre of mass is moved to the middle of 28 x 28 pixels.
+pixels, keeping its proportions, and its center of mass is moved to the middle of 28 x 28 pixels.
 """
 
 import math
@@ -15,7 +15,7 @@ from mlp_tf import UserError
 from mlp_tf.data.image_folder import open_image
 from mlp_tf.handwriting.ink import NoInk, find_ink
 
-LONGEST = 250  # pixels of the longer side; larger images are reduced before ink is looked for
+LONGEST = 250  # pixels of the longer side; larger images are reduced before the search for ink
 BOX_FRACTION = 20 / 28
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
 
@@ -28,7 +28,7 @@ class Prepared(NamedTuple):
 
 
 def read(path, height, width):
-    """Reads an image of any size and kind: dark on light or light on dark, grey, colour, with alpha, a photo.
+    """Reads an image of any size and kind: dark on light or light on dark, gray or color, with alpha, a photo.
 
     Args:
       path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
@@ -67,13 +67,13 @@ def _light(image):
     """
     factor = math.ceil(max(image.size) / LONGEST)
     pixels = np.asarray(image.reduce((min(factor, image.width), min(factor, image.height)))) / 255
-    colours = pixels[..., :3]
+    colors = pixels[..., :3]
     alpha = pixels[..., 3:]
     if alpha.min() < 1:
-        is_dark = (colours.mean(axis=2) * alpha[..., 0]).sum() < 0.5 * alpha.sum()
-        colours = colours * alpha + (1 - alpha) * (1.0 if is_dark else 0.0)
-    grey = colours[..., :1]
-    return grey if (colours == grey).all() else colours
+        is_dark = (colors.mean(axis=2) * alpha[..., 0]).sum() < 0.5 * alpha.sum()
+        colors = colors * alpha + (1 - alpha) * (1.0 if is_dark else 0.0)
+    gray = colors[..., :1]
+    return gray if (colors == gray).all() else colors
 
 
 def _thicken(values):
@@ -88,7 +88,7 @@ def _thicken(values):
 
 
 def _place(values, height, width):
-    """Fits ink into the box, and moves its centre of mass to the middle of an image of this size."""
+    """Fits ink into the box, and moves its center of mass to the middle of an image of this size."""
     scale = BOX_FRACTION * min(height / values.shape[0], width / values.shape[1])
     size = [max(1, round(scale * side)) for side in values.shape[::-1]]
     small = np.asarray(Image.fromarray(np.uint8(255 * values)).resize(size, Image.Resampling.BOX), np.float32)
@@ -102,6 +102,6 @@ def _place(values, height, width):
 
 
 def _margin(weights, side):
-    """Returns the pixels before `weights` that put their centre of mass into the middle of a side, or close to it."""
-    centre = np.average(np.arange(len(weights)), weights=weights)
-    return int(np.clip(round(side / 2 - centre), 0, side - len(weights)))  # in MNIST the middle is 14, not 13.5
+    """Returns the pixels before `weights` that put their center of mass into the middle of a side, or close to it."""
+    center = np.average(np.arange(len(weights)), weights=weights)
+    return int(np.clip(round(side / 2 - center), 0, side - len(weights)))  # in MNIST the middle is 14, not 13.5

@@ -35,7 +35,7 @@ def find_ink(light):
     """Finds the ink in an image.
 
     Args:
-      light: float `[H, W, C]` from 0 to 1, grey or of any colours; dark on light or light on dark.
+      light: float `[H, W, C]` from 0 to 1, gray or in color; dark on light or light on dark.
 
     Returns:
       `Ink`.
@@ -46,22 +46,22 @@ def find_ink(light):
     ink = np.sqrt(np.mean([_contrast(channel) ** 2 for channel in np.moveaxis(light, -1, 0)], axis=0))
     ink = _without_lines(ink)
     if ink.max() < _FAINTEST:
-        raise NoInk("all of one colour; there is nothing to recognise")
+        raise NoInk("all of one color; there is nothing to recognize")
     is_dark = ink > ink.max() / 2
     if is_dark.all():
-        raise NoInk("ink all over; there is nothing to recognise")
+        raise NoInk("ink all over; there is nothing to recognize")
     paper = np.median(ink[~is_dark])
     contrast = np.median(ink[is_dark]) - paper
     noise = 1.4826 * np.median(np.abs(ink[~is_dark] - paper))  # its standard deviation, if it is normal
     if contrast < max(_FAINTEST, 5 * noise):
-        raise NoInk("nothing that can be told from the paper and the noise; there is nothing to recognise")
+        raise NoInk("nothing that can be told from the paper and the noise; there is nothing to recognize")
     ink = np.clip((ink - paper) / contrast, 0, 1)
     ink[ink < max(_INK, 3 * noise / contrast)] = 0
     return _whole_pieces(ink, faint=contrast < 0.1)
 
 
 def _contrast(channel):
-    """Returns the fraction by which each point is darker than the paper there; or brighter, of light ink on dark."""
+    """Returns the fraction by which each point is darker than the paper there; or brighter, for light ink on dark."""
     side = max(channel.shape)
     smooth = ndimage.gaussian_filter(channel, _SMOOTH * side)
     around = ndimage.uniform_filter(smooth, side // 2 | 1, mode="nearest")
@@ -79,7 +79,7 @@ def _plane(values):
     border = np.ones(values.shape, bool)
     border[1:-1, 1:-1] = False
     weights = np.ones(border.sum())
-    for _ in range(5):  # towards the least absolute deviations, which ink at the border hardly affects
+    for _ in range(5):  # toward the least absolute deviations, which ink at the border hardly affects
         slopes, *_ = np.linalg.lstsq(points[border] * weights[:, None], values[border] * weights, rcond=None)
         deviations = np.abs(points[border] @ slopes - values[border])
         weights = np.maximum(deviations, 0.003) ** -0.5
@@ -103,7 +103,7 @@ def _without_lines(ink):
 
 
 def _whole_pieces(ink, faint):
-    """Returns the `Ink` without dirt, and without pieces at the border beside the digit, as of a shadow's end."""
+    """Returns the `Ink` without dirt, and without pieces at the border next to the digit, such as a shadow's end."""
     labels, count = ndimage.label(ink, np.ones((3, 3)))
     numbers = np.arange(1, count + 1)
     amounts = ndimage.sum_labels(ink, labels, numbers)
@@ -131,11 +131,11 @@ def _warnings(ink, boxes):
     ends = np.sort(rights[is_tall])
     warnings = []
     if (starts[1:] > ends[:-1] - 0.25 * (ends[:-1] - starts[:-1])).any():
-        warnings.append("several pieces of ink beside each other, as of several digits")
+        warnings.append("several pieces of ink side by side, like several digits")
     elif width > 1.6 * height:
         warnings.append("wider than a digit is")
     if any(edge.any() for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1])):
-        warnings.append("ink at the border, as of a frame, or of a digit that is cut off")
+        warnings.append("ink at the border, like a frame or a digit that is cut off")
     if (ink > 0.5).mean() > 0.5:
         warnings.append("ink all over the image")
     if max(height, width) < 0.04 * max(ink.shape):

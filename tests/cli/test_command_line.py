@@ -163,8 +163,8 @@ def test_what_absl_refuses_is_one_line(refusal, folder, words, line):
     ("content", "line"),
     [
         (b"--epochs=\xff\n", "--flagfile: not a text file; write a flag on each line, such as --epochs=15"),
-        (b"--epochs=a\0b\n", r"--epochs=a\x00b: holds a NUL character; leave it out"),
-        (b"--run=a\0b\n", r"--run=a\x00b: holds a NUL character; leave it out"),
+        (b"--epochs=a\0b\n", r"--epochs=a\x00b: contains a NUL character; leave it out"),
+        (b"--run=a\0b\n", r"--run=a\x00b: contains a NUL character; leave it out"),
         (b"--flagfile=a\0b\n", "embedded null byte (--help lists the flags)"),
         (
             b"--epochs 3\n",

@@ -23,11 +23,11 @@ def shell(words, workdir, npz):
     ("words", "code", "err"),
     [
         slow("2>&-", 0, ""),
-        slow(">&-", 1, "error: stdout: Bad file descriptor; what this command prints was lost, all else is done\n"),
+        slow(">&-", 1, "error: stdout: Bad file descriptor; the output was lost; everything else is done\n"),
         (
             ">/dev/full",
             1,
-            "error: stdout: No space left on device; what this command prints was lost, all else is done\n",
+            "error: stdout: No space left on device; the output was lost; everything else is done\n",
         ),
         ("<&- >&- 2>&-", 1, ""),
         slow("2>&1 | head -1; exit ${PIPESTATUS[0]}", 141, ""),

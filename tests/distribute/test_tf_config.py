@@ -35,7 +35,7 @@ def words(index, addresses, kind="worker"):
         (words(0, ["a:1", "b:2"], "ps"), "task type is ps, but must be chief or worker"),
         (words(0, ["a:1", "b"]), "address b is not host:port"),
         (words(0, ["a:1", "b:70000"]), "address b:70000 is not host:port"),
-        (words(0, ["a:1", "a:1"]), "two workers have one address"),
+        (words(0, ["a:1", "a:1"]), "two workers have the same address"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "worker", "index": 0}}', "unknown field `ps` - at `$.cluster`"),
         ("[]", "Expected `object`, got `array`"),
         ("7", "TF_CONFIG=7: Expected `object`, got `int`"),

@@ -56,7 +56,7 @@ def test_a_thin_stroke_in_a_large_image_is_thickened(tmp_path):
 def test_where_and_how_large_a_digit_is_drawn_hardly_matters(tmp_path):
     one = prepare(digit(280, 24), tmp_path).astype(int)
     other = prepare(digit(560, 48, False, (0.4, 0.6)), tmp_path).astype(int)
-    # Whole pixels: the centre of mass may round to either side. Two different digits are more than 30 apart.
+    # Whole pixels: the center of mass may round to either side. Two different digits are more than 30 apart.
     shifts = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     assert min(np.abs(one - np.roll(other, shift, (0, 1))).mean() for shift in shifts) < 8
 
@@ -115,8 +115,8 @@ def test_formats_and_modes_are_read(tmp_path, name, mode):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: Image.new("L", (30, 30), 7).save(path), "all of one colour"),
-        (lambda path: Image.new("RGBA", (30, 30), (0, 0, 0, 0)).save(path), "all of one colour"),
+        (lambda path: Image.new("L", (30, 30), 7).save(path), "all of one color"),
+        (lambda path: Image.new("RGBA", (30, 30), (0, 0, 0, 0)).save(path), "all of one color"),
         (lambda path: path.write_bytes(b""), "not an image that can be read"),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n torn"), "not an image that can be read"),
         (lambda path: Image.new("1", (10_000, 10_000)).save(path), "10000 x 10000 pixels; must be at most 50,000,000"),
@@ -134,7 +134,7 @@ def test_an_image_that_shows_nothing_gets_a_clear_message(tmp_path, make, messag
 
 
 def accuracy(trained, images, labels):
-    """The fraction of images that a run recognises."""
+    """The fraction of images that a run recognizes."""
     return (trained.probabilities(np.stack(images)).argmax(axis=1) == labels).mean()
 
 
@@ -156,7 +156,7 @@ def test_mnists_test_images_as_files_lose_at_most_0_3_points(trained_for_handwri
 @pytest.mark.slow
 @needs_mnist
 def test_digits_drawn_with_system_fonts_are_read_at_40_to_1000_pixels(trained_for_handwriting, tmp_path):
-    """Dark on light and light on dark, off centre; the fonts come with matplotlib, so every machine has them."""
+    """Dark on light and light on dark, off center; the fonts come with matplotlib, so every machine has them."""
     seen, labels = [], []
     for font in FONTS:
         for size in (40, 100, 300, 1000):
