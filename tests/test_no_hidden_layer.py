@@ -35,7 +35,7 @@ def test_evaluate_gives_the_accuracy_of_x_times_w_plus_b_in_numpy(run, softmax_r
     assert report["cost"] == pytest.approx(oracle.costs(logits, arrays["y_test"]).mean(), rel=1e-5)
 
 
-def test_layers_plot_draw_export_and_predict_take_a_run_without_hidden_layer(run, softmax_run, arrays, tmp_path):
+def test_every_command_takes_a_run_without_hidden_layer(run, softmax_run, arrays, tmp_path):
     Image.fromarray(arrays["x_test"][0]).save(tmp_path / "a.png")
     outcome = run(layers, softmax_run, f"--out={tmp_path}")
     assert [line.split()[:2] for line in outcome.out.splitlines()[3:-1]] == [["out", "3"]]
