@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from mlp_tf import UserError
 from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
-from mlp_tf.data.splits import Source, rows_in_memory
+from mlp_tf.data.splits import Source, Split
 
 # Pillow starts no other program for these, as it would for PostScript. Of TIFF this package accepts only what Pillow
 # reads without libtiff, which writes to stderr.
@@ -52,8 +52,8 @@ def image_folder(path):
     images = _read(path, files)
     labels = np.array(labels, np.int32)
     rows = sum(map(len, train.values()))
-    train_rows = rows_in_memory(images[:rows], labels[:rows])
-    test_rows = rows_in_memory(images[rows:], labels[rows:]) if test else None
+    train_rows = Split(images[:rows], labels[:rows])
+    test_rows = Split(images[rows:], labels[rows:]) if test else None
     notes = ()
     if left_out:
         first = os.path.relpath(left_out[0], path)

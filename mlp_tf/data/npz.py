@@ -13,7 +13,7 @@ from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
 from mlp_tf.data.labels import check_type, number
 from mlp_tf.data.scaling import coarse
-from mlp_tf.data.splits import Source, rows_in_memory
+from mlp_tf.data.splits import Source, Split
 
 _LONGEST_HEADER = 2**16  # bytes; NumPy itself accepts no more than 10,000
 _READERS = {  # of a header, by the version of its format
@@ -68,8 +68,8 @@ def npz(path):
     train, test, names = number(arrays["y_train"], arrays.get("y_test"), f"{path}: y_train", f"{path}: y_test")
     suspicions = _suspicions(arrays["x_train"])
     # pop, so that each array is freed once it is converted.
-    train_rows = rows_in_memory(_to_examples(arrays.pop("x_train")), train)
-    test_rows = None if test is None else rows_in_memory(_to_examples(arrays.pop("x_test")), test)
+    train_rows = Split(_to_examples(arrays.pop("x_train")), train)
+    test_rows = None if test is None else Split(_to_examples(arrays.pop("x_test")), test)
     return Source(path, train_rows, test_rows, names, is_user_data=True, suspicions=suspicions)
 
 
@@ -148,7 +148,5 @@ def _suspicions(examples):
 
 
 def _to_examples(array):
-    if array.dtype == np.uint8:
-        return array
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-        return array.astype(np.float32)
+        return np.ascontiguousarray(array, np.uint8 if array.dtype == np.uint8 else np.float32)

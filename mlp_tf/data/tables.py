@@ -16,7 +16,7 @@ from mlp_tf.base.files import open_regular
 from mlp_tf.base.text import shorten
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
-from mlp_tf.data.splits import Source, rows_in_memory
+from mlp_tf.data.splits import Source, Split
 
 _LONGEST_LINE = 2**24  # bytes; pandas would read a file without line ends into memory as a single field
 _MOST_COLUMNS = 100_000  # pandas takes 0.2 ms for each
@@ -56,7 +56,7 @@ def csv(path):
     examples, suspicions = _to_examples(path, frame)
     places, words = column.factorize()
     numbers, _, class_names = number(_to_array(path, words.tolist()), None, f"{path}: column label")
-    rows = rows_in_memory(examples, numbers[places])
+    rows = Split(examples, numbers[places])
     return Source(path, rows, None, class_names, is_user_data=True, suspicions=suspicions)
 
 

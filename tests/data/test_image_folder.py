@@ -28,20 +28,14 @@ def write_classes(folder, pixels=GREY, names=("cat", "dog")):
             write(folder / name / f"{i}.png", each)
 
 
-def content(rows):
-    """(images, labels) of `Rows`."""
-    images, labels = zip(*rows.blocks(), strict=True)
-    return np.concatenate(images), np.concatenate(labels)
-
-
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_folders_of_classes_are_the_training_rows(tmp_path, pixels):
     write_classes(tmp_path, pixels)
     source = image_folder(str(tmp_path))
-    images, labels = content(source.train)
+    images, labels, *_ = source.train
     np.testing.assert_array_equal(images, pixels)
     np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
-    assert (images.dtype, labels.dtype, source.train.shape) == (np.uint8, np.int32, pixels.shape)
+    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
     assert (source.name, source.class_names, source.is_user_data) == (str(tmp_path), ("cat", "dog"), True)
     assert (source.test, source.notes) == (None, ())
 
@@ -52,8 +46,8 @@ def test_train_and_test_are_read_from_a_folder_each(tmp_path):
     source = image_folder(str(tmp_path))
     assert source.class_names == ("cat", "dog", "eel")
     for rows, pixels, labels in ((source.train, GREY, [0, 0, 1, 1, 2, 2]), (source.test, GREY[:3], [2, 2, 2])):
-        np.testing.assert_array_equal(content(rows)[0], pixels)
-        np.testing.assert_array_equal(content(rows)[1], labels)
+        np.testing.assert_array_equal(rows.images, pixels)
+        np.testing.assert_array_equal(rows.labels, labels)
 
 
 def test_folders_train_and_test_without_folders_are_classes(tmp_path):
@@ -67,14 +61,14 @@ def test_a_colour_image_among_grey_ones_makes_all_colour(tmp_path):
     write(tmp_path / "test/dog/1.png", COLOUR[0])
     source = image_folder(str(tmp_path))
     wanted = np.repeat(GREY[..., None], 3, axis=3)
-    np.testing.assert_array_equal(content(source.train)[0], wanted)
+    np.testing.assert_array_equal(source.train.images, wanted)
     wanted[4] = COLOUR[0]
-    np.testing.assert_array_equal(content(source.test)[0], wanted)
+    np.testing.assert_array_equal(source.test.images, wanted)
 
 
 def test_images_in_colour_that_show_grey_alone_are_grey(tmp_path):
     write_classes(tmp_path, np.repeat(GREY[..., None], 3, axis=3))
-    np.testing.assert_array_equal(content(image_folder(str(tmp_path)).train)[0], GREY)
+    np.testing.assert_array_equal(image_folder(str(tmp_path)).train.images, GREY)
 
 
 FEW = Image.fromarray(GREY[0] // 128 * 255)  # black and white, so that each mode can show it
@@ -101,7 +95,7 @@ TURNED[0x0112] = 6  # a quarter to the right
 def test_formats_and_modes_are_read_upright(tmp_path, name, image, options):
     write_classes(tmp_path)
     write(tmp_path / "cat" / name, image, **options)
-    images = content(image_folder(str(tmp_path)).train)[0].astype(int)
+    images = image_folder(str(tmp_path)).train.images.astype(int)
     shown = np.asarray(FEW) if images.ndim == 3 else np.repeat(np.asarray(FEW)[..., None], 3, axis=2)
     assert np.abs(images[3] - shown).max() <= (20 if name.lower().startswith("a.j") else 0)  # after 0, 1 and 2.png
 
@@ -109,7 +103,7 @@ def test_formats_and_modes_are_read_upright(tmp_path, name, image, options):
 def test_16_bits_become_8_by_one_factor(tmp_path):
     deep = np.array([[0, 128, 129], [257, 1000, 65535]], np.uint16)
     write_classes(tmp_path, np.stack([deep, deep // 2]))
-    images = content(image_folder(str(tmp_path)).train)[0]
+    images = image_folder(str(tmp_path)).train.images
     np.testing.assert_array_equal(images, [[[0, 0, 1], [1, 4, 255]], [[0, 0, 0], [0, 2, 127]]])
 
 
@@ -119,7 +113,7 @@ def test_the_order_of_rows_is_that_of_the_names(tmp_path):
         write(tmp_path / name / f"{i}.png", np.full((2, 2), value, np.uint8))
     source = image_folder(str(tmp_path))
     assert source.class_names == ("B", "a", "b")
-    assert content(source.train)[0][:, 0, 0].tolist() == [6, 8, 7, 3, 5, 4, 0, 2, 1]  # "10" < "2" < "9"
+    assert source.train.images[:, 0, 0].tolist() == [6, 8, 7, 3, 5, 4, 0, 2, 1]  # "10" < "2" < "9"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +128,7 @@ def test_classes_are_sorted_as_numbers_if_all_are(tmp_path, names, wanted):
     write_classes(tmp_path, GREY[: len(names)], names)
     source = image_folder(str(tmp_path))
     assert list(source.class_names) == wanted
-    np.testing.assert_array_equal(content(source.train)[0], [GREY[names.index(name)] for name in wanted])
+    np.testing.assert_array_equal(source.train.images, [GREY[names.index(name)] for name in wanted])
 
 
 def test_what_is_left_out_is_counted_and_one_named(tmp_path):
@@ -144,7 +138,7 @@ def test_what_is_left_out_is_counted_and_one_named(tmp_path):
     write(tmp_path / "dog/more.png/a.png", GREY[0])
     write(tmp_path / ".cache/a.png", GREY[0])
     source = image_folder(str(tmp_path))
-    assert source.train.shape == GREY.shape
+    assert source.train.images.shape == GREY.shape
     [note] = source.notes
     assert note == (
         "left out: cat/notes.txt (3 in all); only .png, .jpg, .jpeg, .bmp or .gif files in the folders of classes are "
@@ -157,7 +151,7 @@ def test_a_folder_beside_train_and_test_is_left_out_and_noted(tmp_path):
         write_classes(tmp_path / name)
     (tmp_path / "train/list.csv").write_text("x")
     source = image_folder(str(tmp_path))
-    assert source.train.shape == source.test.shape == GREY.shape
+    assert source.train.images.shape == source.test.images.shape == GREY.shape
     assert source.notes[0].startswith("left out: validation (2 in all);")
 
 
@@ -171,7 +165,7 @@ def test_links_are_followed_and_strange_names_stay(tmp_path):
     (tmp_path / "real" / names[0] / "9.png").symlink_to(tmp_path / "far")
     source = image_folder(str(tmp_path / "linked"))
     assert source.class_names == names[::-1]
-    np.testing.assert_array_equal(content(source.train)[0], [*GREY[3:], *GREY[:3], GREY[0]])
+    np.testing.assert_array_equal(source.train.images, [*GREY[3:], *GREY[:3], GREY[0]])
 
 
 def torn(path):
@@ -233,7 +227,7 @@ def test_a_wrong_image_among_good_ones_is_refused_by_path(tmp_path, spoil, messa
 def test_a_transparent_colour_that_no_pixel_has_is_no_matter(tmp_path, mode, key):
     write_classes(tmp_path)
     keyed(mode, key)(tmp_path)
-    assert len(content(image_folder(str(tmp_path)).train)[0]) == 6
+    assert len(image_folder(str(tmp_path)).train.images) == 6
 
 
 LAYOUTS = (

@@ -74,9 +74,10 @@ def test_a_validation_split_that_leaves_nothing_to_train_on_is_refused(npz):
         data.load(npz, validation_size=238)
 
 
-def rows_of(arrays, kind):
-    """`Rows` of the small dataset."""
-    return data.splits.rows_in_memory(arrays[f"x_{kind}"], arrays[f"y_{kind}"])
+def make_source(arrays, name):
+    """The small dataset as a set of tensorflow-datasets."""
+    train, test = (data.Split(arrays[f"x_{kind}"], arrays[f"y_{kind}"]) for kind in ("train", "test"))
+    return data.splits.Source(name, train, test, ("a", "b", "c"))
 
 
 def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(arrays, monkeypatch):
@@ -87,8 +88,9 @@ def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(arrays,
         ("x_test", "y_test", slice(None)),
     ):
         digest.update(arrays[x][rows].tobytes() + arrays[y][rows].tobytes())
-    source = data.splits.Source("kmnist", rows_of(arrays, "train"), rows_of(arrays, "test"), ("a", "b", "c"))
-    monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "prepared", lambda name, data_dir: source)
+    monkeypatch.setattr(
+        sys.modules["mlp_tf.data.sources"], "prepared", lambda name, data_dir: make_source(arrays, name)
+    )
     for shard in (data.Shard(), data.Shard(2, 3)):
         assert data.load("kmnist", validation_size=40, shard=shard).sha256 == digest.hexdigest()
 
@@ -127,7 +129,7 @@ def test_a_name_is_looked_up_among_prepared_sets_where_data_dir_says(arrays, mon
 
     def prepared(name, data_dir):
         asked.append((name, data_dir))
-        return data.splits.Source(name, rows_of(arrays, "train"), rows_of(arrays, "test"), ("a", "b", "c"))
+        return make_source(arrays, name)
 
     monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "prepared", prepared)
     for name, found in (("kmnist", "kmnist"), ("auto", "mnist")):

@@ -116,7 +116,7 @@ def test_a_folder_of_images_is_taken_by_its_path(here, dataset):
     write_images(here / dataset)
     source = resolve(dataset)
     assert source.name == str(here / dataset.strip("./"))
-    assert (source.class_names, source.train.shape) == (("cat", "dog"), (6, 5, 4))
+    assert (source.class_names, source.train.images.shape) == (("cat", "dog"), (6, 5, 4))
 
 
 def test_a_path_that_begins_at_home_is_found(here, monkeypatch):

@@ -30,20 +30,9 @@ def read(write):
 
     def read_file(content):
         source = csv(write(content))
-        return *joined(source.train), source.class_names
+        return source.train.images, source.train.labels, source.class_names
 
     return read_file
-
-
-def joined(rows):
-    """All examples and all labels; they are as `rows` says, however often one reads them."""
-    (examples, labels), again = (
-        tuple(np.concatenate(blocks) for blocks in zip(*rows.blocks(), strict=True)) for _ in range(2)
-    )
-    np.testing.assert_array_equal(examples, again[0])
-    np.testing.assert_array_equal(labels, again[1])
-    assert (examples.shape, examples.dtype, labels.dtype) == (rows.shape, rows.dtype, np.int32)
-    return examples, labels
 
 
 def table(values, labels, names, place=0):
@@ -68,8 +57,8 @@ def test_columns_of_pixels_are_images(write, place):
     path = write(table(values, labels, names, place))
     source = csv(path)
     assert (source.name, source.test, source.is_user_data, source.class_names) == (path, None, True, ("0", "1", "2"))
-    images, numbers = joined(source.train)
-    assert images.dtype == np.uint8
+    images, numbers, *_ = source.train
+    assert (images.dtype, numbers.dtype) == (np.uint8, np.int32)
     np.testing.assert_array_equal(images, values.reshape(-1, 3, 3))
     np.testing.assert_array_equal(numbers, labels)
 
