@@ -35,6 +35,7 @@ listed before it; so each can be read knowing just those above it here.
         npz.py            the user's arrays
         tables.py         the user's table
         image_folder.py   the user's images, a folder for each class
+        idx.py            the user's IDX files, as MNIST is published
         tfds.py           sets of tensorflow-datasets
         sources.py        which source a name is
         scan.py           hashes and suspicious values of the user's data

@@ -19,7 +19,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
 
     Args:
       dataset: `auto`, `mnist_sample`, a name of tensorflow-datasets, or the path of an .npz file, of a .csv file, or of
-        a folder of images.
+        a folder of images or IDX files.
       data_dir: where tensorflow-datasets keeps its data; empty for its default folder.
       validation_size: how many training rows to hold out: from each class of the user's data its part, else the last
         rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`.

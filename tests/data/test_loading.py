@@ -1,6 +1,7 @@
 """load(name): what it falls back to, what it refuses by name and value, the fingerprint, and the shards."""
 
 import hashlib
+import importlib.util
 import sys
 
 import numpy as np
@@ -8,12 +9,19 @@ import pytest
 from helpers import make_arrays
 
 from mlp_tf import UserError, data
-from mlp_tf.data import tfds
+from mlp_tf.data import sources, tfds
 
 pytestmark = pytest.mark.usefixtures("sample_read_once")
 
 
-def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, monkeypatch):
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder without anything in it."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, home, monkeypatch):
     monkeypatch.setattr(tfds, "_unreachable", lambda builder: "no network")
     splits = data.load("auto", str(tmp_path))
     assert splits.name == "mnist_sample"
@@ -21,7 +29,7 @@ def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, monkeypatch):
     assert "TFDS_DATA_DIR" in splits.warning
 
 
-def test_auto_falls_back_when_the_download_breaks_off(tmp_path, monkeypatch):
+def test_auto_falls_back_when_the_download_breaks_off(tmp_path, home, monkeypatch):
     class Builder:
         data_dir, info = tmp_path, None
 
@@ -36,6 +44,44 @@ def test_auto_falls_back_when_the_download_breaks_off(tmp_path, monkeypatch):
     assert "connection reset" in data.load("auto").warning
     with pytest.raises(tfds.Unavailable, match="connection reset"):
         data.load("mnist")
+
+
+@pytest.fixture
+def keras_mnist(home, arrays, monkeypatch):
+    """The small dataset in the place of Keras' MNIST, which tensorflow-datasets cannot download here."""
+    path = home / ".keras/datasets/mnist.npz"
+    path.parent.mkdir(parents=True)
+    np.savez(path, **arrays)
+    monkeypatch.setattr(tfds, "_unreachable", lambda builder: "no network")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "_KERAS_SHA256", digest)
+    return path
+
+
+def test_auto_takes_the_copy_that_keras_has_and_says_so(tmp_path, keras_mnist, arrays):
+    splits = data.load("auto", str(tmp_path), validation_size=40)
+    assert (splits.name, splits.warning) == (str(keras_mnist), "")
+    assert splits.notes == (f"full MNIST is read from {keras_mnist}, as tensorflow-datasets does not have it here",)
+    np.testing.assert_array_equal(splits.test.images, arrays["x_test"])
+
+
+def test_a_copy_that_is_not_what_keras_downloads_is_no_mnist(tmp_path, keras_mnist):
+    keras_mnist.write_bytes(keras_mnist.read_bytes() + b"\0")
+    assert data.load("auto", str(tmp_path)).name == "mnist_sample"
+
+
+def test_the_checksum_of_mnist_is_the_one_that_keras_checks():
+    path = importlib.util.find_spec("keras").submodule_search_locations[0] + "/src/datasets/mnist.py"
+    with open(path) as file:
+        assert f'"{sources._KERAS_SHA256}"' in file.read()
+
+
+def test_a_run_on_the_copy_of_keras_resumes_with_auto(train, tmp_path, keras_mnist):
+    flags = ["--hidden=4", "--batch_size=10", f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path}"]
+    assert train(*flags, "--epochs=1").code == 0
+    outcome = train(*flags, "--epochs=2", "--dataset=auto")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Model has completed 2 Epochs" in outcome.out
 
 
 def test_labels_of_64_bits_become_int32(tmp_path, arrays):

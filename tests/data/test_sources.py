@@ -11,7 +11,14 @@ from PIL import Image
 from mlp_tf import UserError, data
 from mlp_tf.data.sources import located, resolve
 
-KINDS = ("auto, mnist_sample or the name", "such as fashion_mnist", "a FILE.npz", "a FILE.csv", "a FOLDER of images")
+KINDS = (
+    "auto, mnist_sample or the name",
+    "such as fashion_mnist",
+    "a FILE.npz",
+    "a FILE.csv",
+    "a FOLDER of images",
+    "of IDX files",
+)
 
 
 @pytest.fixture(autouse=True)
