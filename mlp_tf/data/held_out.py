@@ -12,18 +12,17 @@ def hold_out_test(source):
     """Scans the user's data, and holds out a test split where there is none; other data stay as they are.
 
     Returns:
-      (the `Source` with a test split, the hashes of its training rows, those of its test rows); None for the hashes of
-      other data.
+      (the `Source` with a test split, {split: the hashes of its rows}, which is empty for other data).
 
     Raises:
       UserError: a value is not finite, or there are too few rows to hold any out.
     """
     if not source.is_user_data:
-        return source, None, None
-    train = source.train
-    hashes = hash_rows(train.images, f"{source.name}: x_train")
+        return source, {}
+    hashes = {name: hash_rows(split.images, f"{source.name}: x_{name}") for name, split in source.splits.items()}
     if source.test is not None:
-        return source, hashes, hash_rows(source.test.images, f"{source.name}: x_test")
+        return source, hashes
+    train = source.train
     rows = len(train.labels)
     size = min(rows // TEST_PART, spare(train.labels))
     if not size:
@@ -31,31 +30,31 @@ def hold_out_test(source):
             f"{source.name}: {rows} rows of {len(source.class_names)} classes; at least {TEST_PART} rows, and more "
             "rows than classes, are needed to hold some out for the test split"
         )
-    chosen = choose(hashes, train.labels, size)
+    chosen = choose(hashes["train"], train.labels, size)
     note = f"there is no test split; {size:,} of the {rows:,} rows are held out for it"
     source = source._replace(train=train.rows(~chosen), test=train.rows(chosen), notes=(*source.notes, note))
-    return source, hashes[~chosen], hashes[chosen]
+    return source, {**hashes, "train": hashes["train"][~chosen], "test": hashes["train"][chosen]}
 
 
-def hold_out_validation(source, size, hashes, test_hashes):
+def hold_out_validation(source, size, hashes):
     """Returns the `Source` with a validation split; if it is the user's data, with what looks wrong in them.
 
     Args:
       source: `Source` with a test split.
-      size: how many training rows validate: the last ones, if it is not the user's data.
-      hashes, test_hashes: from `hold_out_test`.
+      size: how many training rows validate, if there is no validation split: in data that are not the user's, the last.
+      hashes: from `hold_out_test`.
     """
-    train = source.train
-    last = len(train.labels) - size
-    kept, held_out = slice(last), slice(last, None)
-    if source.is_user_data:
-        chosen = choose(hashes, train.labels, size)
-        copies = int(np.isin(test_hashes, hashes).sum())
-        found = suspicions(train, source.test, chosen, copies)
-        source = source._replace(suspicions=(*source.suspicions, *found))
-        if size:
-            kept, held_out = ~chosen, chosen
-    return source._replace(train=train.rows(kept), validation=train.rows(held_out))
+    if source.validation is None:
+        last = len(source.train.labels) - size
+        kept, held_out = slice(last), slice(last, None)
+        if source.is_user_data and size:
+            held_out = choose(hashes["train"], source.train.labels, size)
+            kept = ~held_out
+        source = source._replace(train=source.train.rows(kept), validation=source.train.rows(held_out))
+    if not source.is_user_data:
+        return source
+    copies = {name: int(np.isin(hashes[name], hashes["train"]).sum()) for name in hashes if name != "train"}
+    return source._replace(suspicions=(*source.suspicions, *suspicions(source, copies)))
 
 
 def spare(labels):

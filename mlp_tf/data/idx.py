@@ -58,11 +58,10 @@ def idx_folder(path):
     if prefix.lower().startswith("emnist"):
         notes = ("the images are transposed, as EMNIST stores them so",)
         arrays |= {key: np.ascontiguousarray(arrays[key].transpose(0, 2, 1)) for key in arrays if key[1] == "images"}
-    test_labels = arrays.get(("test", "labels"))
-    train, test, names = number(arrays["train", "labels"], test_labels, f"{path}: train-labels", f"{path}: test-labels")
-    train_rows = Split(arrays["train", "images"], train)
-    test_rows = None if test is None else Split(arrays["test", "images"], test)
-    return Source(path, train_rows, test_rows, names, is_user_data=True, notes=notes)
+    labels = {part: array for (part, what), array in arrays.items() if what == "labels"}
+    labels, class_names = number(labels, {part: f"{path}: {part}-labels" for part in labels})
+    splits = {part: Split(arrays[part, "images"], labels[part]) for part in labels}
+    return Source(path, splits["train"], splits.get("test"), class_names, is_user_data=True, notes=notes)
 
 
 def _find(path):

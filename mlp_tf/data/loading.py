@@ -19,10 +19,11 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
 
     Args:
       dataset: `auto`, `mnist_sample`, a name of tensorflow-datasets, or the path of an .npz file, of a .csv file, or of
-        a folder of images or IDX files.
+        a folder of images, tables or IDX files.
       data_dir: where tensorflow-datasets keeps its data; empty for its default folder.
       validation_size: how many training rows to hold out: from each class of the user's data its part, else the last
-        rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`.
+        rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. Data that have a validation split
+        of their own allow no other size.
       shard: the rows of each split to keep.
 
     Returns:
@@ -33,24 +34,25 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
     """
     source = resolve(dataset, data_dir)
     _check_shapes(source)
-    source, hashes, test_hashes = hold_out_test(source)
+    source, hashes = hold_out_test(source)
     size = _validation_size(source, validation_size)
     notes = source.notes
-    if validation_size is None and size < VALIDATION_SIZE and source.name != "mnist_sample":
+    if source.validation is not None:
+        notes = (*notes, f"the data have a validation split of their own, of {size:,} rows")
+    elif validation_size is None and size < VALIDATION_SIZE and source.name != "mnist_sample":
         rows = len(source.train.labels)
         note = f"{size:,} of the {rows:,} training rows are held out for validation; --validation_size=N sets it"
         notes = (*notes, note)
-    source = hold_out_validation(source, size, hashes, test_hashes)
-    splits = (source.train, source.validation, source.test)
+    source = hold_out_validation(source, size, hashes)
     digest = hashlib.sha256()
-    for split in splits:
+    for split in source.splits.values():
         digest.update(split.images)
         digest.update(split.labels)
     scaling = measure(source.train.images) if source.train.images.dtype == np.float32 else None
     shards = (ALL_ROWS if shard.whole_train else shard, shard, shard)
     splits = [
         _take(split, rows)._replace(classes=len(source.class_names), scaling=scaling)
-        for split, rows in zip(splits, shards, strict=True)
+        for split, rows in zip(source.splits.values(), shards, strict=True)
     ]
     return Splits(
         source.name, source.class_names, *splits, digest.hexdigest(), source.warning, notes, source.suspicions
@@ -58,22 +60,30 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
 
 
 def _check_shapes(source):
-    train, test = source.train.images, source.test and source.test.images
-    for name, images in {"x_train": train, "x_test": test}.items():
-        if images is not None and (images.ndim not in (2, 3, 4) or not images.size):
+    train = source.train.images
+    for name, (images, *_) in source.splits.items():
+        if images.ndim not in (2, 3, 4) or not images.size:
             raise UserError(
-                f"{source.name}: {name} has shape {images.shape}; must be [N, H, W], [N, H, W, C] or [N, D], none of "
+                f"{source.name}: x_{name} has shape {images.shape}; must be [N, H, W], [N, H, W, C] or [N, D], none of "
                 "them 0"
             )
-    if test is not None and (train.shape[1:], train.dtype) != (test.shape[1:], test.dtype):
-        raise UserError(
-            f"{source.name}: {train.dtype} of {train.shape[1:]} in x_train, {test.dtype} of {test.shape[1:]} in "
-            "x_test; make them equal"
-        )
+        if (train.shape[1:], train.dtype) != (images.shape[1:], images.dtype):
+            raise UserError(
+                f"{source.name}: {train.dtype} of {train.shape[1:]} in x_train, {images.dtype} of {images.shape[1:]} "
+                f"in x_{name}; make them equal"
+            )
 
 
 def _validation_size(source, asked):
-    """Returns how many training rows validate; raises UserError if `asked` is too many."""
+    """Returns how many rows validate; raises UserError if `asked` is impossible."""
+    if source.validation is not None:
+        size = len(source.validation.labels)
+        if asked not in (None, size):
+            raise UserError(
+                f"--validation_size={asked}: {source.name} has a validation split of its own, of {size} rows; leave "
+                "the flag out"
+            )
+        return size
     rows = len(source.train.labels)
     if source.name == "mnist_sample":
         asked = HELD_OUT if asked is None else min(asked, HELD_OUT)

@@ -41,34 +41,34 @@ def _check_finite(examples, name, first):
     )
 
 
-def suspicions(train, test, validation, copies):
+def suspicions(source, copies):
     """Returns a line for each thing that looks wrong.
 
     Args:
-      train: the training `Split`, with the rows that are held out for validation.
-      test: the test `Split`.
-      validation: boolean `[N]`, which of the rows of `train` validate.
-      copies: how many test rows are training rows too.
+      source: `Source` with its three splits.
+      copies: {split: how many of its rows are training rows too}.
     """
     lines = []
-    largest = max(train.images.max(), test.images.max())
-    if train.images.dtype == np.uint8 and largest < DARKEST:
+    largest = max(split.images.max(initial=0) for split in source.splits.values())
+    if source.train.images.dtype == np.uint8 and largest < DARKEST:
         lines.append(
             f"the largest pixel is {largest}, and pixels are divided by 255, so the inputs are almost zero; save the "
             "values as float32, which are standardised"
         )
-    classes = np.unique(train.labels)
-    if len(classes) > MOST_CLASSES:
+    classes = len(source.class_names)
+    if classes > MOST_CLASSES:
         lines.append(
-            f"there are {len(classes):,} classes; are the labels numbers to predict? Only classes can be learned here"
+            f"there are {classes:,} classes; are the labels numbers to predict? Only classes can be learned here"
         )
-    missing = len(classes) - len(np.unique(train.labels[validation]))
-    if missing and validation.any():
+    missing = classes - len(np.unique(source.validation.labels))
+    if missing and len(source.validation.labels):
         lines.append(
-            f"validation has no row of {missing:,} of the {len(classes):,} classes; hold out more rows, or give more"
+            f"validation has no row of {missing:,} of the {classes:,} classes; hold out more rows, or give more"
         )
-    if copies:
-        lines.append(
-            f"{copies:,} of the {len(test.labels):,} test rows are training rows too, so test accuracy is inflated"
-        )
+    for name, count in copies.items():
+        if count:
+            lines.append(
+                f"{count:,} of the {len(source.splits[name].labels):,} {name} rows are training rows too, so {name} "
+                "accuracy is inflated"
+            )
     return tuple(lines)

@@ -1,6 +1,7 @@
 """Which source a --dataset names, and where files that were moved are now."""
 
 import difflib
+import glob
 import hashlib
 import os
 import pathlib
@@ -17,7 +18,7 @@ from mlp_tf.data.tfds import Unavailable, known_names, prepared
 KINDS = (
     "give auto, mnist_sample or the name of an image-classification set of tensorflow-datasets, such as "
     "fashion_mnist; a FILE.npz of arrays; a FILE.csv with a column label; or a FOLDER of images, in a folder for each "
-    "class, or of IDX files, such as train-images-idx3-ubyte.gz"
+    "class, of tables such as train.csv, or of IDX files such as train-images-idx3-ubyte.gz"
 )
 _KERAS_MNIST = "~/.keras/datasets/mnist.npz"  # where keras.datasets.mnist keeps it
 _KERAS_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # as Keras checks it
@@ -57,6 +58,11 @@ def resolve(dataset, data_dir=""):
     if dataset and os.path.isdir(path):
         if source := idx_folder(path):
             return source
+        if glob.glob(os.path.join(glob.escape(path), "*.[cC][sS][vV]")):
+            from mlp_tf.data.tables import csv_folder
+
+            if source := csv_folder(path):
+                return source
         from mlp_tf.data.image_folder import image_folder  # and Pillow, which no other dataset needs
 
         return image_folder(path)

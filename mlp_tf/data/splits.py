@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlp_tf import UserError
 from mlp_tf.data.scaling import Scaling
 
 
@@ -16,6 +17,11 @@ class Shard(NamedTuple):
 
 
 ALL_ROWS = Shard()
+PURPOSES = {  # {what the user calls a split: what it is for}
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 
 class Split(NamedTuple):
@@ -86,3 +92,29 @@ class Source(NamedTuple):
     warning: str = ""  # this and the next two as in `Splits`
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
+
+    @property
+    def splits(self):
+        """Those of train, validation and test that are there, in this order: {name: `Split`}."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+
+def find_splits(path, words):
+    """Returns {train, validation or test: name}, of the user's names that are called so.
+
+    Args:
+      path: of the folder that has the names, for the message.
+      words: {name: the word in it that may be one of `PURPOSES`, in any case}.
+
+    Raises:
+      UserError: two names are the same split.
+    """
+    found = {}
+    for name, word in words.items():
+        split = PURPOSES.get(word.lower())
+        if split in found:
+            raise UserError(f"{path}: both {found[split]} and {name} are called as a {split} split; keep one")
+        if split:
+            found[split] = name
+    return found

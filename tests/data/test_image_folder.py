@@ -50,9 +50,40 @@ def test_train_and_test_are_read_from_a_folder_each(tmp_path):
         np.testing.assert_array_equal(rows.labels, labels)
 
 
-def test_folders_train_and_test_without_folders_are_classes(tmp_path):
-    write_classes(tmp_path, names=("test", "train"))
-    assert image_folder(str(tmp_path)).class_names == ("test", "train")
+@pytest.mark.parametrize("name", ["val", "Valid", "VALIDATION", "dev"])
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Training", "TESTING")])
+def test_the_users_own_splits_are_used_in_any_case(tmp_path, train, name, test):
+    write_classes(tmp_path / train)
+    write_classes(tmp_path / name, GREY[::-1])
+    write_classes(tmp_path / test, GREY[:2], ("dog",))
+    source = image_folder(str(tmp_path))
+    np.testing.assert_array_equal(source.train.images, GREY)
+    np.testing.assert_array_equal(source.validation.images, GREY[::-1])
+    assert source.validation.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_array_equal(source.test.images, GREY[:2])
+    assert (source.test.labels.tolist(), source.class_names, source.notes) == ([1, 1], ("cat", "dog"), ())
+
+
+def test_train_alone_or_with_unlabelled_test_images_is_the_training_part(tmp_path):
+    write_classes(tmp_path / "train")
+    source = image_folder(str(tmp_path))
+    assert (source.test, source.validation, source.class_names, source.notes) == (None, None, ("cat", "dog"), ())
+    write(tmp_path / "test/0.png", GREY[0])
+    source = image_folder(str(tmp_path))
+    assert (source.test, len(source.train.labels)) == (None, 6)
+    assert source.notes[0].startswith("left out: test (1 in all);")
+
+
+@pytest.mark.parametrize("below", ["mnist_png", "a/mnist png"])
+@pytest.mark.parametrize("split", ["train", "."])
+def test_images_in_an_only_folder_are_found(tmp_path, below, split):
+    write_classes(tmp_path / below / split)
+    write_classes(tmp_path / "__MACOSX" / below)
+    (tmp_path / "readme.txt").write_text("x")
+    source = image_folder(str(tmp_path))
+    np.testing.assert_array_equal(source.train.images, GREY)
+    assert (source.name, source.class_names) == (str(tmp_path), ("cat", "dog"))
+    assert source.notes[0].startswith("left out: readme.txt (1 in all);")
 
 
 def test_a_colour_image_among_grey_ones_makes_all_colour(tmp_path):
@@ -147,12 +178,12 @@ def test_what_is_left_out_is_counted_and_one_named(tmp_path):
 
 
 def test_a_folder_beside_train_and_test_is_left_out_and_noted(tmp_path):
-    for name in ("train", "test", "validation"):
+    for name in ("train", "test", "masks"):
         write_classes(tmp_path / name)
     (tmp_path / "train/list.csv").write_text("x")
     source = image_folder(str(tmp_path))
     assert source.train.images.shape == source.test.images.shape == GREY.shape
-    assert source.notes[0].startswith("left out: validation (2 in all);")
+    assert source.notes[0].startswith("left out: masks (2 in all);")
 
 
 def test_links_are_followed_and_strange_names_stay(tmp_path):
@@ -234,6 +265,7 @@ LAYOUTS = (
     "put the images (.png, .jpg, .jpeg, .bmp or .gif) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in "
     "FOLDER/CLASS/"
 )
+NO_CLASSES = f"no folders of classes in train; a folder that is called as a split is no class; {LAYOUTS}"
 
 
 @pytest.mark.parametrize(
@@ -241,14 +273,20 @@ LAYOUTS = (
     [
         ([], f": has no folders of classes; {LAYOUTS}"),
         (["0.png", "1.png"], f": has no folders of classes; {LAYOUTS}"),
-        (["train/a/0.png", "train/b/0.png"], f": has folders in train but none in test; {LAYOUTS}"),
-        (["train/a/0.png", "train/b/0.png", "test/0.png"], f": has folders in train but none in test; {LAYOUTS}"),
-        (["test/a/0.png", "a/0.png", "b/0.png"], f": has folders in test but none in train; {LAYOUTS}"),
+        (["train/0.png", "test/0.png"], f": has test, train, but {NO_CLASSES}"),
+        (["Train/cat.0.png", "val/dog.0.png", "other/0.png"], f": has Train, val, but {NO_CLASSES}"),
+        (["test/a/0.png", "a/0.png", "b/0.png"], f": has test, but {NO_CLASSES}"),
+        (["a/0.png", "b/0.png", "valid/0.png"], f": has valid, but {NO_CLASSES}"),
+        (["train/a/0.png", "val/a/0.png", "dev/a/0.png"], ": both dev and val are called as a validation split; keep"),
         (["a/0.png", "a/1.png"], f": has one class only, a; there must be two or more; {LAYOUTS}"),
         (["train/a/0.png", "test/a/0.png"], ": has one class only, a; there must be"),
         (["a/0.png", "b/0.txt"], f"/b: has no images; {LAYOUTS}"),
         (["a/0.png", "b/.0.png"], "/b: has no images; put"),
-        (["training/a/0.png", "testing/a/0.png"], f"/testing: has no images; {LAYOUTS}"),
+        (["training/a/0.png", "testing/a/0.png"], ": has one class only, a; there must be"),
+        (
+            ["Train/a/0.png", "Train/b/0.png", "valid/c/0.png"],
+            "/valid/c: a class that train does not have; remove it, or put images of it in {0}/Train/c",
+        ),
         (
             ["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/c/0.png"],
             "/test/c: a class that train does not have; remove it, or put images of it in {0}/train/c",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import make_arrays
 
-from mlp_tf import UserError, data
+from mlp_tf import UserError, data, evaluate
 from mlp_tf.data import sources, tfds
 
 pytestmark = pytest.mark.usefixtures("sample_read_once")
@@ -118,6 +118,48 @@ def test_a_validation_split_that_leaves_nothing_to_train_on_is_refused(npz):
         UserError, match=r"--validation_size=238 leaves no training rows of the 240.*at most 237, so that each"
     ):
         data.load(npz, validation_size=238)
+
+
+@pytest.fixture
+def with_validation(tmp_path, arrays):
+    """An .npz file with three splits."""
+    validation = make_arrays(train=31, seed=5)
+    own = {"x_val": validation["x_train"], "y_val": validation["y_train"]}
+    np.savez(tmp_path / "a.npz", **{name: each / 2 if each.ndim > 1 else each for name, each in (arrays | own).items()})
+    return str(tmp_path / "a.npz")
+
+
+def test_a_validation_split_of_the_users_own_allows_no_other_size(with_validation):
+    splits = data.load(with_validation, validation_size=31)
+    assert splits.sha256 == data.load(with_validation).sha256
+    for size in (0, 30, 240):
+        with pytest.raises(
+            UserError, match=rf"--validation_size={size}: {with_validation} has a validation split of its own, of 31"
+        ):
+            data.load(with_validation, validation_size=size)
+
+
+def test_a_validation_split_of_the_users_own_is_fingerprinted_scaled_and_shared(with_validation, arrays):
+    splits = data.load(with_validation)
+    digest = hashlib.sha256()
+    with np.load(with_validation) as file:
+        for name in ("train", "val", "test"):
+            digest.update(file[f"x_{name}"].astype(np.float32).tobytes())
+            digest.update(file[f"y_{name}"].astype(np.int32).tobytes())
+    assert splits.sha256 == digest.hexdigest()
+    np.testing.assert_allclose(splits.validation.scaling.mean, (arrays["x_train"] / 2).mean(axis=0), rtol=1e-12)
+    part = data.load(with_validation, shard=data.Shard(1, 2))
+    np.testing.assert_array_equal(part.validation.images, splits.validation.images[1::2])
+    assert part.validation.global_rows == 31
+
+
+def test_a_run_on_a_validation_split_of_the_users_own_resumes(train, run, with_validation, tmp_path):
+    flags = ["--hidden=4", "--batch_size=10", f"--workdir={tmp_path / 'run'}", f"--dataset={with_validation}"]
+    outcome = train(*flags, "--epochs=1")
+    assert outcome.err == "note: the data have a validation split of their own, of 31 rows\n"
+    assert "240 training, 31 validation, 61 test" in outcome.out
+    assert train(*flags, "--epochs=2").code == 0
+    assert run(evaluate, "--split=validation", f"--workdir={tmp_path / 'run'}").code == 0
 
 
 def make_source(arrays, name):

@@ -58,37 +58,44 @@ def rows(labels, largest=255, dtype=np.uint8):
     return data.Split(np.full((len(labels), 2, 2), largest, dtype), np.array(labels))
 
 
-FINE = {"train": rows([0, 1, 2, 0, 1, 2]), "test": rows([0, 1, 2]), "validation": np.arange(6) >= 3, "copies": 0}
-DARK = {"train": rows([0, 1, 2, 0, 1, 2], 63), "test": rows([0, 1, 2], 9)}
+FINE = {"train": rows([0, 1, 2]), "validation": rows([0, 1, 2]), "test": rows([0, 1, 2]), "copies": {"test": 0}}
+DARK = {"train": rows([0, 1, 2], 9), "validation": rows([0, 1, 2], 63), "test": rows([0, 1, 2], 9)}
+
+
+def found(classes=3, copies=None, **splits):
+    """The suspicions about data of three splits."""
+    source = data.splits.Source("a", splits["train"], splits["test"], ("x",) * classes, splits["validation"])
+    return suspicions(source, copies)
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
         (DARK, "the largest pixel is 63, and pixels are divided by 255, so the inputs are almost zero"),
-        ({"train": rows(range(1001)), "validation": np.zeros(1001, bool)}, "1,001 classes"),
-        ({"validation": np.arange(6) == 4}, "validation has no row of 2 of the 3 classes; hold out more rows"),
-        ({"copies": 2}, "2 of the 3 test rows are training rows too, so test accuracy is inflated"),
+        ({"classes": 1001, "validation": rows([])}, "1,001 classes"),
+        ({"validation": rows([1, 1])}, "validation has no row of 2 of the 3 classes; hold out more rows"),
+        ({"copies": {"test": 2}}, "2 of the 3 test rows are training rows too, so test accuracy is inflated"),
+        ({"copies": {"validation": 3, "test": 0}}, "3 of the 3 validation rows are training rows too, so validation a"),
     ],
 )
 def test_each_thing_that_looks_wrong_is_one_line(changes, line):
-    [found] = suspicions(**{**FINE, **changes})
-    assert line in found
+    [text] = found(**{**FINE, **changes})
+    assert line in text
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {},
-        {"train": rows([0, 1, 2, 0, 1, 2], 63, np.float32), "test": rows([0, 1, 2], 9, np.float32)},
-        {"train": rows([0, 1, 2, 0, 1, 2], 64), "test": rows([0, 1, 2], 9)},
-        {"train": rows([0, 1, 2, 0, 1, 2], 9)},  # but the test images are bright
-        {"train": rows(range(1000)), "validation": np.zeros(1000, bool)},
-        {"validation": np.zeros(6, bool)},
+        {name: rows([0, 1, 2], 63, np.float32) for name in DARK},
+        {**DARK, "train": rows([0, 1, 2], 64)},
+        {**DARK, "test": rows([0, 1, 2], 64)},
+        {"classes": 1000, "validation": rows([])},
+        {"validation": rows([])},
     ],
 )
 def test_what_is_as_it_should_be_raises_no_suspicion(changes):
-    assert suspicions(**{**FINE, **changes}) == ()
+    assert found(**{**FINE, **changes}) == ()
 
 
 def test_the_splits_of_a_strange_npz_say_all_that_looks_wrong(tmp_path):
