@@ -139,7 +139,7 @@ def test_a_validation_split_of_the_users_own_allows_no_other_size(with_validatio
             data.load(with_validation, validation_size=size)
 
 
-def test_a_validation_split_of_the_users_own_is_fingerprinted_scaled_and_shared(with_validation, arrays):
+def test_a_validation_split_of_the_users_own_is_scaled_and_shared(with_validation, arrays):
     splits = data.load(with_validation)
     digest = hashlib.sha256()
     with np.load(with_validation) as file:
