@@ -29,13 +29,14 @@ listed before it; so each can be read knowing just those above it here.
       loop.py             the loop: State, train_step, compile_steps, fit, evaluate
       data/               from a dataset name to what each replica sees in an epoch
         scaling.py        standardized features
-        splits.py         Rows, Source, Split, Splits, Shard
+        splits.py         Source, Split, Splits, Shard
         augmentation.py   images set upright, and distorted
         labels.py         which class a label is
         sample.py         5,000 real MNIST images that need no network
         npz.py            the user's arrays
         tables.py         the user's table
         image_folder.py   the user's images, a folder for each class
+        idx.py            the user's IDX files, as MNIST is published
         tfds.py           sets of tensorflow-datasets
         sources.py        which source a name is
         scan.py           hashes and suspicious values of the user's data

@@ -140,8 +140,8 @@ class Config:
         "auto",
         "data",
         "Training data: mnist_sample, the name of an image-classification set of tensorflow-datasets, a FILE.npz, a "
-        "FILE.csv, a FOLDER of images, or auto, which is mnist if it is prepared or can be downloaded, otherwise "
-        "mnist_sample.",
+        "FILE.csv, a FOLDER of images, tables or IDX files, or auto, which is mnist if it is prepared or can be "
+        "downloaded, otherwise Keras' copy of it, or mnist_sample.",
     )
     data_dir: str = _setting(
         "",

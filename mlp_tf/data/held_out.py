@@ -1,53 +1,60 @@
-"""The rows of the user's data that are held out: by class, and by hash, so the order of the rows does not matter."""
+"""The rows that are held out: of the user's data by class and by hash, so their order does not matter."""
 
 import numpy as np
 
 from mlp_tf import UserError
-from mlp_tf.data.scan import scan, suspicions
-from mlp_tf.data.splits import Rows
+from mlp_tf.data.scan import hash_rows, suspicions
 
 TEST_PART = 6  # one row in this many is held out where there is no test split
 
 
 def hold_out_test(source):
-    """Scans the user's data, and holds out a test split where there is none.
-
-    Args:
-      source: `Source`.
+    """Scans the user's data, and holds out a test split where there is none; other data stay as they are.
 
     Returns:
-      (the `Source` with a test split, the `Scan` of its training rows, the `Scan` of its test rows).
+      (the `Source` with a test split, {split: the hashes of its rows}, which is empty for other data).
 
     Raises:
       UserError: a value is not finite, or there are too few rows to hold any out.
     """
-    train = scan(source.train, f"{source.name}: x_train")
+    if not source.is_user_data:
+        return source, {}
+    hashes = {name: hash_rows(split.images, f"{source.name}: x_{name}") for name, split in source.splits.items()}
     if source.test is not None:
-        return source, train, scan(source.test, f"{source.name}: x_test")
-    size = min(len(train.labels) // TEST_PART, spare(train.labels))
+        return source, hashes
+    train = source.train
+    rows = len(train.labels)
+    size = min(rows // TEST_PART, spare(train.labels))
     if not size:
         raise UserError(
-            f"{source.name}: {len(train.labels)} rows of {len(np.unique(train.labels))} classes; at least {TEST_PART} "
-            "rows, and more rows than classes, are needed to hold some out for the test split"
+            f"{source.name}: {rows} rows of {len(source.class_names)} classes; at least {TEST_PART} rows, and more "
+            "rows than classes, are needed to hold some out for the test split"
         )
-    chosen = choose(train.hashes, train.labels, size)
-    note = f"there is no test split; {size:,} of the {len(chosen):,} rows are held out for it"
-    source = source._replace(
-        train=select(source.train, ~chosen), test=select(source.train, chosen), notes=(*source.notes, note)
-    )
-    return source, train.where(~chosen), train.where(chosen)
+    chosen = choose(hashes["train"], train.labels, size)
+    note = f"there is no test split; {size:,} of the {rows:,} rows are held out for it"
+    source = source._replace(train=train.rows(~chosen), test=train.rows(chosen), notes=(*source.notes, note))
+    return source, {**hashes, "train": hashes["train"][~chosen], "test": hashes["train"][chosen]}
 
 
-def hold_out_validation(source, train, test, size):
-    """Returns the `Source` with the validation rows after all other training rows, and with what looks wrong.
+def hold_out_validation(source, size, hashes):
+    """Returns the `Source` with a validation split; if it is the user's data, with what looks wrong in them.
 
     Args:
-      source, train, test: from `hold_out_test`.
-      size: how many training rows validate.
+      source: `Source` with a test split.
+      size: how many training rows validate, if there is no validation split: in data that are not the user's, the last.
+      hashes: from `hold_out_test`.
     """
-    chosen = choose(train.hashes, train.labels, size)
-    found = suspicions(train, test, chosen, source.train.dtype)
-    return source._replace(train=put_last(source.train, chosen), suspicions=(*source.suspicions, *found))
+    if source.validation is None:
+        last = len(source.train.labels) - size
+        kept, held_out = slice(last), slice(last, None)
+        if source.is_user_data and size:
+            held_out = choose(hashes["train"], source.train.labels, size)
+            kept = ~held_out
+        source = source._replace(train=source.train.rows(kept), validation=source.train.rows(held_out))
+    if not source.is_user_data:
+        return source
+    copies = {name: int(np.isin(hashes[name], hashes["train"]).sum()) for name in hashes if name != "train"}
+    return source._replace(suspicions=(*source.suspicions, *suspicions(source, copies)))
 
 
 def spare(labels):
@@ -91,28 +98,3 @@ def _sizes(counts, size):
         taken[label] += more
         missing -= more
     return taken
-
-
-def select(rows, chosen):
-    """Returns the `Rows` where `chosen`, boolean `[N]`, is true."""
-
-    def blocks():
-        """Yields (examples, labels)."""
-        first = 0
-        for examples, labels in rows.blocks():
-            part = chosen[first : first + len(labels)]
-            yield examples[part], labels[part]
-            first += len(labels)
-
-    return Rows((int(chosen.sum()), *rows.shape[1:]), rows.dtype, blocks)
-
-
-def put_last(rows, chosen):
-    """Returns the same `Rows`, the chosen ones after all others."""
-
-    def blocks():
-        """Yields (examples, labels)."""
-        yield from select(rows, ~chosen).blocks()
-        yield from select(rows, chosen).blocks()
-
-    return rows._replace(blocks=blocks)

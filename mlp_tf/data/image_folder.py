@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from mlp_tf import UserError
 from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
-from mlp_tf.data.splits import Source, rows_in_memory
+from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 
 # Pillow starts no other program for these, as it would for PostScript. Of TIFF this package accepts only what Pillow
 # reads without libtiff, which writes to stderr.
@@ -20,67 +20,82 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 50_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+_DEEPEST = 2  # how many folders deeper the images may be
 _LAYOUTS = f"put the images ({_KINDS}) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in FOLDER/CLASS/"
 
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs about a wrong file
 
 
 def image_folder(path):
-    """Reads the images of a folder: `train/CLASS/*` and `test/CLASS/*` if it has both, else `CLASS/*`.
+    """Reads the images of a folder: `train/CLASS/*` and other splits if it has train, else `CLASS/*`.
 
     The classes are the folders of the training part, sorted, as numbers if all are. Hidden names are ignored.
 
     Args:
-      path: of the folder.
+      path: of the folder, or of one that holds nothing else.
 
     Returns:
       `Source`; its images are uint8, `[N, H, W]` if all are grey, else `[N, H, W, 3]`.
 
     Raises:
-      UserError: another layout, fewer than two classes, a class without images or only in the test part, an image that
-        cannot be read, is transparent or of another size, more than the memory of this machine.
+      UserError: another layout, fewer than two classes, a class without images or that train does not have, an image
+        that cannot be read, is transparent or of another size, more than the memory of this machine.
     """
-    train, test, left_out = _list_parts(path)
-    _check_classes(path, train, test)
-    names = _sort(train)
-    files = []
-    labels = []
-    for part in (train, test):
-        for label, name in enumerate(names):
-            files += part.get(name, [])
-            labels += [label] * len(part.get(name, []))
-    images = _read(path, files)
-    labels = np.array(labels, np.int32)
-    rows = sum(map(len, train.values()))
-    train_rows = rows_in_memory(images[:rows], labels[:rows])
-    test_rows = rows_in_memory(images[rows:], labels[rows:]) if test else None
+    parts, left_out = _list_parts(path)
+    names = _sort(parts["train"])
+    if len(names) == 1:
+        raise UserError(f"{path}: has one class only, {names[0]}; there must be two or more; {_LAYOUTS}")
+    images = _read(path, [file for part in parts.values() for name in names for file in part.get(name, [])])
+    splits = {}
+    first = 0
+    for split, part in parts.items():
+        labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(part.get(name, [])) for name in names])
+        splits[split] = Split(images[first : first + len(labels)], labels)
+        first += len(labels)
     notes = ()
     if left_out:
-        first = os.path.relpath(left_out[0], path)
-        note = f"left out: {first} ({len(left_out):,} in all); only {_KINDS} files in the folders of classes are read"
+        name = os.path.relpath(left_out[0], path)
+        note = f"left out: {name} ({len(left_out):,} in all); only {_KINDS} files in the folders of classes are read"
         notes = (note,)
-    return Source(path, train_rows, test_rows, names, is_user_data=True, notes=notes)
+    return Source(path, splits["train"], splits.get("test"), names, splits.get("validation"), True, notes=notes)
 
 
-def _list_parts(path):
-    """Returns {class: its files} of the training part, the same of the test part, if any, and what is left out."""
+def _list_parts(path, deepest=_DEEPEST):
+    """Returns {split: {class: its files}}, train first, and what is left out.
+
+    They are those of its only folder, if that has folders too: one of classes, or of splits.
+    """
     folders, files = _list(path)
+    if len(folders) == 1 and folders[0].lower() not in PURPOSES and deepest:
+        inner = os.path.join(path, folders[0])
+        if _list(inner)[0]:
+            parts, left_out = _list_parts(inner, deepest - 1)
+            return parts, [*(os.path.join(path, name) for name in files), *left_out]
     if not folders:
         raise UserError(f"{path}: has no folders of classes; {_LAYOUTS}")
-    train_path = os.path.join(path, "train")
-    test_path = os.path.join(path, "test")
-    has_train = "train" in folders and bool(_list(train_path)[0])
-    has_test = "test" in folders and bool(_list(test_path)[0])
-    if not has_train and not has_test:
+    found = find_splits(path, {name: name for name in folders})
+    if not found:
         train, left_out = _list_classes(path)
-        return train, {}, left_out
-    if has_train != has_test:
-        present, missing = ("train", "test") if has_train else ("test", "train")
-        raise UserError(f"{path}: has folders in {present} but none in {missing}; {_LAYOUTS}")
-    train, left_out_of_train = _list_classes(train_path)
-    test, left_out_of_test = _list_classes(test_path)
-    left_out = [os.path.join(path, name) for name in (*folders, *files) if name not in ("train", "test")]
-    return train, test, [*left_out, *left_out_of_train, *left_out_of_test]
+        return {"train": train}, left_out
+    found = {split: name for split, name in found.items() if _list(os.path.join(path, name))[0]}
+    if "train" not in found:
+        called = ", ".join(name for name in folders if name.lower() in PURPOSES)
+        raise UserError(
+            f"{path}: has {called}, but no folders of classes in train; a folder that is called as a split is no "
+            f"class; {_LAYOUTS}"
+        )
+    left_out = [os.path.join(path, name) for name in (*folders, *files) if name not in found.values()]
+    parts = {}
+    for split in sorted(found, key=lambda split: split != "train"):
+        folder = os.path.join(path, found[split])
+        parts[split], left_out_of_split = _list_classes(folder)
+        left_out += left_out_of_split
+        if unknown := sorted(parts[split].keys() - parts["train"].keys()):
+            raise UserError(
+                f"{os.path.join(folder, unknown[0])}: a class that train does not have; remove it, or put images of it "
+                f"in {os.path.join(path, found['train'], unknown[0])}"
+            )
+    return parts, left_out
 
 
 def _list_classes(path):
@@ -102,7 +117,7 @@ def _list_classes(path):
 def _list(path):
     """Returns (names of the folders in a folder, names of all else), each sorted, without hidden ones."""
     try:
-        names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+        names = sorted(name for name in os.listdir(path) if not name.startswith((".", "__MACOSX")))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; give a folder that can be read") from None
     folders = []
@@ -113,17 +128,6 @@ def _list(path):
         else:
             others.append(name)
     return folders, others
-
-
-def _check_classes(path, train, test):
-    unknown = sorted(set(test) - set(train))
-    if unknown:
-        raise UserError(
-            f"{os.path.join(path, 'test', unknown[0])}: a class that train does not have; remove it, or put images of "
-            f"it in {os.path.join(path, 'train', unknown[0])}"
-        )
-    if len(train) == 1:
-        raise UserError(f"{path}: has one class only, {next(iter(train))}; there must be two or more; {_LAYOUTS}")
 
 
 def _sort(names):

@@ -12,14 +12,16 @@ _ADVICE = {  # by the kind of the type
 
 
 def check_type(name, dtype, shape):
-    """Checks that an array of labels is `[N]`, of whole numbers or of words; raises UserError if not.
+    """Checks that an array of labels is `[N]` or `[N, 1]`, of whole numbers or of words; raises UserError if not.
 
     Args:
       name: of the array, for the message.
     """
     allowed = f"whole numbers, or words of at most {LONGEST} characters, of shape [N]"
+    if len(shape) == 2 and shape[1] == 1:
+        shape = shape[:1]
     if len(shape) == 2:
-        advice = "take y.ravel()" if shape[1] == 1 else "take y.argmax(axis=1), if they are one-hot"
+        advice = "take y.argmax(axis=1), if they are one-hot"
     elif dtype.kind in "US" and dtype.itemsize > np.dtype(f"{dtype.kind}{LONGEST}").itemsize:
         advice = "make them shorter"
     elif len(shape) == 1 and dtype.kind in "biuUS":
@@ -29,41 +31,43 @@ def check_type(name, dtype, shape):
     raise UserError(f"{name} is {dtype} of shape {shape}; labels must be {allowed}: {advice}")
 
 
-def number(train, test, train_name="y_train", test_name="y_test"):
+def number(labels, names):
     """Numbers the classes: the distinct labels of the training rows, sorted.
 
     Args:
-      train, test: arrays `[N]` of whole numbers or of words; `test` may be None.
-      train_name, test_name: of the arrays, for the message.
+      labels: {"train": array `[N]` of whole numbers or of words}, and the same of other splits.
+      names: {split: what to call its array in a message}.
 
     Returns:
-      (train, test, names): the numbers as int32 `[N]` (None for a `test` of None), the names of the classes.
+      ({split: the numbers as int32 `[N]`}, the names of the classes).
 
     Raises:
-      UserError: fewer than two classes, or a label of `test` that no row of `train` has.
+      UserError: fewer than two classes, or a label of another split that no training row has.
     """
-    train = _decode(train)
+    train = _decode(labels["train"])
     values, numbers = np.unique(train, return_inverse=True)
-    names = tuple(map(str, values.tolist()))
+    class_names = tuple(map(str, values.tolist()))
     if len(values) < 2:
-        content = f"the class {names[0]} only" if names else "no labels"
-        raise UserError(f"{train_name} holds {content}; give two classes or more")
-    if test is None:
-        return numbers.astype(np.int32), None, names
-    test = _decode(test)
-    if (train.dtype.kind == "U") != (test.dtype.kind == "U"):
-        raise UserError(f"{train_name} is {train.dtype}, but {test_name} {test.dtype}; make both the same type")
+        content = f"the class {class_names[0]} only" if class_names else "no labels"
+        raise UserError(f"{names['train']} holds {content}; give two classes or more")
     number_of = {value: i for i, value in enumerate(values.tolist())}
-    test_numbers = np.array([number_of.get(value, -1) for value in test.tolist()], np.int32)
-    unknown = test_numbers < 0
-    if unknown.any():
-        row = unknown.argmax()
-        listed = names if len(names) <= 10 else [*names[:9], "...", names[-1]]
-        raise UserError(
-            f"{test_name}[{row}] is {test[row].item()!r}, but the classes of {train_name.split()[-1]} are "
-            f"{', '.join(listed)}; leave such rows out, or add some to the training rows"
-        )
-    return numbers.astype(np.int32), test_numbers, names
+    numbered = {"train": numbers.astype(np.int32)}
+    for split in [split for split in labels if split != "train"]:
+        others = _decode(labels[split])
+        if (train.dtype.kind == "U") != (others.dtype.kind == "U"):
+            raise UserError(
+                f"{names['train']} is {train.dtype}, but {names[split]} {others.dtype}; make both the same type"
+            )
+        numbered[split] = np.array([number_of.get(value, -1) for value in others.tolist()], np.int32)
+        unknown = numbered[split] < 0
+        if unknown.any():
+            row = unknown.argmax()
+            listed = class_names if len(class_names) <= 10 else [*class_names[:9], "...", class_names[-1]]
+            raise UserError(
+                f"{names[split]}[{row}] is {others[row].item()!r}, but the classes of {names['train'].split()[-1]} are "
+                f"{', '.join(listed)}; leave such rows out, or add some to the training rows"
+            )
+    return numbered, class_names
 
 
 def _decode(labels):

@@ -11,10 +11,12 @@ import numpy as np
 from mlp_tf import UserError
 from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
+from mlp_tf.base.text import shorten
 from mlp_tf.data.labels import check_type, number
 from mlp_tf.data.scaling import coarse
-from mlp_tf.data.splits import Source, rows_in_memory
+from mlp_tf.data.splits import PURPOSES, Source, Split
 
+_LAYOUTS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))  # names of examples and labels: Keras', MedMNIST's
 _LONGEST_HEADER = 2**16  # bytes; NumPy itself accepts no more than 10,000
 _READERS = {  # of a header, by the version of its format
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -40,10 +42,10 @@ class _Header(NamedTuple):
 
 
 def npz(path):
-    """Reads the arrays x_train, y_train, and x_test, y_test if they are there.
+    """Reads the arrays x_train and y_train, and those of a test and a validation split if they are there.
 
-    All headers are checked before any values are read. Examples of uint8 stay as they are, other numbers become
-    float32.
+    They may be called as MedMNIST's too: train_images and train_labels. What splits may be called, `PURPOSES` says. All
+    headers are checked before any values are read. Examples of uint8 stay as they are, other numbers become float32.
 
     Args:
       path: of a regular file, or of a link to one.
@@ -56,21 +58,39 @@ def npz(path):
         example, a test label that no training row has, more than the memory of this machine.
     """
     with _opened(path) as archive:
-        pairs = [("x_train", "y_train")]
-        if {"x_test.npy", "y_test.npy"} & set(archive.zip.namelist()):
-            pairs.append(("x_test", "y_test"))
-        headers = {name: _read_header(path, archive.zip, name) for pair in pairs for name in pair}
-        for x, y in pairs:
+        members = [name.removesuffix(".npy") for name in archive.zip.namelist()]
+        pairs = _find_pairs(path, members)
+        headers = {name: _read_header(path, archive.zip, name) for pair in pairs.values() for name in pair}
+        for x, y in pairs.values():
             _check_pair(path, headers, x, y)
-        needed = sum(_needed(name, header) for name, header in headers.items())
+        needed = sum(_needed(headers[x]) + headers[y].nbytes for x, y in pairs.values())
         machine.check_memory(needed, f"{path}: its arrays need", "give fewer or smaller images")
         arrays = {name: archive[name] for name in headers}
-    train, test, names = number(arrays["y_train"], arrays.get("y_test"), f"{path}: y_train", f"{path}: y_test")
-    suspicions = _suspicions(arrays["x_train"])
+    labels = {split: arrays[y].ravel() for split, (_, y) in pairs.items()}
+    labels, class_names = number(labels, {split: f"{path}: {y}" for split, (_, y) in pairs.items()})
+    suspicions = _suspicions(pairs["train"][0], arrays[pairs["train"][0]])
     # pop, so that each array is freed once it is converted.
-    train_rows = rows_in_memory(_to_examples(arrays.pop("x_train")), train)
-    test_rows = None if test is None else rows_in_memory(_to_examples(arrays.pop("x_test")), test)
-    return Source(path, train_rows, test_rows, names, is_user_data=True, suspicions=suspicions)
+    splits = {split: Split(_to_examples(arrays.pop(x)), labels[split]) for split, (x, _) in pairs.items()}
+    unused = sorted({*members} - headers.keys())
+    notes = (f"not used: {shorten(', '.join(unused), 400)}",) if unused else ()
+    return Source(
+        path, splits["train"], splits.get("test"), class_names, splits.get("validation"), True, "", notes, suspicions
+    )
+
+
+def _find_pairs(path, members):
+    """Returns {split: (name of its examples, name of its labels)}; one of the two may be missing."""
+    names = {member.lower(): member for member in members}
+    pairs = {}
+    for word, split in PURPOSES.items():
+        for layout in _LAYOUTS:
+            pair = tuple(names.get(form.format(word), form.format(word)) for form in layout)
+            if not {*pair} & {*members}:
+                continue
+            if split in pairs:
+                raise UserError(f"{path}: both {pairs[split][0]} and {pair[0]} are called as a {split} split; keep one")
+            pairs[split] = pair
+    return {"train": ("x_train", "y_train"), **pairs}
 
 
 @contextlib.contextmanager
@@ -101,7 +121,7 @@ def _read_header(path, archive, name):
     if member not in archive.namelist():
         raise UserError(
             f"{path}: {name} is not a file in the archive; it must hold the arrays x_train and y_train, and may hold "
-            "both x_test and y_test"
+            f"x_test and y_test, and x_val and y_val; it has {shorten(', '.join(archive.namelist()), 200)}"
         )
     with archive.open(member) as file:
         beginning = io.BytesIO(file.read(_LONGEST_HEADER))
@@ -128,27 +148,22 @@ def _check_pair(path, headers, x, y):
         )
 
 
-def _needed(name, header):
-    """Returns the bytes that an array takes until its split is made.
+def _needed(header):
+    """Returns the bytes that examples take until their split is made.
 
-    Labels are held as they are; examples as they are while they are converted, then as uint8 or float32 while they are
-    copied into the splits.
+    They are held as they are while they are converted, then as uint8 or float32 while they are copied into the splits.
     """
-    if name.startswith("y"):
-        return header.nbytes
     converted = header.count * (1 if header.dtype == np.uint8 else 4)
     return converted + max(converted, header.nbytes)
 
 
-def _suspicions(examples):
+def _suspicions(name, examples):
     """Returns whether float32 will do, by the first rows of features that have more digits."""
     if examples.dtype.itemsize < 4 or examples.ndim != 2 or not examples.size:
         return ()
-    return coarse(examples[:1000].astype(np.float64), "column {} of x_train".format)
+    return coarse(examples[:1000].astype(np.float64), lambda column: f"column {column} of {name}")
 
 
 def _to_examples(array):
-    if array.dtype == np.uint8:
-        return array
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-        return array.astype(np.float32)
+        return np.ascontiguousarray(array, np.uint8 if array.dtype == np.uint8 else np.float32)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlp_tf.data.splits import Source, rows_in_memory
+from mlp_tf.data.splits import Source, Split
 
 HELD_OUT = 500  # images for the test split, and at most as many for validation
 
@@ -16,6 +16,6 @@ def mnist_sample():
     order = np.argsort(labels, kind="stable").reshape(10, -1).T.ravel()
     images = pixels.astype(np.uint8).reshape(-1, 28, 28)[order]
     labels = labels.astype(np.int32)[order]
-    train = rows_in_memory(images[:-HELD_OUT], labels[:-HELD_OUT])
-    test = rows_in_memory(images[-HELD_OUT:], labels[-HELD_OUT:])
+    train = Split(images[:-HELD_OUT], labels[:-HELD_OUT])
+    test = Split(images[-HELD_OUT:], labels[-HELD_OUT:])
     return Source("mnist_sample", train, test, tuple("0123456789"))

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+_BLOCK = 1000  # rows in float64 at once
+
 
 class Scaling(NamedTuple):
     """Mean and standard deviation of each feature; the latter is 1 for a constant feature."""
@@ -60,31 +62,11 @@ def coarse(values, name_of):
     )
 
 
-class Moments:
-    """Mean and deviation of each feature over blocks of rows, in float64.
-
-    Each block's own are merged into those before (Chan, Golub and LeVeque 1983, eq. 2.1), so that nothing is lost
-    where a mean is large beside its deviation.
-    """
-
-    def __init__(self):
-        self._count = 0
-        self._mean = 0.0
-        self._squares = 0.0
-
-    def add(self, rows):
-        """Takes a block of rows, `[B, ...]`."""
-        if not len(rows):
-            return
-        values = rows.astype(np.float64)
-        count = self._count + len(rows)
-        mean = values.mean(axis=0)
-        difference = mean - self._mean
-        self._squares += ((values - mean) ** 2).sum(axis=0) + difference**2 * self._count * len(rows) / count
-        self._mean = self._mean + difference * len(rows) / count
-        self._count = count
-
-    def scaling(self):
-        """Returns the `Scaling` of all rows so far."""
-        deviation = np.sqrt(self._squares / self._count)  # of a constant float32 exactly 0, as no sum of it is rounded
-        return Scaling(self._mean, np.where(deviation < np.finfo(np.float32).tiny, 1.0, deviation))
+def measure(examples):
+    """Returns the `Scaling` of examples, float32 `[N, ...]`, computed in float64 without a copy of all of them."""
+    mean = examples.mean(axis=0, dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for first in range(0, len(examples), _BLOCK):
+        squares += ((examples[first : first + _BLOCK] - mean) ** 2).sum(axis=0)
+    std = np.sqrt(squares / len(examples))  # of a constant float32 exactly 0, as no sum of it is rounded
+    return Scaling(mean, np.where(std < np.finfo(np.float32).tiny, 1.0, std))

@@ -1,12 +1,16 @@
 """Which source a --dataset names, and where files that were moved are now."""
 
 import difflib
+import glob
+import hashlib
 import os
 import pathlib
 import re
 
 from mlp_tf import UserError
+from mlp_tf.base.files import open_regular
 from mlp_tf.config import is_file, is_path
+from mlp_tf.data.idx import idx_folder
 from mlp_tf.data.npz import npz
 from mlp_tf.data.sample import mnist_sample
 from mlp_tf.data.tfds import Unavailable, known_names, prepared
@@ -14,8 +18,10 @@ from mlp_tf.data.tfds import Unavailable, known_names, prepared
 KINDS = (
     "give auto, mnist_sample or the name of an image-classification set of tensorflow-datasets, such as "
     "fashion_mnist; a FILE.npz of arrays; a FILE.csv with a column label; or a FOLDER of images, in a folder for each "
-    "class"
+    "class, of tables such as train.csv, or of IDX files such as train-images-idx3-ubyte.gz"
 )
+_KERAS_MNIST = "~/.keras/datasets/mnist.npz"  # where keras.datasets.mnist keeps it
+_KERAS_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # as Keras checks it
 _CONVERSIONS = {  # of files that NumPy or pandas read
     ".npy": "x = numpy.load({name!r}); numpy.savez({npz!r}, x_train=x, y_train=the_labels)",
     ".txt": 'table = pandas.read_csv({name!r}, sep=r"\\s+"); table.to_csv({csv!r}, index=False)',
@@ -26,10 +32,11 @@ _CONVERSIONS = {  # of files that NumPy or pandas read
 
 
 def resolve(dataset, data_dir=""):
-    """Returns the `Source` that a --dataset names; for `auto`, the sample where MNIST cannot be had.
+    """Returns the `Source` that a --dataset names.
 
     Args:
-      dataset, data_dir: as `load` takes them.
+      dataset, data_dir: as `load` takes them. `auto` is MNIST of tensorflow-datasets; where that is neither prepared
+        nor can be downloaded, Keras' copy in the home folder; where that is missing too, the sample.
 
     Raises:
       UserError: there are no such data, or they are wrong.
@@ -49,6 +56,13 @@ def resolve(dataset, data_dir=""):
     if not is_path(dataset) and re.split("[/:]", dataset)[0] in known_names():
         return prepared(dataset, data_dir)
     if dataset and os.path.isdir(path):
+        if source := idx_folder(path):
+            return source
+        if glob.glob(os.path.join(glob.escape(path), "*.[cC][sS][vV]")):
+            from mlp_tf.data.tables import csv_folder
+
+            if source := csv_folder(path):
+                return source
         from mlp_tf.data.image_folder import image_folder  # and Pillow, which no other dataset needs
 
         return image_folder(path)
@@ -59,11 +73,23 @@ def _mnist_or_sample(data_dir):
     try:
         return prepared("mnist", data_dir)
     except Unavailable as error:
+        path = os.path.expanduser(_KERAS_MNIST)
+        if _is_keras_mnist(path):
+            note = f"full MNIST is read from {path}, as tensorflow-datasets does not have it here"
+            return npz(path)._replace(notes=(note,))
         warning = (
             "full MNIST is not here, so this run uses mnist_sample, 5,000 real MNIST images: ITS ACCURACY IS NOT "
             f"COMPARABLE WITH FULL MNIST. Why, and how to get it: {error}"
         )
         return mnist_sample()._replace(warning=warning)
+
+
+def _is_keras_mnist(path):
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == _KERAS_SHA256
+    except OSError:
+        return False
 
 
 def _explain(dataset, path):

@@ -1,13 +1,11 @@
-"""A dataset: its source before it is read, its splits, and the shard of each that one worker holds."""
+"""A dataset: as its source has it, its splits, and the shard of each that one worker holds."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from mlp_tf import UserError
 from mlp_tf.data.scaling import Scaling
-
-_BLOCK = 1000  # rows of arrays in memory in one block
 
 
 class Shard(NamedTuple):
@@ -17,16 +15,13 @@ class Shard(NamedTuple):
     workers: int = 1
     whole_train: bool = False  # whether it holds all rows of the training split nevertheless
 
-    def size(self, rows):
-        """Returns how many of this number of rows are in the shard."""
-        return len(range(self.index, rows, self.workers))
-
-    def of(self, array, first_row=0):
-        """Returns the rows in the shard of an array whose first row is row `first_row` of the split."""
-        return array[(self.index - first_row) % self.workers :: self.workers]
-
 
 ALL_ROWS = Shard()
+PURPOSES = {  # {what the user calls a split: what it is for}
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 
 class Split(NamedTuple):
@@ -44,13 +39,16 @@ class Split(NamedTuple):
         """Number of rows of all workers together."""
         return len(self.labels) if self.rows_of_all is None else self.rows_of_all
 
+    def rows(self, index):
+        """Returns the split with these of its rows alone: views for a slice, copies for a boolean array `[N]`."""
+        return self._replace(images=self.images[index], labels=self.labels[index])
+
     def sharded(self, shard):
-        """Returns the rows of one worker; a split that is a shard already stays as it is."""
+        """Returns the rows of one worker, as views; a split that is a shard already stays as it is."""
         if self.shard.workers > 1:
             return self
-        images = shard.of(self.images)
-        labels = shard.of(self.labels)
-        return self._replace(images=images, labels=labels, shard=shard, rows_of_all=self.global_rows)
+        part = self.rows(slice(shard.index, None, shard.workers))
+        return part._replace(shard=shard, rows_of_all=self.global_rows)
 
 
 class Splits(NamedTuple):
@@ -82,32 +80,41 @@ class Splits(NamedTuple):
         return self._replace(**splits)
 
 
-class Rows(NamedTuple):
-    """The examples and labels of a source's split, before they are read."""
-
-    shape: tuple[int, ...]  # of all examples: [N, ...]
-    dtype: np.dtype  # of the examples: uint8 or float32
-    blocks: Callable  # () -> iterator of (examples, labels as integers), which together are all rows in order
-
-
 class Source(NamedTuple):
-    """A dataset before it is read."""
+    """A dataset as it is read, and while it is split."""
 
     name: str
-    train: Rows
-    test: Rows | None  # None: part of the training rows is held out for it
+    train: Split
+    test: Split | None  # None, only in the user's data: part of the training rows is held out for it
     class_names: tuple[str, ...]
+    validation: Split | None = None  # None until part of the training rows is held out for it
     is_user_data: bool = False  # if so, its rows are scanned for what looks wrong, and split by class
     warning: str = ""  # this and the next two as in `Splits`
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
 
+    @property
+    def splits(self):
+        """Those of train, validation and test that are there, in this order: {name: `Split`}."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
-def rows_in_memory(images, labels):
-    """Returns the `Rows` of arrays that are in memory."""
 
-    def blocks():
-        for first in range(0, len(labels), _BLOCK):
-            yield images[first : first + _BLOCK], labels[first : first + _BLOCK]
+def find_splits(path, words):
+    """Returns {train, validation or test: name}, of the user's names that are called so.
 
-    return Rows(images.shape, images.dtype, blocks)
+    Args:
+      path: of the folder that has the names, for the message.
+      words: {name: the word in it that may be one of `PURPOSES`, in any case}.
+
+    Raises:
+      UserError: two names are the same split.
+    """
+    found = {}
+    for name, word in words.items():
+        split = PURPOSES.get(word.lower())
+        if split in found:
+            raise UserError(f"{path}: both {found[split]} and {name} are called as a {split} split; keep one")
+        if split:
+            found[split] = name
+    return found

@@ -16,13 +16,17 @@ from mlp_tf.base.files import open_regular
 from mlp_tf.base.text import shorten
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
-from mlp_tf.data.splits import Source, rows_in_memory
+from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 
 _LONGEST_LINE = 2**24  # bytes; pandas would read a file without line ends into memory as a single field
 _MOST_COLUMNS = 100_000  # pandas takes 0.2 ms for each
 _FIELD = 32  # bytes that pandas takes for a field, besides its text
 _LARGEST = np.finfo(np.float32).max
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
+
+
+class _WithoutLabel(UserError):
+    """A table that has no column `label`."""
 
 
 def csv(path):
@@ -41,6 +45,83 @@ def csv(path):
       UserError: no such file, not a table, no column `label`, a field that is empty or not a number, more than the
         memory of this machine.
     """
+    return _to_source(path, {"train": path}, [])
+
+
+def csv_folder(path):
+    """Reads train.csv in a folder, and test.csv and val.csv if they are there; a prefix is allowed: mnist_train.csv.
+
+    Returns:
+      `Source`; None if the folder has no table that is called train, or has a folder that is called as a split.
+
+    Raises:
+      UserError: as of `csv`, two tables of the same split, other columns than in train.
+    """
+    names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    if any(name.lower() in PURPOSES for name in names):
+        return None
+    tables = [name for name in names if name.lower().endswith(".csv")]
+    found = find_splits(path, {name: re.split("[-_. ]", name)[-2] for name in tables})
+    if "train" not in found:
+        return None
+    unused = [name for name in names if name not in found.values()]
+    order = sorted(found, key=lambda split: split != "train")
+    return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused)
+
+
+def _to_source(path, files, unused):
+    """Returns the `Source` of the tables {split: path}, train first; `unused` names what else the user has there."""
+    columns = None
+    examples = {}
+    labels = {}
+    suspicions = ()
+    for split, file in files.items():
+        try:
+            frame = _read_table(file)
+        except _WithoutLabel:
+            if split == "train":
+                raise
+            unused = [*unused, f"{os.path.basename(file)} (it has no column label)"]
+            continue
+        labels[split] = frame.pop("label").str.strip()
+        _check_labels(file, labels[split])
+        columns = frame.columns if columns is None else columns
+        if different := {*columns} ^ {*frame.columns}:
+            raise UserError(
+                f"{file}: it and {os.path.basename(files['train'])} do not both have the column "
+                f"{shorten(min(different), 60)}; give them the same columns"
+            )
+        examples[split], found = _to_examples(file, frame, columns)
+        suspicions = suspicions or found
+    numbers, class_names = _number(path, files, labels)
+    splits = {split: Split(examples[split], numbers[split]) for split in examples}
+    notes = (f"not used: {shorten(', '.join(unused), 400)}",) if unused else ()
+    return Source(
+        path, splits["train"], splits.get("test"), class_names, splits.get("validation"), True, "", notes, suspicions
+    )
+
+
+def _number(path, files, labels):
+    """Returns ({split: the classes of its labels, int32 `[N]`}, the names of the classes)."""
+    factorized = {split: column.factorize() for split, column in labels.items()}
+    words = [word for _, distinct in factorized.values() for word in distinct]
+    array = _to_array(path, words)
+    values = {}
+    for split, (places, distinct) in factorized.items():
+        values[split], array = np.split(array, [len(distinct)])
+        unknown = ~np.isin(values[split], values["train"])
+        if unknown.any():
+            row = (places == unknown.argmax()).argmax()
+            raise UserError(
+                f"{files[split]}: row {row + 1}, column label: {labels[split][row]!r} is no class of "
+                f"{os.path.basename(files['train'])}; leave such rows out, or add some to the training rows"
+            )
+    numbers, class_names = number(values, dict.fromkeys(values, f"{files['train']}: column label"))
+    return {split: numbers[split][factorized[split][0]] for split in values}, class_names
+
+
+def _read_table(path):
+    """Returns a table as a data frame, its labels as words, once it has rows and names."""
     try:
         with open_regular(path) as file:
             _check_text(path, file)
@@ -51,13 +132,7 @@ def csv(path):
         raise UserError(f"--dataset={path}: {error.strerror}; give a .csv file that can be read") from None
     if frame.empty:
         raise UserError(f"{path}: no rows under the names of the columns; give one for each example")
-    column = frame.pop("label").str.strip()
-    _check_labels(path, column)
-    examples, suspicions = _to_examples(path, frame)
-    places, words = column.factorize()
-    numbers, _, class_names = number(_to_array(path, words.tolist()), None, f"{path}: column label")
-    rows = rows_in_memory(examples, numbers[places])
-    return Source(path, rows, None, class_names, is_user_data=True, suspicions=suspicions)
+    return frame
 
 
 def _check_text(path, file):
@@ -124,7 +199,7 @@ def _read_names(path, file):
     frame = _read(path, io.BytesIO(line), header=None, dtype=str)
     names = frame.iloc[0].fillna("").str.strip().tolist()
     if "label" not in names:
-        raise UserError(f"{path}: {_without_label(names)}")
+        raise _WithoutLabel(f"{path}: {_without_label(names)}")
     if len(names) == 1:
         raise UserError(f"{path}: no column but label; put the numbers of each example into other columns")
     if "" in names:
@@ -178,14 +253,14 @@ def _to_array(path, words):
     return numbers.astype(np.int64)
 
 
-def _to_examples(path, frame):
+def _to_examples(path, frame, columns):
     """Returns (uint8 `[N, H, H]` if the columns are pixels and hold them, else float32 `[N, D]`; what looks wrong)."""
     rows, width = frame.shape
     side = math.isqrt(width)
-    are_pixels = side**2 == width and frame.columns.tolist() == [f"pixel{i}" for i in range(width)]
+    are_pixels = side**2 == width and columns.tolist() == [f"pixel{i}" for i in range(width)]
     examples = np.empty((rows, width), np.float32)
     suspicions = ()
-    for i, name in enumerate(frame.columns):
+    for i, name in enumerate(columns):
         values = _to_numbers(path, frame[name])
         examples[:, i] = values
         are_pixels = are_pixels and (values == values.clip(0, 255).astype(np.uint8)).all()

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError
-from mlp_tf.data.splits import Rows, Source
+from mlp_tf.data.splits import Source, Split
 
 PROBE_SECONDS = 5
 _BLOCK = 1000  # rows read at once
@@ -39,7 +39,7 @@ def prepared(name, data_dir=""):
         )
     label = builder.info.features["label"]
     names = tuple(label.names or map(str, range(label.num_classes)))
-    return Source(name, _prepared_rows(builder, "train"), _prepared_rows(builder, "test"), names)
+    return Source(name, _read(builder, "train"), _read(builder, "test"), names)
 
 
 def known_names():
@@ -75,8 +75,8 @@ def _builder(name, data_dir):
     return builder
 
 
-def _prepared_rows(builder, split):
-    """Returns the `Rows` of a prepared split, without a last axis of 1.
+def _read(builder, split):
+    """Returns a prepared split as a `Split`, its images without a last axis of 1.
 
     The images are decoded a thousand at a time, which is 3 times faster than one at a time.
     """
@@ -95,23 +95,27 @@ def _prepared_rows(builder, split):
         images = tf.map_fn(decode_image, examples["image"], fn_output_signature=tf.uint8)
         return tf.reshape(images, [-1, *row_shape]), examples["label"]
 
-    def blocks():
-        """Yields (examples, labels)."""
-        count = 0
-        try:
-            records = tf.data.TFRecordDataset([str(path) for path in info.filepaths]).batch(_BLOCK)
-            for images, labels in records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator():
-                count += len(labels)
-                if count > info.num_examples:
-                    break
-                yield images, labels
-        except (tf.errors.OpError, ValueError, KeyError) as error:
-            raise _unusable(builder, _first_line(error)) from None
-        if count != info.num_examples:
-            found = count if count < info.num_examples else f"{count} or more"
-            raise _unusable(builder, f"{found} examples in {split} where its metadata says {info.num_examples}")
-
-    return Rows((info.num_examples, *row_shape), np.dtype(np.uint8), blocks)
+    images = np.empty((info.num_examples, *row_shape), np.uint8)
+    labels = np.empty(info.num_examples, np.int64)
+    count = 0
+    try:
+        records = tf.data.TFRecordDataset([str(path) for path in info.filepaths]).batch(_BLOCK)
+        for block in records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator():
+            rows = slice(count, count + len(block[1]))
+            count = rows.stop
+            if count > info.num_examples:
+                break
+            images[rows], labels[rows] = block
+    except (tf.errors.OpError, ValueError, KeyError) as error:
+        raise _unusable(builder, _first_line(error)) from None
+    if count != info.num_examples:
+        found = count if count < info.num_examples else f"{count} or more"
+        raise _unusable(builder, f"{found} examples in {split} where its metadata says {info.num_examples}")
+    classes = builder.info.features["label"].num_classes
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        raise _unusable(builder, f"a label in {split} is {labels[outside][0]}; labels must be 0 to {classes - 1}")
+    return Split(images, labels.astype(np.int32))
 
 
 def _unusable(builder, reason):

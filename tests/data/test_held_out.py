@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from mlp_tf import UserError, data
-from mlp_tf.data.held_out import choose, put_last, select, spare
-from mlp_tf.data.splits import rows_in_memory
+from mlp_tf.data.held_out import choose, spare
 
 
 def make_rows(counts, seed=0):
@@ -87,28 +86,6 @@ def test_which_rows_of_a_class_are_chosen_is_not_up_to_other_classes():
     np.testing.assert_array_equal(changed[choose(changed, labels, 17) & (labels == 1)], chosen)
 
 
-def content(rows):
-    """(examples, labels) of `Rows`."""
-    examples, labels = zip(*rows.blocks(), strict=True)
-    return np.concatenate(examples), np.concatenate(labels)
-
-
-@pytest.mark.parametrize("part", [0.0, 0.3, 1.0])
-def test_rows_are_selected_and_put_last_as_boolean_indexing_does(part):
-    rng = np.random.default_rng(0)
-    examples, labels = rng.integers(0, 256, (2500, 3), np.uint8), rng.integers(0, 5, 2500).astype(np.int32)
-    chosen, rows = rng.random(2500) < part, rows_in_memory(examples, labels)
-    selected, reordered = select(rows, chosen), put_last(rows, chosen)
-    assert (selected.shape, reordered.shape) == ((chosen.sum(), 3), (2500, 3))
-    for _ in range(2):  # they can be read again
-        for found, (x, y) in (
-            (selected, (examples[chosen], labels[chosen])),
-            (reordered, (np.concatenate([a[~chosen], a[chosen]]) for a in (examples, labels))),
-        ):
-            np.testing.assert_array_equal(content(found)[0], x)
-            np.testing.assert_array_equal(content(found)[1], y)
-
-
 @pytest.fixture
 def save(tmp_path):
     """Writes an .npz of different examples without a test split; returns its path."""
@@ -151,6 +128,16 @@ def test_the_three_splits_are_disjoint_and_together_all_rows(save):
     with np.load(path) as arrays:
         assert sorted(found) == keys(data.Split(arrays["x_train"], arrays["y_train"]))
     assert (len(set(found)), len(splits.validation.labels)) == (600, 31)
+
+
+def test_the_rows_of_each_split_keep_the_order_of_the_file(tmp_path):
+    numbers = np.arange(600, dtype=np.float32)[:, None]
+    np.savez(tmp_path / "a.npz", x_train=numbers, y_train=LABELS)
+    splits = data.load(str(tmp_path / "a.npz"))
+    for split in (splits.train, splits.validation, splits.test):
+        found = split.images[:, 0].astype(int)
+        assert (np.diff(found) > 0).all()
+        assert split.labels.tolist() == [LABELS[number] for number in found]
 
 
 def test_the_same_rows_are_held_out_after_the_file_is_shuffled(save):

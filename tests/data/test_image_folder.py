@@ -28,20 +28,14 @@ def write_classes(folder, pixels=GREY, names=("cat", "dog")):
             write(folder / name / f"{i}.png", each)
 
 
-def content(rows):
-    """(images, labels) of `Rows`."""
-    images, labels = zip(*rows.blocks(), strict=True)
-    return np.concatenate(images), np.concatenate(labels)
-
-
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_folders_of_classes_are_the_training_rows(tmp_path, pixels):
     write_classes(tmp_path, pixels)
     source = image_folder(str(tmp_path))
-    images, labels = content(source.train)
+    images, labels, *_ = source.train
     np.testing.assert_array_equal(images, pixels)
     np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
-    assert (images.dtype, labels.dtype, source.train.shape) == (np.uint8, np.int32, pixels.shape)
+    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
     assert (source.name, source.class_names, source.is_user_data) == (str(tmp_path), ("cat", "dog"), True)
     assert (source.test, source.notes) == (None, ())
 
@@ -52,13 +46,44 @@ def test_train_and_test_are_read_from_a_folder_each(tmp_path):
     source = image_folder(str(tmp_path))
     assert source.class_names == ("cat", "dog", "eel")
     for rows, pixels, labels in ((source.train, GREY, [0, 0, 1, 1, 2, 2]), (source.test, GREY[:3], [2, 2, 2])):
-        np.testing.assert_array_equal(content(rows)[0], pixels)
-        np.testing.assert_array_equal(content(rows)[1], labels)
+        np.testing.assert_array_equal(rows.images, pixels)
+        np.testing.assert_array_equal(rows.labels, labels)
 
 
-def test_folders_train_and_test_without_folders_are_classes(tmp_path):
-    write_classes(tmp_path, names=("test", "train"))
-    assert image_folder(str(tmp_path)).class_names == ("test", "train")
+@pytest.mark.parametrize("name", ["val", "Valid", "VALIDATION", "dev"])
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Training", "TESTING")])
+def test_the_users_own_splits_are_used_in_any_case(tmp_path, train, name, test):
+    write_classes(tmp_path / train)
+    write_classes(tmp_path / name, GREY[::-1])
+    write_classes(tmp_path / test, GREY[:2], ("dog",))
+    source = image_folder(str(tmp_path))
+    np.testing.assert_array_equal(source.train.images, GREY)
+    np.testing.assert_array_equal(source.validation.images, GREY[::-1])
+    assert source.validation.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_array_equal(source.test.images, GREY[:2])
+    assert (source.test.labels.tolist(), source.class_names, source.notes) == ([1, 1], ("cat", "dog"), ())
+
+
+def test_train_alone_or_with_unlabelled_test_images_is_the_training_part(tmp_path):
+    write_classes(tmp_path / "train")
+    source = image_folder(str(tmp_path))
+    assert (source.test, source.validation, source.class_names, source.notes) == (None, None, ("cat", "dog"), ())
+    write(tmp_path / "test/0.png", GREY[0])
+    source = image_folder(str(tmp_path))
+    assert (source.test, len(source.train.labels)) == (None, 6)
+    assert source.notes[0].startswith("left out: test (1 in all);")
+
+
+@pytest.mark.parametrize("below", ["mnist_png", "a/mnist png"])
+@pytest.mark.parametrize("split", ["train", "."])
+def test_images_in_an_only_folder_are_found(tmp_path, below, split):
+    write_classes(tmp_path / below / split)
+    write_classes(tmp_path / "__MACOSX" / below)
+    (tmp_path / "readme.txt").write_text("x")
+    source = image_folder(str(tmp_path))
+    np.testing.assert_array_equal(source.train.images, GREY)
+    assert (source.name, source.class_names) == (str(tmp_path), ("cat", "dog"))
+    assert source.notes[0].startswith("left out: readme.txt (1 in all);")
 
 
 def test_a_colour_image_among_grey_ones_makes_all_colour(tmp_path):
@@ -67,14 +92,14 @@ def test_a_colour_image_among_grey_ones_makes_all_colour(tmp_path):
     write(tmp_path / "test/dog/1.png", COLOUR[0])
     source = image_folder(str(tmp_path))
     wanted = np.repeat(GREY[..., None], 3, axis=3)
-    np.testing.assert_array_equal(content(source.train)[0], wanted)
+    np.testing.assert_array_equal(source.train.images, wanted)
     wanted[4] = COLOUR[0]
-    np.testing.assert_array_equal(content(source.test)[0], wanted)
+    np.testing.assert_array_equal(source.test.images, wanted)
 
 
 def test_images_in_colour_that_show_grey_alone_are_grey(tmp_path):
     write_classes(tmp_path, np.repeat(GREY[..., None], 3, axis=3))
-    np.testing.assert_array_equal(content(image_folder(str(tmp_path)).train)[0], GREY)
+    np.testing.assert_array_equal(image_folder(str(tmp_path)).train.images, GREY)
 
 
 FEW = Image.fromarray(GREY[0] // 128 * 255)  # black and white, so that each mode can show it
@@ -101,7 +126,7 @@ TURNED[0x0112] = 6  # a quarter to the right
 def test_formats_and_modes_are_read_upright(tmp_path, name, image, options):
     write_classes(tmp_path)
     write(tmp_path / "cat" / name, image, **options)
-    images = content(image_folder(str(tmp_path)).train)[0].astype(int)
+    images = image_folder(str(tmp_path)).train.images.astype(int)
     shown = np.asarray(FEW) if images.ndim == 3 else np.repeat(np.asarray(FEW)[..., None], 3, axis=2)
     assert np.abs(images[3] - shown).max() <= (20 if name.lower().startswith("a.j") else 0)  # after 0, 1 and 2.png
 
@@ -109,7 +134,7 @@ def test_formats_and_modes_are_read_upright(tmp_path, name, image, options):
 def test_16_bits_become_8_by_one_factor(tmp_path):
     deep = np.array([[0, 128, 129], [257, 1000, 65535]], np.uint16)
     write_classes(tmp_path, np.stack([deep, deep // 2]))
-    images = content(image_folder(str(tmp_path)).train)[0]
+    images = image_folder(str(tmp_path)).train.images
     np.testing.assert_array_equal(images, [[[0, 0, 1], [1, 4, 255]], [[0, 0, 0], [0, 2, 127]]])
 
 
@@ -119,7 +144,7 @@ def test_the_order_of_rows_is_that_of_the_names(tmp_path):
         write(tmp_path / name / f"{i}.png", np.full((2, 2), value, np.uint8))
     source = image_folder(str(tmp_path))
     assert source.class_names == ("B", "a", "b")
-    assert content(source.train)[0][:, 0, 0].tolist() == [6, 8, 7, 3, 5, 4, 0, 2, 1]  # "10" < "2" < "9"
+    assert source.train.images[:, 0, 0].tolist() == [6, 8, 7, 3, 5, 4, 0, 2, 1]  # "10" < "2" < "9"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +159,7 @@ def test_classes_are_sorted_as_numbers_if_all_are(tmp_path, names, wanted):
     write_classes(tmp_path, GREY[: len(names)], names)
     source = image_folder(str(tmp_path))
     assert list(source.class_names) == wanted
-    np.testing.assert_array_equal(content(source.train)[0], [GREY[names.index(name)] for name in wanted])
+    np.testing.assert_array_equal(source.train.images, [GREY[names.index(name)] for name in wanted])
 
 
 def test_what_is_left_out_is_counted_and_one_named(tmp_path):
@@ -144,7 +169,7 @@ def test_what_is_left_out_is_counted_and_one_named(tmp_path):
     write(tmp_path / "dog/more.png/a.png", GREY[0])
     write(tmp_path / ".cache/a.png", GREY[0])
     source = image_folder(str(tmp_path))
-    assert source.train.shape == GREY.shape
+    assert source.train.images.shape == GREY.shape
     [note] = source.notes
     assert note == (
         "left out: cat/notes.txt (3 in all); only .png, .jpg, .jpeg, .bmp or .gif files in the folders of classes are "
@@ -153,12 +178,12 @@ def test_what_is_left_out_is_counted_and_one_named(tmp_path):
 
 
 def test_a_folder_beside_train_and_test_is_left_out_and_noted(tmp_path):
-    for name in ("train", "test", "validation"):
+    for name in ("train", "test", "masks"):
         write_classes(tmp_path / name)
     (tmp_path / "train/list.csv").write_text("x")
     source = image_folder(str(tmp_path))
-    assert source.train.shape == source.test.shape == GREY.shape
-    assert source.notes[0].startswith("left out: validation (2 in all);")
+    assert source.train.images.shape == source.test.images.shape == GREY.shape
+    assert source.notes[0].startswith("left out: masks (2 in all);")
 
 
 def test_links_are_followed_and_strange_names_stay(tmp_path):
@@ -171,7 +196,7 @@ def test_links_are_followed_and_strange_names_stay(tmp_path):
     (tmp_path / "real" / names[0] / "9.png").symlink_to(tmp_path / "far")
     source = image_folder(str(tmp_path / "linked"))
     assert source.class_names == names[::-1]
-    np.testing.assert_array_equal(content(source.train)[0], [*GREY[3:], *GREY[:3], GREY[0]])
+    np.testing.assert_array_equal(source.train.images, [*GREY[3:], *GREY[:3], GREY[0]])
 
 
 def torn(path):
@@ -233,13 +258,14 @@ def test_a_wrong_image_among_good_ones_is_refused_by_path(tmp_path, spoil, messa
 def test_a_transparent_colour_that_no_pixel_has_is_no_matter(tmp_path, mode, key):
     write_classes(tmp_path)
     keyed(mode, key)(tmp_path)
-    assert len(content(image_folder(str(tmp_path)).train)[0]) == 6
+    assert len(image_folder(str(tmp_path)).train.images) == 6
 
 
 LAYOUTS = (
     "put the images (.png, .jpg, .jpeg, .bmp or .gif) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in "
     "FOLDER/CLASS/"
 )
+NO_CLASSES = f"no folders of classes in train; a folder that is called as a split is no class; {LAYOUTS}"
 
 
 @pytest.mark.parametrize(
@@ -247,14 +273,20 @@ LAYOUTS = (
     [
         ([], f": has no folders of classes; {LAYOUTS}"),
         (["0.png", "1.png"], f": has no folders of classes; {LAYOUTS}"),
-        (["train/a/0.png", "train/b/0.png"], f": has folders in train but none in test; {LAYOUTS}"),
-        (["train/a/0.png", "train/b/0.png", "test/0.png"], f": has folders in train but none in test; {LAYOUTS}"),
-        (["test/a/0.png", "a/0.png", "b/0.png"], f": has folders in test but none in train; {LAYOUTS}"),
+        (["train/0.png", "test/0.png"], f": has test, train, but {NO_CLASSES}"),
+        (["Train/cat.0.png", "val/dog.0.png", "other/0.png"], f": has Train, val, but {NO_CLASSES}"),
+        (["test/a/0.png", "a/0.png", "b/0.png"], f": has test, but {NO_CLASSES}"),
+        (["a/0.png", "b/0.png", "valid/0.png"], f": has valid, but {NO_CLASSES}"),
+        (["train/a/0.png", "val/a/0.png", "dev/a/0.png"], ": both dev and val are called as a validation split; keep"),
         (["a/0.png", "a/1.png"], f": has one class only, a; there must be two or more; {LAYOUTS}"),
         (["train/a/0.png", "test/a/0.png"], ": has one class only, a; there must be"),
         (["a/0.png", "b/0.txt"], f"/b: has no images; {LAYOUTS}"),
         (["a/0.png", "b/.0.png"], "/b: has no images; put"),
-        (["training/a/0.png", "testing/a/0.png"], f"/testing: has no images; {LAYOUTS}"),
+        (["training/a/0.png", "testing/a/0.png"], ": has one class only, a; there must be"),
+        (
+            ["Train/a/0.png", "Train/b/0.png", "valid/c/0.png"],
+            "/valid/c: a class that train does not have; remove it, or put images of it in {0}/Train/c",
+        ),
         (
             ["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/c/0.png"],
             "/test/c: a class that train does not have; remove it, or put images of it in {0}/train/c",

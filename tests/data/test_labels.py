@@ -29,11 +29,12 @@ def test_the_classes_are_the_distinct_training_labels_sorted(labels):
     plain = [label.decode() if isinstance(label, bytes) else label for label in labels.tolist()]
     classes = sorted(set(plain))
     numbers = [classes.index(label) for label in plain]
-    train, test, names = number(labels, labels[::-1])
-    assert (train.dtype, test.dtype) == (np.int32, np.int32)
-    assert (train.tolist(), test.tolist()) == (numbers, numbers[::-1])
+    found, names = number({"train": labels, "test": labels[::-1], "validation": labels[1:]}, {})
+    assert {split: each.tolist() for split, each in found.items()} == {
+        "train": numbers, "test": numbers[::-1], "validation": numbers[1:]
+    }  # fmt: skip
+    assert {each.dtype for each in found.values()} == {np.dtype(np.int32)}
     assert names == tuple(f"{each}" for each in classes)
-    assert number(labels, None)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -55,9 +56,9 @@ def test_the_classes_are_the_distinct_training_labels_sorted(labels):
     ],
 )
 def test_labels_that_fit_no_class_are_refused_by_name_and_place(train, test, message):
-    train, test = np.array(train), None if test is None else np.array(test)
+    labels = {"train": np.array(train)} | ({} if test is None else {"test": np.array(test)})
     with pytest.raises(UserError, match=re.escape(message)):
-        number(train, test, "a b.npz: y_train", "a b.npz: y_test")
+        number(labels, {split: f"a b.npz: y_{split}" for split in labels})
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,6 @@ def test_labels_that_fit_no_class_are_refused_by_name_and_place(train, test, mes
             "y is float16 of shape (3,); .*; other numbers cannot be learned here",
         ),
         ("O", (3,), "y is object of shape (3,); .*: make them words or whole numbers, such as y.astype(str)"),
-        ("i8", (3, 1), "y is int64 of shape (3, 1); .*: take y.ravel()"),
         ("f4", (3, 10), "y is float32 of shape (3, 10); .*: take y.argmax(axis=1), if they are one-hot"),
         ("i8", (), "y is int64 of shape (); .*: give one label for each example"),
         ("i8", (3, 2, 2), "y is int64 of shape (3, 2, 2); .*: give one label for each example"),
@@ -92,6 +92,7 @@ def test_what_cannot_be_labels_is_refused_with_what_to_do(dtype, shape, advice):
 @pytest.mark.parametrize("dtype", ["?", "u1", "i1", ">i4", "u8", "U1", "U200", "S200"])
 def test_whole_numbers_and_words_of_200_characters_are_labels(dtype):
     check_type("y", np.dtype(dtype), (3,))
+    check_type("y", np.dtype(dtype), (3, 1))
 
 
 @pytest.mark.parametrize("kind", ["U", "S"])
@@ -106,9 +107,9 @@ def test_the_classes_of_an_npz_of_words_are_called_by_them(tmp_path, kind):
 
 
 def test_bytes_that_are_no_utf_8_are_escaped():
-    assert number(np.array([b"\xe9t\xe9", b"hiver"]), None)[2] == ("\\xe9t\\xe9", "hiver")
+    assert number({"train": np.array([b"\xe9t\xe9", b"hiver"])}, {})[1] == ("\\xe9t\\xe9", "hiver")
 
 
 def test_whole_numbers_beyond_float64_are_told_apart():
     train, test = np.array([2**60, 2**60 + 1], np.uint64), np.array([2**60 + 1], np.int64)
-    assert number(train, test)[1].tolist() == [1]
+    assert number({"train": train, "test": test}, {})[0]["test"].tolist() == [1]

@@ -1,19 +1,27 @@
 """load(name): what it falls back to, what it refuses by name and value, the fingerprint, and the shards."""
 
 import hashlib
+import importlib.util
 import sys
 
 import numpy as np
 import pytest
 from helpers import make_arrays
 
-from mlp_tf import UserError, data
-from mlp_tf.data import tfds
+from mlp_tf import UserError, data, evaluate
+from mlp_tf.data import sources, tfds
 
 pytestmark = pytest.mark.usefixtures("sample_read_once")
 
 
-def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, monkeypatch):
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder without anything in it."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, home, monkeypatch):
     monkeypatch.setattr(tfds, "_unreachable", lambda builder: "no network")
     splits = data.load("auto", str(tmp_path))
     assert splits.name == "mnist_sample"
@@ -21,7 +29,7 @@ def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, monkeypatch):
     assert "TFDS_DATA_DIR" in splits.warning
 
 
-def test_auto_falls_back_when_the_download_breaks_off(tmp_path, monkeypatch):
+def test_auto_falls_back_when_the_download_breaks_off(tmp_path, home, monkeypatch):
     class Builder:
         data_dir, info = tmp_path, None
 
@@ -36,6 +44,44 @@ def test_auto_falls_back_when_the_download_breaks_off(tmp_path, monkeypatch):
     assert "connection reset" in data.load("auto").warning
     with pytest.raises(tfds.Unavailable, match="connection reset"):
         data.load("mnist")
+
+
+@pytest.fixture
+def keras_mnist(home, arrays, monkeypatch):
+    """The small dataset in the place of Keras' MNIST, which tensorflow-datasets cannot download here."""
+    path = home / ".keras/datasets/mnist.npz"
+    path.parent.mkdir(parents=True)
+    np.savez(path, **arrays)
+    monkeypatch.setattr(tfds, "_unreachable", lambda builder: "no network")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "_KERAS_SHA256", digest)
+    return path
+
+
+def test_auto_takes_the_copy_that_keras_has_and_says_so(tmp_path, keras_mnist, arrays):
+    splits = data.load("auto", str(tmp_path), validation_size=40)
+    assert (splits.name, splits.warning) == (str(keras_mnist), "")
+    assert splits.notes == (f"full MNIST is read from {keras_mnist}, as tensorflow-datasets does not have it here",)
+    np.testing.assert_array_equal(splits.test.images, arrays["x_test"])
+
+
+def test_a_copy_that_is_not_what_keras_downloads_is_no_mnist(tmp_path, keras_mnist):
+    keras_mnist.write_bytes(keras_mnist.read_bytes() + b"\0")
+    assert data.load("auto", str(tmp_path)).name == "mnist_sample"
+
+
+def test_the_checksum_of_mnist_is_the_one_that_keras_checks():
+    path = importlib.util.find_spec("keras").submodule_search_locations[0] + "/src/datasets/mnist.py"
+    with open(path) as file:
+        assert f'"{sources._KERAS_SHA256}"' in file.read()
+
+
+def test_a_run_on_the_copy_of_keras_resumes_with_auto(train, tmp_path, keras_mnist):
+    flags = ["--hidden=4", "--batch_size=10", f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path}"]
+    assert train(*flags, "--epochs=1").code == 0
+    outcome = train(*flags, "--epochs=2", "--dataset=auto")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Model has completed 2 Epochs" in outcome.out
 
 
 def test_labels_of_64_bits_become_int32(tmp_path, arrays):
@@ -74,9 +120,52 @@ def test_a_validation_split_that_leaves_nothing_to_train_on_is_refused(npz):
         data.load(npz, validation_size=238)
 
 
-def rows_of(arrays, kind):
-    """`Rows` of the small dataset."""
-    return data.splits.rows_in_memory(arrays[f"x_{kind}"], arrays[f"y_{kind}"])
+@pytest.fixture
+def with_validation(tmp_path, arrays):
+    """An .npz file with three splits."""
+    validation = make_arrays(train=31, seed=5)
+    own = {"x_val": validation["x_train"], "y_val": validation["y_train"]}
+    np.savez(tmp_path / "a.npz", **{name: each / 2 if each.ndim > 1 else each for name, each in (arrays | own).items()})
+    return str(tmp_path / "a.npz")
+
+
+def test_a_validation_split_of_the_users_own_allows_no_other_size(with_validation):
+    splits = data.load(with_validation, validation_size=31)
+    assert splits.sha256 == data.load(with_validation).sha256
+    for size in (0, 30, 240):
+        with pytest.raises(
+            UserError, match=rf"--validation_size={size}: {with_validation} has a validation split of its own, of 31"
+        ):
+            data.load(with_validation, validation_size=size)
+
+
+def test_a_validation_split_of_the_users_own_is_scaled_and_shared(with_validation, arrays):
+    splits = data.load(with_validation)
+    digest = hashlib.sha256()
+    with np.load(with_validation) as file:
+        for name in ("train", "val", "test"):
+            digest.update(file[f"x_{name}"].astype(np.float32).tobytes())
+            digest.update(file[f"y_{name}"].astype(np.int32).tobytes())
+    assert splits.sha256 == digest.hexdigest()
+    np.testing.assert_allclose(splits.validation.scaling.mean, (arrays["x_train"] / 2).mean(axis=0), rtol=1e-12)
+    part = data.load(with_validation, shard=data.Shard(1, 2))
+    np.testing.assert_array_equal(part.validation.images, splits.validation.images[1::2])
+    assert part.validation.global_rows == 31
+
+
+def test_a_run_on_a_validation_split_of_the_users_own_resumes(train, run, with_validation, tmp_path):
+    flags = ["--hidden=4", "--batch_size=10", f"--workdir={tmp_path / 'run'}", f"--dataset={with_validation}"]
+    outcome = train(*flags, "--epochs=1")
+    assert outcome.err == "note: the data have a validation split of their own, of 31 rows\n"
+    assert "240 training, 31 validation, 61 test" in outcome.out
+    assert train(*flags, "--epochs=2").code == 0
+    assert run(evaluate, "--split=validation", f"--workdir={tmp_path / 'run'}").code == 0
+
+
+def make_source(arrays, name):
+    """The small dataset as a set of tensorflow-datasets."""
+    train, test = (data.Split(arrays[f"x_{kind}"], arrays[f"y_{kind}"]) for kind in ("train", "test"))
+    return data.splits.Source(name, train, test, ("a", "b", "c"))
 
 
 def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(arrays, monkeypatch):
@@ -87,8 +176,9 @@ def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(arrays,
         ("x_test", "y_test", slice(None)),
     ):
         digest.update(arrays[x][rows].tobytes() + arrays[y][rows].tobytes())
-    source = data.splits.Source("kmnist", rows_of(arrays, "train"), rows_of(arrays, "test"), ("a", "b", "c"))
-    monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "prepared", lambda name, data_dir: source)
+    monkeypatch.setattr(
+        sys.modules["mlp_tf.data.sources"], "prepared", lambda name, data_dir: make_source(arrays, name)
+    )
     for shard in (data.Shard(), data.Shard(2, 3)):
         assert data.load("kmnist", validation_size=40, shard=shard).sha256 == digest.hexdigest()
 
@@ -127,7 +217,7 @@ def test_a_name_is_looked_up_among_prepared_sets_where_data_dir_says(arrays, mon
 
     def prepared(name, data_dir):
         asked.append((name, data_dir))
-        return data.splits.Source(name, rows_of(arrays, "train"), rows_of(arrays, "test"), ("a", "b", "c"))
+        return make_source(arrays, name)
 
     monkeypatch.setattr(sys.modules["mlp_tf.data.sources"], "prepared", prepared)
     for name, found in (("kmnist", "kmnist"), ("auto", "mnist")):

@@ -33,7 +33,6 @@ def test_an_npz_is_read_however_numpy_wrote_it(tmp_path, save, arrange):
     ("name", "change", "message"),
     [
         ("y_train", lambda y: y.astype(np.float32), "y_train is float32 .* whole numbers.*: .*, such as y.astype"),
-        ("y_test", lambda y: y[:, None], r"y_test is int32 of shape \(61, 1\); .*: take y\.ravel\(\)"),
         ("y_test", lambda y: np.eye(3)[y], r"y_test is float64 of shape \(61, 3\); .*: take y\.argmax\(axis=1\)"),
         ("y_train", lambda y: y[:-1], "240 rows in x_train but 239 labels in y_train"),
         ("x_train", lambda x: x[:0], "0 rows in x_train but 240 labels in y_train"),
@@ -54,6 +53,79 @@ def test_an_npz_without_one_of_the_four_arrays_is_refused(tmp_path, arrays, miss
     message = f"{missing} is not a file in the archive; it must hold the arrays x_train and y_train"
     with pytest.raises(UserError, match=message):
         data.load(str(tmp_path / "three.npz"), validation_size=0)
+
+
+SPELLINGS = [
+    ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"),
+    ("X_train", "Y_train", "X_Valid", "Y_Valid", "X_test", "y_test"),
+    ("x_training", "y_training", "x_dev", "y_dev", "x_testing", "y_testing"),
+    ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"),  # MedMNIST
+    ("Train_Images", "train_labels", "validation_images", "validation_labels", "x_test", "y_test"),
+]
+
+
+@pytest.mark.parametrize("names", SPELLINGS, ids=lambda names: names[2])
+@pytest.mark.parametrize("labels_shape", [(-1,), (-1, 1)])
+def test_the_users_own_validation_split_is_used_however_it_is_called(tmp_path, names, labels_shape):
+    arrays, validation = make_arrays(), make_arrays(train=31, seed=5)
+    content = [arrays["x_train"], arrays["y_train"], validation["x_train"], validation["y_train"]]
+    content += [arrays["x_test"], arrays["y_test"]]
+    content = [each.reshape(labels_shape) if each.ndim == 1 else each for each in content]
+    np.savez(tmp_path / "a.npz", **dict(zip(names, content, strict=True)))
+    splits = data.load(str(tmp_path / "a.npz"))
+    for split, x, y in (
+        (splits.train, arrays["x_train"], arrays["y_train"]),
+        (splits.validation, validation["x_train"], validation["y_train"]),
+        (splits.test, arrays["x_test"], arrays["y_test"]),
+    ):
+        np.testing.assert_array_equal(split.images, x)
+        np.testing.assert_array_equal(split.labels, y)
+        assert (split.labels.dtype, split.classes) == (np.int32, 3)
+    assert splits.notes == ("the data have a validation split of their own, of 31 rows",)
+
+
+def test_a_validation_split_stays_where_a_test_split_is_held_out(tmp_path, arrays):
+    validation = make_arrays(train=31, seed=5)
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=arrays["x_train"], y_train=arrays["y_train"],
+        x_val=validation["x_train"], y_val=validation["y_train"],
+    )  # fmt: skip
+    splits = data.load(str(tmp_path / "a.npz"))
+    assert [len(split.labels) for split in (splits.train, splits.validation, splits.test)] == [200, 31, 40]
+    np.testing.assert_array_equal(splits.validation.images, validation["x_train"])
+    assert len(splits.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"y_val": lambda a: a["y_train"]}, "x_val is not a file in the archive; it must hold the arrays x_train"),
+        ({"val_images": lambda a: a["x_train"]}, "val_labels is not a file in the archive"),
+        (
+            {"train_images": lambda a: a["x_train"], "train_labels": lambda a: a["y_train"]},
+            "both x_train and train_images are called as a train split; keep one",
+        ),
+        (
+            {"x_val": lambda a: a["x_test"], "y_val": lambda a: a["y_test"] + 9},
+            r"y_val\[0\] is 9, but the classes of y_train are 0, 1, 2",
+        ),
+        (
+            {"x_val": lambda a: a["x_test"][:, 1:], "y_val": lambda a: a["y_test"]},
+            r"uint8 of \(8, 8\) in x_train, uint8 of \(7, 8\) in x_validation; make them equal",
+        ),
+    ],
+)
+def test_a_wrong_validation_split_is_refused_by_name(tmp_path, arrays, extra, message):
+    np.savez(tmp_path / "a.npz", **arrays, **{name: make(arrays) for name, make in extra.items()})
+    with pytest.raises(UserError, match=message):
+        data.load(str(tmp_path / "a.npz"))
+
+
+def test_arrays_that_are_not_used_are_named(tmp_path, arrays):
+    np.savez(tmp_path / "a.npz", **arrays, weights=np.zeros(3), x_extra=arrays["x_test"])
+    splits = data.load(str(tmp_path / "a.npz"), validation_size=40)
+    assert splits.notes == ("not used: weights, x_extra",)
 
 
 def npy_file():

@@ -11,7 +11,14 @@ from PIL import Image
 from mlp_tf import UserError, data
 from mlp_tf.data.sources import located, resolve
 
-KINDS = ("auto, mnist_sample or the name", "such as fashion_mnist", "a FILE.npz", "a FILE.csv", "a FOLDER of images")
+KINDS = (
+    "auto, mnist_sample or the name",
+    "such as fashion_mnist",
+    "a FILE.npz",
+    "a FILE.csv",
+    "a FOLDER of images",
+    "of IDX files",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +123,7 @@ def test_a_folder_of_images_is_taken_by_its_path(here, dataset):
     write_images(here / dataset)
     source = resolve(dataset)
     assert source.name == str(here / dataset.strip("./"))
-    assert (source.class_names, source.train.shape) == (("cat", "dog"), (6, 5, 4))
+    assert (source.class_names, source.train.images.shape) == (("cat", "dog"), (6, 5, 4))
 
 
 def test_a_path_that_begins_at_home_is_found(here, monkeypatch):

@@ -1,14 +1,17 @@
 """The user's table: examples and labels as the file has them, and faults refused by row, column and value."""
 
 import os
+import re
 import resource
 
 import numpy as np
 import pytest
 from helpers import NO_REGULAR_FILES
+from PIL import Image
 
 from mlp_tf import UserError
 from mlp_tf.data import tables
+from mlp_tf.data.sources import resolve
 from mlp_tf.data.tables import csv
 
 
@@ -30,20 +33,9 @@ def read(write):
 
     def read_file(content):
         source = csv(write(content))
-        return *joined(source.train), source.class_names
+        return source.train.images, source.train.labels, source.class_names
 
     return read_file
-
-
-def joined(rows):
-    """All examples and all labels; they are as `rows` says, however often one reads them."""
-    (examples, labels), again = (
-        tuple(np.concatenate(blocks) for blocks in zip(*rows.blocks(), strict=True)) for _ in range(2)
-    )
-    np.testing.assert_array_equal(examples, again[0])
-    np.testing.assert_array_equal(labels, again[1])
-    assert (examples.shape, examples.dtype, labels.dtype) == (rows.shape, rows.dtype, np.int32)
-    return examples, labels
 
 
 def table(values, labels, names, place=0):
@@ -68,8 +60,8 @@ def test_columns_of_pixels_are_images(write, place):
     path = write(table(values, labels, names, place))
     source = csv(path)
     assert (source.name, source.test, source.is_user_data, source.class_names) == (path, None, True, ("0", "1", "2"))
-    images, numbers = joined(source.train)
-    assert images.dtype == np.uint8
+    images, numbers, *_ = source.train
+    assert (images.dtype, numbers.dtype) == (np.uint8, np.int32)
     np.testing.assert_array_equal(images, values.reshape(-1, 3, 3))
     np.testing.assert_array_equal(numbers, labels)
 
@@ -307,3 +299,78 @@ def test_more_than_the_memory_there_is_is_refused_before_it_is_read(write, monke
         monkeypatch.setattr("mlp_tf.base.machine.memory", lambda memory=memory: memory)
         with pytest.raises(UserError, match=r"a\.csv: needs 0\.0 GiB or more, and this machine has 0\.0; give fewer"):
             csv(path)
+
+
+def write_tables(folder, **texts):
+    """Writes tables into a folder, by the names of their files without the ending."""
+    for name, text in texts.items():
+        (folder / f"{name}.csv").write_text(text)
+
+
+TRAIN = "a,b,label\n0,1,cat\n2,3,dog\n4,5,cat\n6,7,eel\n"
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [("train", "val", "test"), ("Training", "DEV", "Testing"), ("my set_train", "my set-valid", "my set.test")],
+)
+def test_tables_of_a_folder_are_the_splits_that_they_are_called(tmp_path, train, val, test):
+    write_tables(tmp_path, **{train: TRAIN, val: "label,b,a\neel,-1,-2\n", test: "b,a,label\n9,8,dog\n1,0,cat\n"})
+    (tmp_path / "sample_submission.csv").write_text("x")
+    source = resolve(str(tmp_path))
+    assert (source.name, source.class_names) == (str(tmp_path), ("cat", "dog", "eel"))
+    assert source.train.images.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert source.validation.images.tolist() == [[-2, -1]]
+    assert source.test.images.tolist() == [[8, 9], [0, 1]]
+    assert [split.labels.tolist() for split in (source.train, source.validation, source.test)] == [
+        [0, 1, 0, 2], [2], [1, 0]
+    ]  # fmt: skip
+    assert source.notes == ("not used: sample_submission.csv",)
+
+
+def test_pixels_in_several_tables_are_images(tmp_path):
+    for name, seed in (("train", 0), ("test", 1)):
+        values, labels, names = digits(seed=seed)
+        write_tables(tmp_path, **{name: table(values, labels, names)})
+    source = resolve(str(tmp_path))
+    np.testing.assert_array_equal(source.test.images, digits(seed=1)[0].reshape(-1, 3, 3))
+    assert (source.test.images.dtype, source.test.labels.tolist()) == (np.uint8, digits(seed=1)[1].tolist())
+
+
+def test_a_test_table_without_labels_is_not_used_and_noted(tmp_path):
+    """As Kaggle's are."""
+    write_tables(tmp_path, train=TRAIN, test="a,b\n1,2\n")
+    source = resolve(str(tmp_path))
+    assert (source.test, len(source.train.labels)) == (None, 4)
+    assert source.notes == ("not used: test.csv (it has no column label)",)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"test": "a,c,label\n1,2,cat\n"}, "test.csv: it and train.csv do not both have the column b; give them the"),
+        ({"test": "a,b,c,label\n1,2,3,cat\n"}, "test.csv: it and train.csv do not both have the column c; give"),
+        (
+            {"val": "a,b,label\n1,2,cat\n1,2,cow\n"},
+            "val.csv: row 2, column label: 'cow' is no class of train.csv; leave such rows out",
+        ),
+        ({"val": "a,b,label\n1,2,7\n"}, "val.csv: row 1, column label: '7' is no class of train.csv"),
+        ({"val": "a,b,label\n1,x,cat\n"}, "val.csv: row 1, column b: 'x'; must be a number"),
+        ({"a_train": TRAIN}, ": both a_train.csv and train.csv are called as a train split; keep one"),
+        ({"train": "a,b\n1,2\n"}, "train.csv: no column label, but 'a', 'b'; rename"),
+    ],
+)
+def test_a_wrong_table_among_several_is_refused_by_name(tmp_path, texts, message):
+    write_tables(tmp_path, **{"train": TRAIN, **texts})
+    with pytest.raises(UserError, match=re.escape(message)):
+        resolve(str(tmp_path))
+
+
+def test_a_table_beside_folders_of_splits_is_left_out(tmp_path):
+    write_tables(tmp_path, train="filename,label\n0.png,cat\n")
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "train" / name / "0.png")
+    source = resolve(str(tmp_path))
+    assert source.train.images.shape == (2, 2, 2)
+    assert source.notes[0].startswith("left out: train.csv (1 in all);")

@@ -110,3 +110,11 @@ def test_a_prepared_set_with_more_rows_than_its_metadata_is_refused(copy, monkey
     write_records(copy, "test", content + content[:50])
     with pytest.raises(UserError, match="1050 or more examples in test where its metadata says 1000"):
         data.load("mnist", str(copy), validation_size=100)
+
+
+def test_a_prepared_set_with_a_label_of_no_class_is_refused(copy):
+    example = tf.train.Example.FromString(records(copy, "test", 1)[0])
+    example.features.feature["label"].int64_list.value[0] = 10
+    write_records(copy, "test", [*records(copy, "test", 999), example.SerializeToString()])
+    with pytest.raises(UserError, match="a label in test is 10; labels must be 0 to 9; delete that folder"):
+        data.load("mnist", str(copy), validation_size=100)
