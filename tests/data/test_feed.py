@@ -105,7 +105,7 @@ def test_a_step_sees_the_standardised_rows_of_its_batch(real):
     state = loop.new_state(config, (3, 4, 3), 4)
     epoch = feed.epoch(3)
     np.testing.assert_array_equal(epoch[0], real.images)
-    loop.compile_steps(state, config, feed, step, jit=False)(epoch, 0, 4, 0.0)
+    loop.compile_steps(state, config, feed, step, jit=False)(epoch, 0, 4, [0.0, 0.0])
     for (examples, labels), rows in zip(seen, epoch_order(240, 50, seed=2, epoch=3), strict=True):
         assert examples.dtype == np.float32
         np.testing.assert_allclose(examples, standardised(real)[rows], rtol=1e-4, atol=1e-4)
