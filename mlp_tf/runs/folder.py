@@ -23,7 +23,7 @@ from mlp_tf.base import files
 from mlp_tf.base.files import UNFINISHED, Count
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.checkpoint import Row
-from mlp_tf.runs.identity import Description
+from mlp_tf.runs.identity import Description, differences
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -270,10 +270,8 @@ class RunFolder:
         """Refuses a checkpoint that is not of the run that config.json describes, naming what differs."""
         in_config = {**self.description.identity(), "steps of an epoch": self.description.steps}
         in_checkpoint = {**found.manifest.identity, "steps of an epoch": found.manifest.progress["steps"]}
-        names = [name for name in {**in_config, **in_checkpoint} if in_config.get(name) != in_checkpoint.get(name)]
-        if "patience" in names and in_config["patience"] > in_checkpoint.get("patience", 0) > 0:  # it may be raised
-            names.remove("patience")
-        differing = [f"{name} {in_config.get(name)}, but {in_checkpoint.get(name)}" for name in names]
+        was_raised = in_config["patience"] > in_checkpoint.get("patience", 0) > 0  # which it may be
+        differing = differences(in_config, in_checkpoint, ignored={"patience"} if was_raised else ())
         if differing:
             raise UserError(
                 f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they are not of "

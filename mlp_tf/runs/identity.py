@@ -260,7 +260,7 @@ def check_data(data, folder):
             f"were started; start {in_run.shards}, with or without --replicate_data as before"
         )
     now, then = (msgspec.to_builtins(each) for each in (data, in_run))
-    differing = [f"data: {text} in the run" for text in _differences(now, then, ignored={"name"})]
+    differing = [f"data: {text} in the run" for text in differences(now, then, ignored={"name"})]
     _refuse(folder, differing, "restore its data, or say where they are now with --data_dir=PATH")
 
 
@@ -271,12 +271,12 @@ def _refuse(folder, differing, advice):
         )
 
 
-def _differences(now, then, ignored):
-    """Returns a text for each name whose values differ in two dictionaries."""
+def differences(now, then, ignored=()):
+    """Returns a text for each name whose values differ in two dictionaries, of which one may lack it."""
     texts = []
-    for name in then:
-        if now[name] != then[name] and name not in ignored:
-            values = [shorten(str(each[name]), _LONGEST_VALUE) for each in (now, then)]
+    for name in {**then, **now}:
+        values = [shorten(str(each.get(name, "unset")), _LONGEST_VALUE) for each in (now, then)]
+        if now.get(name) != then.get(name) and name not in ignored:
             texts.append(f"{name} {values[0]}, but {values[1]}")
     return texts
 
@@ -294,7 +294,7 @@ def check_same_run(description, chief):
     # These may be given differently on each machine, or the data say more.
     ignored = {"name", "dataset", "data_dir", "workdir", "validation_size"}
     mine, theirs = ({**each.config.to_json(), **msgspec.to_builtins(each.data)} for each in (description, chief))
-    differing = [f"{text} in worker 0" for text in _differences(mine, theirs, ignored)]
+    differing = [f"{text} in worker 0" for text in differences(mine, theirs, ignored)]
     if differing:
         raise UserError(f"it has {'; '.join(differing)}; start all workers with the same flags and data")
 
@@ -332,9 +332,5 @@ def environment_warnings(now, then):
     before, after = (msgspec.to_builtins(each) for each in (then, now))
     before |= before.pop("variables")
     after |= after.pop("variables")
-    differing = [
-        f"{name} was {before.get(name, 'not set')}, is {after.get(name, 'not set')}"
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    ]
+    differing = [f"{text} before" for text in differences(after, before)]
     return [f"resuming, but not bit for bit: {'; '.join(differing)}"] if differing else []

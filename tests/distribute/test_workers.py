@@ -83,7 +83,7 @@ def test_two_workers_with_all_the_data_end_as_one_and_the_chief_prints(train, sm
     # Its checkpoint is a run's like any other: one process goes on with it, and says what differs.
     resumed = train(*small(workdir=tmp_path / "run0", epochs=4), "--strategy=default")
     assert resumed.code == 0
-    assert "resuming, but not bit for bit: replicas was 2, is 1; workers was 2, is 1" in resumed.error
+    assert "resuming, but not bit for bit: replicas 1, but 2 before; workers 1, but 2 before" in resumed.error
 
 
 def test_two_workers_with_shards_train_as_well_and_one_is_refused(run, train, small, two_workers):

@@ -41,7 +41,7 @@ def test_the_total_cannot_change_where_the_schedule_depends_on_it(train, small, 
 def test_another_environment_is_warned_of(live, config, stopped_run, change_manifest):
     change_manifest(newest(stopped_run), lambda manifest: manifest["environment"].update(threads=64))
     [warning] = live(config, stopped_run)
-    assert re.search(r"not bit for bit: threads was 64, is \d+", warning)
+    assert re.search(r"not bit for bit: threads \d+, but 64 before", warning)
 
 
 def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_path, monkeypatch):
@@ -49,7 +49,7 @@ def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_
     live(config, tmp_path / "run", step=5)
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
     [warning] = live(config, tmp_path / "run", step=9)
-    assert "threads was 1, is" in warning
+    assert ", but 1 before" in warning
     assert live(config, tmp_path / "run", step=12) == []
 
 
@@ -58,9 +58,9 @@ def test_a_variable_that_changes_bits_is_recorded_and_warned_of(live, config, tm
     monkeypatch.delenv(name, raising=False)
     live(config, tmp_path / "run", step=5)
     monkeypatch.setenv(name, "1")  # TensorFlow has read it long ago
-    assert live(config, tmp_path / "run", step=9) == [f"resuming, but not bit for bit: {name} was not set, is 1"]
+    assert live(config, tmp_path / "run", step=9) == [f"resuming, but not bit for bit: {name} 1, but unset before"]
     monkeypatch.setenv(name, "0")
-    assert live(config, tmp_path / "run", step=12) == [f"resuming, but not bit for bit: {name} was 1, is 0"]
+    assert live(config, tmp_path / "run", step=12) == [f"resuming, but not bit for bit: {name} 0, but 1 before"]
     assert live(config, tmp_path / "run", step=15) == []
 
 
