@@ -59,7 +59,7 @@ def main(values, words):
         holder = tempfile.TemporaryDirectory(prefix=files.UNFINISHED, dir=export_dir.parent)
     except OSError as error:
         raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
-    with holder as folder, files.plain_path(folder) as plain:
+    with holder as folder, files.plain_path(folder) as plain, files.temporary_files_removed():
         tf.saved_model.save(run.module, str(plain / "model"), signatures={"serving_default": run.module.serve})
         difference = compare(plain / "model", test.images, run.probabilities(test.images))
         (pathlib.Path(folder) / "model").rename(export_dir)

@@ -171,7 +171,7 @@ def test_divergence_exits_3_says_where_and_keeps_the_last_good_checkpoint(train,
         ({"workdir": "/proc/run"}, "--workdir=/proc/run: No such file or directory; give a folder that can be written"),
         ({"workdir": "/dev/null"}, "--workdir=/dev/null: is not a folder; give one"),
         ({"flagfile": "nosuch.flags"}, "nosuch.flags"),
-        ({"hidden": "100000,100000"}, "10,006,900,003 parameters need 186 GiB"),
+        ({"hidden": "100000,100000"}, "10,006,900,003 parameters and the outputs of all layers need 187 GiB"),
         ({"colour": "red"}, "Unknown command line flag 'colour'"),
     ],
 )

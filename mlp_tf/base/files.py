@@ -227,5 +227,17 @@ def plain_path(folder):
         yield link
 
 
+@contextlib.contextmanager
+def temporary_files_removed():
+    """Removes the temporary files that a library makes in the body and leaves behind."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
 def _is_plain(path):
     return re.fullmatch(r"[\w/.,:+=@%~ -]*", path, re.ASCII) is not None

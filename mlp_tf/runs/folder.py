@@ -258,7 +258,7 @@ class RunFolder:
             self._check_same_run(found)
             self._saved = found.manifest
             return found, [f"{text}; using {found.path.name} instead" for text in damaged]
-        if damaged or (self.path / "metrics.jsonl").exists():
+        if damaged or self.results or (self.path / "metrics.jsonl").exists():
             reason = "; ".join(damaged) or f"{self._checkpoints} is empty"
             raise UserError(
                 f"--workdir={self.path}: no complete checkpoint is left ({reason}); restore a copy, or give a new "
@@ -295,18 +295,22 @@ class RunFolder:
     def save(self, tracked, manifest):
         """Writes a checkpoint, unless the newest one holds the same state.
 
+        Returns:
+          A warning if an old checkpoint cannot be removed, else "".
+
         Raises:
           UserError: it cannot be written; the checkpoints before it are unchanged.
         """
         self.check_place()
         if manifest == self._saved:
-            return
+            return ""
         try:
-            checkpoint.save(self._checkpoints, tracked, manifest)
+            warning = checkpoint.save(self._checkpoints, tracked, manifest)
         except UserError:
             self.check_place()  # the better reason
             raise
         self._saved = manifest
+        return warning
 
     def begin(self, description, found):
         """Prepares the folder for a run that starts or resumes.

@@ -32,6 +32,7 @@ _VARIABLES = (
     "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32", "NVIDIA_TF32_OVERRIDE",
 )  # fmt: skip
 _LONGEST_VALUE = 80  # characters of a value in a message
+_EVALUATED = 5000  # examples evaluated at once, by `data.batches`
 
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
 
@@ -316,15 +317,23 @@ def check_progress(config, folder, manifest):
 
 
 def check_memory(description):
-    """Checks that this machine can hold the network.
+    """Checks that this machine can hold the network and what it computes at once.
 
     Raises:
       UserError: it cannot.
     """
-    # Parameters, gradients, Adam's two slots and the best epoch, in float32.
-    needed = 5 * 4 * description.parameters
-    subject = f"--hidden={words_of(description.config.hidden)}: {description.parameters:,} parameters need"
-    machine.check_memory(needed, subject, "give fewer units", digits=0)
+    config = description.config
+    # In float32: parameters, gradients, Adam's two slots and the best epoch; of each layer its inputs and outputs, and
+    # in training their gradients.
+    of_parameters = 5 * 4 * description.parameters
+    evaluated = min(_EVALUATED, max(description.data.train, description.data.test))
+    of_examples = 2 * 4 * sum(description.sizes) * max(2 * config.batch_size, evaluated)
+    subject = (
+        f"--hidden={words_of(config.hidden)}, --batch_size={config.batch_size}: {description.parameters:,} parameters "
+        "and the outputs of all layers need"
+    )
+    advice = "give fewer units, or a smaller batch_size"
+    machine.check_memory(of_parameters + of_examples, subject, advice, digits=0)
 
 
 def environment_warnings(now, then):

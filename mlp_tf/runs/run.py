@@ -181,6 +181,21 @@ def _load(config, description, cluster):
     return data.load(name, config.data_dir, description.data.validation, shard)
 
 
+@contextlib.contextmanager
+def _memory_errors():
+    """Turns what TensorFlow or Python raises in the body for want of memory into a `UserError`."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        reason = str(error).rpartition("}} ")[2].partition("\n")[0]
+        raise UserError(
+            f"out of memory ({reason or 'Python'}); give fewer units, a smaller --batch_size or fewer examples; a run "
+            "that has saved resumes from its last checkpoint"
+        ) from None
+
+
 def best_row(history, monitor):
     """Returns the metrics row of the best epoch, the first of several; None without validation examples.
 
@@ -238,6 +253,7 @@ class Run:
         """Parameters, optimizer and step: `loop.State`; None after the run is closed, or if it was finished before."""
         return self._program and self._program.state
 
+    @_memory_errors()
     def prepare(self, stack):
         """Compiles the loop, restores the checkpoint, and prepares the folder.
 
@@ -303,7 +319,10 @@ class Run:
             environment=self.description.environment,
             identity=self.description.identity(),
         )
-        self.folder.save(variables.tracked, manifest)
+        warning = self.folder.save(variables.tracked, manifest)
+        if warning and warning not in self.warnings:  # once
+            self.warnings.append(warning)
+            command.warn(warning)
 
     def _check_whole(self):
         """Raises UserError if an exception that the caller caught has interrupted a step."""
@@ -343,7 +362,7 @@ class Run:
         chunks = loop.fit(self._program.train_steps, self.state, self.config, self._feed, self.progress)
         save_at = time.monotonic() + SAVE_EVERY * FIRST_SAVE
         try:
-            with self._event_log() as log:
+            with _memory_errors(), self._event_log() as log:
                 for progress in () if self._out_of_patience() else chunks:
                     self.progress = progress
                     row = self._end_epoch() if progress.step == progress.steps else None
@@ -436,6 +455,7 @@ class Run:
             )
         return loop.Sums(float(cost_sum), int(correct), int(count))
 
+    @_memory_errors()
     def _measure(self):
         """Returns the `Results`, of the best epoch's parameters under --patience, else of the last."""
         predict = self._program.predict_best if self.config.patience else self._program.predict

@@ -66,6 +66,15 @@ def test_checkpoints_that_vanished_are_not_taken_for_a_new_run(train, small, fin
     assert "no complete checkpoint is left" in train(*small(epochs=5)).error
 
 
+def test_a_copy_of_the_json_files_alone_is_not_taken_for_a_new_run(train, small, finished_run):
+    """As after cp RUN/*.json."""
+    shutil.rmtree(finished_run / "checkpoints")
+    (finished_run / "metrics.jsonl").unlink()
+    before = contents(finished_run)
+    assert "no complete checkpoint is left" in train(*small(epochs=5)).error
+    assert contents(finished_run) == before
+
+
 @pytest.mark.parametrize("keep", [[], FILES[2:], FILES[1:], FILES], ids=["empty", "data", "variables", "all"])
 def test_a_save_killed_before_its_rename_leaves_nothing_that_counts(live, config, stopped_run, whole_run, keep):
     unfinished(stopped_run, *keep)

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import assert_same_run, command, contents, end_by_signal, newest, start
+from helpers import assert_same_run, command, contents, end_by_signal, newest, read_results, saved, start
 
 pytestmark = pytest.mark.slow
 
@@ -165,7 +165,7 @@ def test_a_file_size_limit_leaves_the_checkpoint_before_it_usable(train, small, 
 
 @contextlib.contextmanager
 def mounted(folder, options):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     try:
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
     except FileNotFoundError:
@@ -195,6 +195,17 @@ def test_a_full_disk_exits_1_and_the_run_goes_on_once_there_is_room(
         assert_same_run(disk / "run", whole_run)
 
 
+def test_an_old_checkpoint_that_cannot_be_removed_is_a_warning(train, small, two_epoch_run, monkeypatch):
+    monkeypatch.setattr("mlp_tf.runs.run.SAVE_EVERY", 0)  # it saves after each chunk of steps
+    oldest = two_epoch_run / "checkpoints" / saved(two_epoch_run)[0]
+    with mounted(oldest, "size=16k"):  # a mount point can be neither renamed nor removed
+        outcome = train(*small())
+        assert outcome.code == 0
+        assert outcome.err.count("WARNING") == 1
+        assert f"{oldest}: Device or resource busy; this old checkpoint is not needed any more" in outcome.err
+    assert read_results(two_epoch_run)["epochs"] == 3
+
+
 def test_a_read_only_disk_exits_1_and_changes_nothing(train, small, two_epoch_run_once, tmp_path):
     with mounted(tmp_path / "disk", "size=1m") as disk:
         shutil.copytree(two_epoch_run_once, disk / "run")
@@ -207,3 +218,18 @@ def test_a_read_only_disk_exits_1_and_changes_nothing(train, small, two_epoch_ru
         fresh = train(*small(workdir=disk / "new"))
         assert fresh.code == 1
         assert "--workdir=" in fresh.error
+
+
+def test_memory_that_runs_out_is_one_line_and_a_sweep_goes_on(npz, small, tmp_path):
+    # A process of its own, as TensorFlow reads the limit when it begins: 40 MB are little for 2,000,2000.
+    few = {**os.environ, "TF_CPU_BFC_MEM_LIMIT_IN_MB": "40"}
+    outcome = command("mlp_tf.train", *small(hidden="2000,2000"), env=few, cold=True)
+    assert outcome.code == 1
+    assert outcome.error.startswith("error: out of memory (OOM when allocating tensor ")
+    assert "; give fewer units, a smaller --batch_size or fewer examples; " in outcome.error
+    flags = [f"--dataset={npz}", "--batch_size=10", "--seeds=1", "--epochs=1", f"--workdir={tmp_path / 'sweep'}"]
+    outcome = command("mlp_tf.sweep", *flags, "--hidden=2000,2000", "--hidden=4", env=few, cold=True)
+    assert outcome.code == 1
+    table = (tmp_path / "sweep/sweep.csv").read_text()
+    assert "failed: out of memory" in table
+    assert (tmp_path / "sweep/hidden=4/seed-0/results.json").exists()
