@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from helpers import Outcome, command, fork_server, make_arrays, prepared_mnist, small_flags
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from mlp_tf.cli import quiet
+
+quiet.import_tensorflow()  # as the commands do, before a test file imports it
 
 
 @pytest.fixture(scope="session", autouse=True)
