@@ -1,11 +1,9 @@
 """A compiled loop serves later runs of its settings and shapes, which have the bits of a fresh process."""
 
 import dataclasses
-import subprocess
-import sys
 
 import pytest
-from helpers import assert_same_run
+from helpers import assert_same_run, command
 
 from mlp_tf.config import Config
 from mlp_tf.runs import open_run, program
@@ -38,7 +36,7 @@ def fresh(npz, tmp_path_factory):
     """{name of settings: folder of a run with seed 1}, all trained in one process of their own, each compiled first."""
     folders = {name: tmp_path_factory.mktemp("fresh") / "run" for name in SETTINGS}
     settings = [settings_of(npz, folder, name, seed=1) for name, folder in folders.items()]
-    subprocess.run([sys.executable, "-c", FRESH, repr(settings)], check=True)
+    assert command("-c", FRESH, repr(settings)).code == 0
     return folders
 
 
