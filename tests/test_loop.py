@@ -39,7 +39,7 @@ def fit(config, split):
 
 
 @pytest.fixture(scope="module")
-def fitted(split):
+def fitted_state(split):
     """(state, chunks) of `fit` with CONFIG; not to be changed."""
     return fit(CONFIG, split)
 
@@ -160,8 +160,8 @@ def test_the_loop_is_not_traced_again_while_it_runs(split):
     assert train_steps.experimental_get_tracing_count() == traces
 
 
-def test_fit_yields_at_the_end_of_each_epoch_and_knows_the_step(fitted):
-    state, chunks = fitted
+def test_fit_yields_at_the_end_of_each_epoch_and_knows_the_step(fitted_state):
+    state, chunks = fitted_state
     ends = [p for p in chunks if p.step == p.steps]
     assert [(p.epoch, p.step) for p in ends] == [(0, 24), (1, 24)]
     assert int(state.step.numpy()) == 48
@@ -350,8 +350,8 @@ def test_a_label_outside_the_classes_is_refused_and_never_costs_0(split, wrong):
         in_a_graph(labels[:10])
 
 
-def test_labels_of_any_integer_type_train_and_evaluate_alike(split, fitted):
-    one, _ = fitted
+def test_labels_of_any_integer_type_train_and_evaluate_alike(split, fitted_state):
+    one, _ = fitted_state
     predict = loop.predictor(CONFIG, one.weights, one.biases)
     sums = loop.evaluate(predict, batches(split, CONFIG))
     for kind in (np.int64, np.uint8):
@@ -360,8 +360,8 @@ def test_labels_of_any_integer_type_train_and_evaluate_alike(split, fitted):
         assert loop.evaluate(predict, batches(converted, CONFIG)) == sums
 
 
-def test_arrays_alone_are_a_feed(split, fitted):
-    assert_bit_equal(values(fit(CONFIG, (split.images, split.labels))[0]), values(fitted[0]))
+def test_arrays_alone_are_a_feed(split, fitted_state):
+    assert_bit_equal(values(fit(CONFIG, (split.images, split.labels))[0]), values(fitted_state[0]))
 
 
 def test_one_hot_labels_are_refused_with_the_conversion(split):
@@ -461,8 +461,8 @@ def test_an_optimizer_may_compute_with_the_rate_of_each_step(split):
     assert_bit_equal(values(fit(config, split)[0]), values(fit(halved, split)[0]))
 
 
-def test_a_state_starts_from_parameters_that_were_saved_with_numpy(fitted, tmp_path):
-    state, _ = fitted
+def test_a_state_starts_from_parameters_that_were_saved_with_numpy(fitted_state, tmp_path):
+    state, _ = fitted_state
     # Both dictionaries have a key `out`, so the names get a prefix.
     arrays = {f"weights/{k}": v for k, v in state.weights.items()} | {f"biases/{k}": v for k, v in state.biases.items()}
     np.savez(tmp_path / "parameters.npz", **arrays)

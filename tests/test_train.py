@@ -227,10 +227,15 @@ def test_help_describes_each_flag(train):
     assert "an integer of 1 or more" in outcome.out
 
 
-def test_without_network_and_data_mnist_by_name_is_one_line_and_exit_1(small, tmp_path):
-    """Where there is a network, this test sees a proxy that refuses, as tests must not download."""
-    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
-    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=environment)
+@pytest.fixture
+def without_network(free_addresses, tmp_path):
+    """The environment of a command that finds no data, and a proxy that refuses, as tests must not download."""
+    proxy = f"http://{free_addresses(1)[0]}"
+    return {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": proxy}
+
+
+def test_without_network_and_data_mnist_by_name_is_one_line_and_exit_1(small, without_network, tmp_path):
+    outcome = command("mlp_tf.train", *small(dataset="mnist"), env=without_network)
     assert outcome.code == 1
     assert "--dataset=mnist is not prepared in" in outcome.error
     assert "TFDS_DATA_DIR" in outcome.error
@@ -250,11 +255,10 @@ def test_a_network_that_never_answers_is_given_up(small, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_network_and_data_auto_trains_on_the_sample_and_warns(tmp_path):
-    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
+def test_without_network_and_data_auto_trains_on_the_sample_and_warns(without_network, tmp_path):
     flags = ["--hidden=256,256", "--epochs=15", f"--workdir={tmp_path / 'run'}"]
-    # Cold: a library may read TFDS_DATA_DIR, or a proxy, as it is imported.
-    outcome = command("mlp_tf.train", *flags, env=environment, cold=True)
+    # Cold: the first command of a user without a network; a library may read the environment as it is imported.
+    outcome = command("mlp_tf.train", *flags, env=without_network, cold=True)
     assert outcome.code == 0
     assert "WARNING" in outcome.error
     assert "NOT COMPARABLE WITH FULL MNIST" in outcome.error

@@ -99,3 +99,15 @@ def test_json_that_is_no_object_of_its_form_is_a_value_error(tmp_path, text):
 def test_a_text_that_is_no_utf_8_can_be_written(tmp_path):
     files.write(tmp_path / "x.csv", json.loads('"\\udcff"'))
     assert (tmp_path / "x.csv").read_text() == "\\udcff"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, monkeypatch):
+    path, flushed, fsync = tmp_path / "a.json", [], os.fsync
+
+    def record(descriptor):
+        flushed.append((os.fstat(descriptor).st_ino, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    files.write(path, "text")
+    assert flushed == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]

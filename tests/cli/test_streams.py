@@ -63,7 +63,7 @@ def test_a_reader_that_leaves_ends_a_command_with_141_and_no_word():
     # Cold: it is Python that opens the streams, and complains of them at its end.
     process = start("mlp_tf.train", "--help", cold=True)
     process.stdout.close()
-    assert process.wait(timeout=20) == 141
+    assert process.wait(timeout=60) == 141
     assert process.stderr.read() == ""
 
 

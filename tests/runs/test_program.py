@@ -32,7 +32,7 @@ def settings_of(npz, folder, name, seed):
 
 
 @pytest.fixture(scope="module")
-def fresh(npz, tmp_path_factory):
+def fresh_runs(npz, tmp_path_factory):
     """{name of settings: folder of a run with seed 1}, all trained in one process of their own, each compiled first."""
     folders = {name: tmp_path_factory.mktemp("fresh") / "run" for name in SETTINGS}
     settings = [settings_of(npz, folder, name, seed=1) for name, folder in folders.items()]
@@ -49,10 +49,10 @@ def train(config):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_second_run_reuses_the_loop_and_has_the_bits_of_a_fresh_process(npz, fresh, tmp_path, name):
+def test_a_second_run_reuses_the_loop_and_has_the_bits_of_a_fresh_process(npz, fresh_runs, tmp_path, name):
     loops = [train(Config(**settings_of(npz, tmp_path / str(seed), name, seed))) for seed in (0, 1)]
     assert loops[0] is loops[1]
-    assert_same_run(tmp_path / "1", fresh[name])
+    assert_same_run(tmp_path / "1", fresh_runs[name])
 
 
 @pytest.mark.parametrize(
