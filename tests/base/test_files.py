@@ -111,3 +111,15 @@ def test_what_a_library_leaves_in_the_temporary_folder_is_removed():
         assert left.parent != pathlib.Path(before)
     assert not left.exists()
     assert tempfile.gettempdir() == before
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, monkeypatch):
+    path, flushed, fsync = tmp_path / "a.json", [], os.fsync
+
+    def record(descriptor):
+        flushed.append((os.fstat(descriptor).st_ino, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    files.write(path, "text")
+    assert flushed == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]

@@ -113,6 +113,21 @@ def test_the_last_three_checkpoints_are_kept(live, config, tmp_path):
     assert steps(tmp_path / "run") == [9, 14, 33]
 
 
+def test_a_checkpoint_is_on_the_disk_before_its_name_is(live, config, tmp_path, monkeypatch):
+    flushed, fsync = [], os.fsync
+
+    def record(descriptor):
+        flushed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    live(config, tmp_path / "run", step=5)
+    folder = newest(tmp_path / "run")
+    *before, last = [i for i, number in enumerate(flushed) if number == folder.parent.stat().st_ino]
+    assert len(before) == 1  # of the checkpoint of step 0
+    assert {path.stat().st_ino for path in (folder, *folder.iterdir())} <= set(flushed[before[0] : last])
+
+
 def test_a_name_tells_the_step_and_counts_the_saves_of_the_run(stopped_run):
     names = ["step-0000000010.002", "step-0000000021.003", "step-0000000030.004"]
     assert sorted(os.listdir(stopped_run / "checkpoints")) == names

