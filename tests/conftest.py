@@ -18,6 +18,11 @@ from mlp_tf.cli import quiet
 quiet.import_tensorflow()  # as the commands do, before a test file imports it
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Prints the CPU time of the run, with that of all its processes, which have ended."""
+    terminalreporter.write_line(f"CPU time: {sum(os.times()[:4]):.0f} s")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _fork_server_ends():
     """Ends the server of warm commands, if any test has started it."""

@@ -111,7 +111,7 @@ def test_a_second_signal_ends_at_once_and_leaves_the_folder_sound(train, small, 
     assert_same_run(tmp_path / "run", whole_run)
 
 
-def test_a_second_process_is_refused_and_changes_nothing(train, small, tmp_path):
+def test_a_second_process_is_refused_at_once_and_changes_nothing(train, small, tmp_path):
     flags = small(epochs=100_000)
     first = start("mlp_tf.train", *flags, stdout=subprocess.DEVNULL)  # a full pipe would hold it
     try:
