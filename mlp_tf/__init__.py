@@ -40,6 +40,7 @@ listed before it; so each can be read knowing just those above it here.
         tfds.py           sets of tensorflow-datasets
         sources.py        which source a name is
         scan.py           hashes and suspicious values of the user's data
+        layout.py         whether the user's examples are images or features
         held_out.py       validation and test splits of the user's data
         loading.py        load(name): checked, fingerprinted Splits
         feed.py           Feed: what each replica sees in an epoch, placed on its device

@@ -116,6 +116,12 @@ class Config:
         "Training examples held out for validation: stratified by class in your own data, otherwise the last ones. "
         "auto is 5,000, but at most a tenth of the training examples (mnist_sample: at most 500).",
     )
+    layout: Literal["auto", "images", "features"] = _setting(
+        "auto",
+        "data",
+        "Your own examples are images (pixels from 0 to 255, or from 0 to 1; rows become square images), or features; "
+        "auto decides by their shape, their values, and the names of a table's columns.",
+    )
     scaling: Literal["auto", "none"] = _setting(
         "auto",
         "data",
@@ -288,3 +294,6 @@ def is_path(dataset: str) -> bool:
 def is_file(dataset: str) -> bool:
     """Checks whether a --dataset is a file, by its ending."""
     return dataset.lower().endswith((".npz", ".csv"))
+
+
+DEFAULTS = Config()

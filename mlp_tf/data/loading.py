@@ -5,7 +5,9 @@ import hashlib
 import numpy as np
 
 from mlp_tf import UserError
+from mlp_tf.config import DEFAULTS
 from mlp_tf.data.held_out import hold_out_test, hold_out_validation
+from mlp_tf.data.layout import arrange
 from mlp_tf.data.sample import HELD_OUT
 from mlp_tf.data.scaling import measure
 from mlp_tf.data.sources import resolve
@@ -14,7 +16,7 @@ from mlp_tf.data.splits import ALL_ROWS, Splits
 VALIDATION_SIZE = 5000  # by default, and at most a tenth of the training rows
 
 
-def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
+def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, config=DEFAULTS):
     """Loads a dataset and checks it.
 
     Args:
@@ -25,6 +27,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
         rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. Data that have a validation split
         of their own allow no other size.
       shard: the rows of each split to keep.
+      config: the settings, of which `layout` says how the user's files are read.
 
     Returns:
       `Splits`.
@@ -34,6 +37,10 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
     """
     source = resolve(dataset, data_dir)
     _check_shapes(source)
+    if source.is_user_data:
+        source = arrange(source, config.layout)
+    elif config.layout != "auto":
+        raise UserError(f"--layout={config.layout}: {source.name} is a set of images; leave the flag out")
     source, hashes = hold_out_test(source)
     size = _validation_size(source, validation_size)
     notes = source.notes

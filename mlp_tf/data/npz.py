@@ -143,9 +143,12 @@ def _check_pair(path, headers, x, y):
         )
     check_type(f"{path}: {y}", labels.dtype, labels.shape)
     if examples.shape and examples.shape[0] != labels.shape[0]:
-        raise UserError(
-            f"{path}: {examples.shape[0]} rows in {x} but {labels.shape[0]} labels in {y}; give one label for each row"
-        )
+        advice = "give one label for each row"
+        if examples.shape[-1] == labels.shape[0]:
+            advice = f"if its last axis counts the rows, save numpy.moveaxis({x}, -1, 0)"
+            if len(examples.shape) == 2:
+                advice = f"if its columns are the examples, save {x}.T"
+        raise UserError(f"{path}: {examples.shape[0]} rows in {x} but {labels.shape[0]} labels in {y}; {advice}")
 
 
 def _needed(header):

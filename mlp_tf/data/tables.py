@@ -30,10 +30,10 @@ class _WithoutLabel(UserError):
 
 
 def csv(path):
-    """Reads a table: images where its columns are pixels, else features.
+    """Reads a table: float32 `[N, D]`, in the order of the columns but `label`; or `[N, H, H]`, if these are pixels.
 
-    Images are uint8 `[N, H, H]`: all columns but `label` are pixel0, pixel1, ..., in that order, their number is a
-    square, and they hold whole numbers from 0 to 255. Features are float32 `[N, D]`, in the order of the columns.
+    Pixels are called pixel0, pixel1, ..., or 0x0, 0x1, ... by row and column, from 0 or from 1, in this order; their
+    number is a square.
 
     Args:
       path: of a regular file, or of a link to one: text in UTF-8, with the names of the columns in its first line.
@@ -254,18 +254,25 @@ def _to_array(path, words):
 
 
 def _to_examples(path, frame, columns):
-    """Returns (uint8 `[N, H, H]` if the columns are pixels and hold them, else float32 `[N, D]`; what looks wrong)."""
-    rows, width = frame.shape
-    side = math.isqrt(width)
-    are_pixels = side**2 == width and columns.tolist() == [f"pixel{i}" for i in range(width)]
-    examples = np.empty((rows, width), np.float32)
+    """Returns (float32 `[N, H, H]` if the columns are called as pixels, else `[N, D]`; what looks wrong)."""
+    examples = np.empty(frame.shape, np.float32)
     suspicions = ()
     for i, name in enumerate(columns):
         values = _to_numbers(path, frame[name])
         examples[:, i] = values
-        are_pixels = are_pixels and (values == values.clip(0, 255).astype(np.uint8)).all()
         suspicions = suspicions or coarse(values[:, None], lambda _, name=name: f"column {shorten(name, 60)}")
-    return (examples.astype(np.uint8).reshape(rows, side, side) if are_pixels else examples), suspicions
+    side = math.isqrt(len(columns))
+    return (examples.reshape(-1, side, side) if _are_pixels(columns.tolist(), side) else examples), suspicions
+
+
+def _are_pixels(names, side):
+    """Checks whether columns are called as the pixels of an image with this side, in order."""
+    for first in (0, 1):
+        places = range(first, first + side)
+        by_number = [f"pixel{i}" for i in range(first, first + side**2)]
+        if names in (by_number, [f"{row}x{column}" for row in places for column in places]):
+            return True
+    return False
 
 
 def _to_numbers(path, column):

@@ -35,6 +35,8 @@ def test_an_npz_is_read_however_numpy_wrote_it(tmp_path, save, arrange):
         ("y_train", lambda y: y.astype(np.float32), "y_train is float32 .* whole numbers.*: .*, such as y.astype"),
         ("y_test", lambda y: np.eye(3)[y], r"y_test is float64 of shape \(61, 3\); .*: take y\.argmax\(axis=1\)"),
         ("y_train", lambda y: y[:-1], "240 rows in x_train but 239 labels in y_train"),
+        ("x_train", lambda x: x.reshape(240, 64).T, r"64 rows in x_train but 240 .*, save x_train\.T"),
+        ("x_train", lambda x: np.moveaxis(x, 0, -1), r"8 rows in x_train .*, save numpy\.moveaxis\(x_train, -1, 0\)"),
         ("x_train", lambda x: x[:0], "0 rows in x_train but 240 labels in y_train"),
         ("y_test", lambda y: y.astype(str), "y_train is int32, but .*y_test <U11; make both the same type"),
         ("x_train", lambda x: x.astype(object), r"not an \.npz file of plain arrays \(ValueError\)"),
