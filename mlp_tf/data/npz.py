@@ -14,6 +14,7 @@ from mlp_tf.base.files import open_regular
 from mlp_tf.base.text import shorten
 from mlp_tf.data.labels import check_type, number
 from mlp_tf.data.scaling import coarse
+from mlp_tf.data.scan import numbers_rows
 from mlp_tf.data.splits import PURPOSES, Source, Split
 
 _LAYOUTS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))  # names of examples and labels: Keras', MedMNIST's
@@ -161,10 +162,15 @@ def _needed(header):
 
 
 def _suspicions(name, examples):
-    """Returns whether float32 will do, by the first rows of features that have more digits."""
+    """Returns what looks wrong in features: values that float32 cannot tell apart in the first rows, row numbers."""
     if examples.dtype.itemsize < 4 or examples.ndim != 2 or not examples.size:
         return ()
-    return coarse(examples[:1000].astype(np.float64), lambda column: f"column {column} of {name}")
+    beginning = examples[:1000].astype(np.float64)
+    found = coarse(beginning, lambda column: f"column {column} of {name}")
+    for column in range(examples.shape[1]):
+        if numbers_rows(beginning[:, column]) and numbers_rows(examples[:, column].astype(np.float64)):
+            found += (f"column {column} of {name} numbers the rows, which says nothing about new ones; leave it out",)
+    return found
 
 
 def _to_examples(array):

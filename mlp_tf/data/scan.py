@@ -9,6 +9,7 @@ from mlp_tf import UserError
 DARKEST = 64  # images whose largest pixel is below this were hardly meant to be from 0 to 255
 MOST_CLASSES = 1000
 _BLOCK = 1000  # rows hashed at once
+_FEWEST_ROWS = 10  # whose numbers are told from other values
 
 
 def hash_rows(examples, name):
@@ -39,6 +40,18 @@ def _check_finite(examples, name, first):
         f"{name}: row {first + row}, {where} is {examples[row, *place]} as float32; all values must be finite; fill it "
         "in, or leave the row out"
     )
+
+
+def numbers_rows(values):
+    """Checks whether values `[N]` number the rows: by a constant step, up or down; or by 1, in any order."""
+    beginning = values[:_FEWEST_ROWS]
+    if len(np.unique(beginning)) < _FEWEST_ROWS:
+        return False
+    ordered = np.sort(values)
+    step = (ordered[-1] - ordered[0]) / (len(values) - 1)
+    if (np.abs(ordered[0] + step * np.arange(len(values)) - ordered) > step / 1000).any():
+        return False
+    return step == 1 or (values == ordered).all() or (values == ordered[::-1]).all()
 
 
 def suspicions(source, copies):

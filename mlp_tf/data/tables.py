@@ -16,6 +16,7 @@ from mlp_tf.base.files import open_regular
 from mlp_tf.base.text import shorten
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
+from mlp_tf.data.scan import numbers_rows
 from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 
 _LONGEST_LINE = 2**24  # bytes; pandas would read a file without line ends into memory as a single field
@@ -85,20 +86,38 @@ def _to_source(path, files, unused):
             continue
         labels[split] = frame.pop("label").str.strip()
         _check_labels(file, labels[split])
-        columns = frame.columns if columns is None else columns
+        if columns is None:
+            row_numbers = _find_row_numbers(file, frame)
+            columns = frame.columns.drop(row_numbers)
+            suspicions = tuple(
+                f"the column {shorten(name, 60) or 'without a name'} numbers the rows, which says nothing about new "
+                "ones; it is left out"
+                for name in row_numbers
+            )
+        frame = frame.drop(columns=row_numbers, errors="ignore")
         if different := {*columns} ^ {*frame.columns}:
             raise UserError(
                 f"{file}: it and {os.path.basename(files['train'])} do not both have the column "
-                f"{shorten(min(different), 60)}; give them the same columns"
+                f"{shorten(min(different), 60) or 'without a name'}; give them the same columns"
             )
         examples[split], found = _to_examples(file, frame, columns)
-        suspicions = suspicions or found
+        suspicions += found
     numbers, class_names = _number(path, files, labels)
     splits = {split: Split(examples[split], numbers[split]) for split in examples}
     notes = (f"not used: {shorten(', '.join(unused), 400)}",) if unused else ()
     return Source(
         path, splits["train"], splits.get("test"), class_names, splits.get("validation"), True, "", notes, suspicions
     )
+
+
+def _find_row_numbers(path, frame):
+    """Returns the names of the columns that number the rows; none if there are no others."""
+    found = [
+        name for name in frame if frame[name].dtype.kind in "iuf" and numbers_rows(frame[name].to_numpy(np.float64))
+    ]
+    if "" in frame and "" not in found:
+        raise UserError(f"{path}: a column has no name; leave it out, as pandas does with index=False, or name it")
+    return found if len(found) < frame.shape[1] else []
 
 
 def _number(path, files, labels):
@@ -202,14 +221,10 @@ def _read_names(path, file):
         raise _WithoutLabel(f"{path}: {_without_label(names)}")
     if len(names) == 1:
         raise UserError(f"{path}: no column but label; put the numbers of each example into other columns")
-    if "" in names:
-        raise UserError(
-            f"{path}: column {names.index('') + 1} has no name; name it, or leave it out, as pandas does with "
-            "index=False"
-        )
     name, times = collections.Counter(names).most_common(1)[0]
     if times > 1:
-        raise UserError(f"{path}: {times} columns are called {shorten(name, 60)}; give each another name")
+        called = f"are called {shorten(name, 60)}" if name else "have no name"
+        raise UserError(f"{path}: {times} columns {called}; give each another name")
     return names
 
 

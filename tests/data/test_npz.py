@@ -130,6 +130,14 @@ def test_arrays_that_are_not_used_are_named(tmp_path, arrays):
     assert splits.notes == ("not used: weights, x_extra",)
 
 
+def test_a_column_that_numbers_the_rows_is_named(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[:, 1] = np.arange(60)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(60) // 20)
+    [warning] = data.load(str(tmp_path / "a.npz")).suspicions
+    assert warning.startswith("column 1 of x_train numbers the rows, which says nothing about new ones; leave it out")
+
+
 def npy_file():
     """The content of a file that numpy.save writes."""
     file = io.BytesIO()

@@ -174,6 +174,52 @@ def test_a_file_may_be_longer_than_the_longest_line(read, monkeypatch, end):
     assert examples.ravel().tolist() == [1, 2] * 50_000
 
 
+NOISE = np.random.default_rng(0).normal(size=(30, 2)).round(4)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("Id", range(1, 31)),
+        ("", range(30)),
+        ("Unnamed: 0", range(29, -1, -1)),
+        ("time", [1.7e12 + 20 * i for i in range(30)]),
+        ("t", [0.1 * i for i in range(30)]),
+        ("index", np.random.default_rng(1).permutation(30) + 100),
+    ],
+)
+def test_a_column_that_numbers_the_rows_is_left_out_with_a_warning(write, name, numbers):
+    names = ["a", name, "b"]
+    values = np.column_stack([NOISE[:, 0], numbers, NOISE[:, 1]])
+    source = csv(write(table(values, np.arange(30) // 10, names)))
+    np.testing.assert_array_equal(source.train.images, NOISE.astype(np.float32))
+    [warning] = source.suspicions
+    assert warning.startswith(f"the column {name or 'without a name'} numbers the rows, which says nothing")
+
+
+@pytest.mark.parametrize(
+    "numbers", [np.arange(30) ** 2, np.arange(30) // 2, [*range(29), 30], np.full(30, 7), NOISE[:, 1]]
+)
+def test_other_columns_of_whole_or_sorted_numbers_stay(write, numbers):
+    source = csv(write(table(np.column_stack([NOISE[:, 0], numbers]), np.arange(30) // 10, "ab")))
+    assert (source.train.images.shape, source.suspicions) == ((30, 2), ())
+
+
+def test_an_only_feature_may_be_in_steps(write):
+    """As numpy.linspace makes it for a first try."""
+    source = csv(write(table(np.linspace(-1, 1, 30)[:, None], np.arange(30) // 15, "x")))
+    assert (source.train.images.shape, source.suspicions) == ((30, 1), ())
+
+
+def test_row_numbers_are_left_out_of_every_table_of_a_folder(tmp_path):
+    for name, first in (("train", 0), ("test", 30)):
+        values = np.column_stack([np.arange(first, first + 30), NOISE])
+        write_tables(tmp_path, **{name: table(values, np.arange(30) % 3, ["Id", "a", "b"])})
+    source = resolve(str(tmp_path))
+    assert source.train.images.shape == source.test.images.shape == (30, 2)
+    assert len(source.suspicions) == 1
+
+
 ROWS = "x,1,2\ny,3,4\n"
 RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the row or the column out"
 
@@ -194,7 +240,8 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         ("label\nx\ny\n", "no column but label; put the numbers of each example into other columns"),
         ("label,a,a\n" + ROWS, "2 columns are called a; give each another name"),
         ("label,a, label\n" + ROWS, "2 columns are called label; "),
-        (",label,a\n0,x,1\n1,y,2\n", "column 1 has no name; name it, or leave it out, as pandas does with index=False"),
+        (",label,a\n0,x,1\n1,y,2\n", "a column has no name; leave it out, as pandas does with index=False, or name it"),
+        (",label,\n0,x,1\n1,y,2\n", "2 columns have no name; give each another name"),
         ("label,a,b\n" + ROWS + "z,5,abc\n", "row 3, column b: 'abc'" + RANGE),
         ("label,a,b\n" + ROWS + "z,1_0,5\n", "row 3, column a: '1_0'; must be a number"),
         ('label,a,b\nx,"1,5",2\n', "row 1, column a: '1,5'; must be a number"),
