@@ -116,6 +116,7 @@ class Config:
         "Training examples held out for validation: stratified by class in your own data, otherwise the last ones. "
         "auto is 5,000, but at most a tenth of the training examples (mnist_sample: at most 500).",
     )
+    label: str = _setting("label", "data", "The column of a table that holds the labels.")
     layout: Literal["auto", "images", "features"] = _setting(
         "auto",
         "data",

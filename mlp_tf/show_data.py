@@ -19,7 +19,7 @@ from mlp_tf.base.text import printable, shorten
 from mlp_tf.cli import command, flags, quiet
 
 SAMPLES = 50
-SETTINGS = ("dataset", "data_dir", "validation_size", "layout", "distort", "elastic", "deskew", "seed")
+SETTINGS = ("dataset", "data_dir", "validation_size", "label", "layout", "distort", "elastic", "deskew", "seed")
 
 
 def define_flags(values):

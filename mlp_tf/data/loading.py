@@ -27,7 +27,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
         rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. Data that have a validation split
         of their own allow no other size.
       shard: the rows of each split to keep.
-      config: the settings, of which `layout` says how the user's files are read.
+      config: the settings, of which `layout` and `label` say how the user's files are read.
 
     Returns:
       `Splits`.
@@ -35,12 +35,11 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
     Raises:
       UserError: the data cannot be found or read, or are wrong.
     """
-    source = resolve(dataset, data_dir)
+    source = resolve(dataset, data_dir, config)
+    _check_settings(source, config)
     _check_shapes(source)
     if source.is_user_data:
         source = arrange(source, config.layout)
-    elif config.layout != "auto":
-        raise UserError(f"--layout={config.layout}: {source.name} is a set of images; leave the flag out")
     source, hashes = hold_out_test(source)
     size = _validation_size(source, validation_size)
     notes = source.notes
@@ -64,6 +63,14 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
     return Splits(
         source.name, source.class_names, *splits, digest.hexdigest(), source.warning, notes, source.suspicions
     )
+
+
+def _check_settings(source, config):
+    """Raises UserError for a setting that does nothing for such data."""
+    if config.layout != "auto" and not source.is_user_data:
+        raise UserError(f"--layout={config.layout}: {source.name} is a set of images; leave the flag out")
+    if config.label != DEFAULTS.label and source.kind != "table":
+        raise UserError(f"--label={config.label}: {source.name} is not a table; leave the flag out")
 
 
 def _check_shapes(source):

@@ -9,7 +9,7 @@ import re
 
 from mlp_tf import UserError
 from mlp_tf.base.files import open_regular
-from mlp_tf.config import is_file, is_path
+from mlp_tf.config import DEFAULTS, is_file, is_path
 from mlp_tf.data.idx import idx_folder
 from mlp_tf.data.npz import npz
 from mlp_tf.data.sample import mnist_sample
@@ -17,8 +17,8 @@ from mlp_tf.data.tfds import Unavailable, known_names, prepared
 
 KINDS = (
     "give auto, mnist_sample or the name of an image-classification set of tensorflow-datasets, such as "
-    "fashion_mnist; a FILE.npz of arrays; a FILE.csv with a column label; or a FOLDER of images, in a folder for each "
-    "class, of tables such as train.csv, or of IDX files such as train-images-idx3-ubyte.gz"
+    "fashion_mnist; a FILE.npz of arrays; a FILE.csv with a column label, or with --label=NAME; or a FOLDER of images, "
+    "in a folder for each class, of tables such as train.csv, or of IDX files such as train-images-idx3-ubyte.gz"
 )
 _KERAS_MNIST = "~/.keras/datasets/mnist.npz"  # where keras.datasets.mnist keeps it
 _KERAS_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # as Keras checks it
@@ -31,12 +31,13 @@ _CONVERSIONS = {  # of files that NumPy or pandas read
 }
 
 
-def resolve(dataset, data_dir=""):
+def resolve(dataset, data_dir="", config=DEFAULTS):
     """Returns the `Source` that a --dataset names.
 
     Args:
       dataset, data_dir: as `load` takes them. `auto` is MNIST of tensorflow-datasets; where that is neither prepared
         nor can be downloaded, Keras' copy in the home folder; where that is missing too, the sample.
+      config: the settings, of which `label` counts.
 
     Raises:
       UserError: there are no such data, or they are wrong.
@@ -51,7 +52,7 @@ def resolve(dataset, data_dir=""):
     if dataset.lower().endswith(".csv"):
         from mlp_tf.data.tables import csv  # and pandas, which takes 0.4 s
 
-        return csv(path)
+        return csv(path, config.label)
     # A name of tensorflow-datasets takes precedence over a folder of that name, which may be where it is prepared.
     if not is_path(dataset) and re.split("[/:]", dataset)[0] in known_names():
         return prepared(dataset, data_dir)
@@ -61,7 +62,7 @@ def resolve(dataset, data_dir=""):
         if glob.glob(os.path.join(glob.escape(path), "*.[cC][sS][vV]")):
             from mlp_tf.data.tables import csv_folder
 
-            if source := csv_folder(path):
+            if source := csv_folder(path, config.label):
                 return source
         from mlp_tf.data.image_folder import image_folder  # and Pillow, which no other dataset needs
 

@@ -92,6 +92,7 @@ class Source(NamedTuple):
     warning: str = ""  # this and the next two as in `Splits`
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
+    kind: str = ""  # of the user's data: table, or empty
 
     @property
     def splits(self):

@@ -10,7 +10,8 @@ from helpers import NO_REGULAR_FILES
 from PIL import Image
 
 from mlp_tf import UserError
-from mlp_tf.data import tables
+from mlp_tf.config import Config
+from mlp_tf.data import load, tables
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.tables import csv
 
@@ -231,12 +232,19 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         (" \n\r\n", "empty; give a table"),
         ("label,a,b\n", "no rows under the names of the columns"),
         ("label,a,b", "no rows under the names of the columns"),
-        ("class,a,b\n" + ROWS, "no column label, but 'class', 'a', 'b'; rename the column that holds the classes to"),
-        ("Label,a,b\n" + ROWS, "no column label, but 'Label'"),
-        (",".join(f"f{i}" for i in range(11)) + "\n", r"no column label, but 'f0', .* 'f8', 'f9', \.\.\.; rename"),
-        ("x" * 1000 + ",y\n", r"no column label, but 'x{29}\.\.\.x{28}', 'y'; rename"),
+        ("class,a,b\n" + ROWS, "no column label, but 'class', 'a', 'b'; name the one .*, such as --label=class$"),
+        ("Label,a,b\n" + ROWS, "no column label, but 'Label', .*, such as --label=Label$"),
+        (",".join(f"f{i}" for i in range(11)) + "\n", r"no column label, but 'f0', .* 'f9', \.\.\.; name .* by"),
+        ("x" * 1000 + ",y\n", r"no column label, but 'x{29}\.\.\.x{28}', 'y'; name"),
+        ("a,the kind\n" + "1,x\n2,y\n" * 9, "no column label, but 'a', 'the kind'; name .* '--label=the kind'$"),
+        ("a,b\n" + "1,0.5\n2,0.25\n" * 9, "no column label, but 'a', 'b'; name .* by --label=NAME$"),
         ("label;a;b\nx;1;2\n", "no column label, and semicolons in the names; save the table with commas"),
         ("label\ta\tb\nx\t1\t2\n", "no column label, and tabs in the names; save the table with commas"),
+        ("label|a|b\nx|1|2\n", "no column label, and bars in the names; save the table with commas"),
+        ("label a b\nx 1 2\n", "no column label, and spaces in the names; save the table with commas"),
+        ("1,2,0\n2,3,1\n", "the first line holds numbers, not names; put a line of names above it, with label for"),
+        ("0,1,2\n" + "2,0.5,1\n3,0.5,1\n" * 9, "no column label, but '0', '1', '2'; name"),
+        ("400,410,class\n" + "2,3,x\n3,4,y\n" * 9, "no column label, but '400', '410', 'class'; name"),
         ("label\nx\ny\n", "no column but label; put the numbers of each example into other columns"),
         ("label,a,a\n" + ROWS, "2 columns are called a; give each another name"),
         ("label,a, label\n" + ROWS, "2 columns are called label; "),
@@ -346,6 +354,59 @@ def test_more_than_the_memory_there_is_is_refused_before_it_is_read(write, monke
             csv(path)
 
 
+def test_another_column_may_hold_the_labels(write):
+    path = write("label,a,the kind\n1,2,cat\n3,4,dog\n")
+    source = csv(path, "the kind")
+    assert (source.train.images.tolist(), source.class_names) == ([[1, 2], [3, 4]], ("cat", "dog"))
+    with pytest.raises(UserError, match="no column a b, but 'label', 'a', 'the kind'; name the one"):
+        csv(path, "a b")
+
+
+def test_a_run_reads_its_table_again_by_its_label(write, train, run, tmp_path):
+    """Costs two trainings, as what reads the data again must find the labels again."""
+    from mlp_tf import evaluate
+
+    lines = table(NOISE, np.arange(30) % 3, "ab").replace("label", "kind")
+    flags = ["--hidden=4", "--batch_size=5", f"--workdir={tmp_path / 'run'}"]
+    assert train(*flags, "--epochs=1", f"--dataset={write(lines)}", "--label=kind").code == 0
+    assert run(evaluate, f"--workdir={tmp_path / 'run'}").code == 0
+    assert "2 Epochs" in train(*flags, "--epochs=2").out
+    assert "--label=a, but kind in the run" in train(*flags, "--epochs=3", "--label=a").err
+
+
+def test_a_label_is_refused_where_there_are_no_columns(npz):
+    with pytest.raises(UserError, match=r"^--label=a: .*small\.npz is not a table; leave the flag out$"):
+        load(npz, config=Config(label="a"))
+
+
+WITHOUT_NAMES = {
+    "words last": (np.column_stack([NOISE, np.arange(30) % 3]), 2, lambda label: "abc"[int(label)]),
+    "words first": (np.column_stack([np.arange(30) % 3, NOISE]), 0, lambda label: "abc"[int(label)]),
+    "numbers last": (np.column_stack([NOISE, np.arange(30) % 3]), 2, int),
+}
+
+
+@pytest.mark.parametrize(("values", "place", "word"), WITHOUT_NAMES.values(), ids=WITHOUT_NAMES)
+def test_a_table_without_names_is_read_if_one_column_may_be_labels(write, values, place, word):
+    lines = [[word(x) if i == place else x for i, x in enumerate(row)] for row in values.tolist()]
+    source = csv(write("".join(",".join(map(str, line)) + "\n" for line in lines)))
+    np.testing.assert_array_equal(source.train.images, NOISE.astype(np.float32))
+    np.testing.assert_array_equal(source.train.labels, np.arange(30) % 3)
+    assert source.notes == (
+        f"the first line holds no names, so it is read as a row, and column {place + 1} as the labels",
+    )
+
+
+@pytest.mark.parametrize("place", [0, 64])
+def test_pixels_without_names_are_images(write, place):
+    values, labels, _ = digits(side=8)
+    values[:, [0, -1]] = 0  # as at the border of a digit
+    rows = np.insert(values, place, labels, axis=1)
+    source = csv(write("".join(",".join(map(str, row)) + "\n" for row in rows)))
+    np.testing.assert_array_equal(source.train.images, values.reshape(30, 8, 8))
+    np.testing.assert_array_equal(source.train.labels, labels)
+
+
 def write_tables(folder, **texts):
     """Writes tables into a folder, by the names of their files without the ending."""
     for name, text in texts.items():
@@ -402,7 +463,7 @@ def test_a_test_table_without_labels_is_not_used_and_noted(tmp_path):
         ({"val": "a,b,label\n1,2,7\n"}, "val.csv: row 1, column label: '7' is no class of train.csv"),
         ({"val": "a,b,label\n1,x,cat\n"}, "val.csv: row 1, column b: 'x'; must be a number"),
         ({"a_train": TRAIN}, ": both a_train.csv and train.csv are called as a train split; keep one"),
-        ({"train": "a,b\n1,2\n"}, "train.csv: no column label, but 'a', 'b'; rename"),
+        ({"train": "a,b\n1,2\n"}, "train.csv: no column label, but 'a', 'b'; name"),
     ],
 )
 def test_a_wrong_table_among_several_is_refused_by_name(tmp_path, texts, message):
