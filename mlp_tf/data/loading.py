@@ -10,9 +10,11 @@ from mlp_tf.data.held_out import hold_out_test, hold_out_validation
 from mlp_tf.data.layout import arrange
 from mlp_tf.data.sample import HELD_OUT
 from mlp_tf.data.scaling import measure
+from mlp_tf.data.scan import outliers
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.splits import ALL_ROWS, Splits
 
+_MOST_NUMBERS = 20  # labels of features that may be any whole numbers
 VALIDATION_SIZE = 5000  # by default, and at most a tenth of the training rows
 
 
@@ -40,6 +42,8 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
     _check_shapes(source)
     if source.is_user_data:
         source = arrange(source, config.layout)
+        _check_classes(source)
+        source = source._replace(suspicions=(*source.suspicions, *outliers(source)))
     source, hashes = hold_out_test(source)
     size = _validation_size(source, validation_size)
     notes = source.notes
@@ -86,6 +90,20 @@ def _check_shapes(source):
                 f"{source.name}: {train.dtype} of {train.shape[1:]} in x_train, {images.dtype} of {images.shape[1:]} "
                 f"in x_{name}; make them equal"
             )
+
+
+def _check_classes(source):
+    """Raises UserError for labels that are numbers to predict: many, and not numbered from 0 or 1."""
+    names = source.class_names
+    rows = len(source.train.labels)
+    is_table = source.train.images.ndim == 2 and all(name.removeprefix("-").isdecimal() for name in names)
+    if not is_table or len(names) <= max(_MOST_NUMBERS, rows // 10):
+        return
+    if [*map(int, names)] not in ([*range(len(names))], [*range(1, len(names) + 1)]):
+        raise UserError(
+            f"{source.name}: {len(names):,} different numbers are the labels of {rows:,} rows; regression is not "
+            "supported: give classes, such as pandas.qcut(labels, 3, labels=False) makes"
+        )
 
 
 def _validation_size(source, asked):

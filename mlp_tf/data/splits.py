@@ -93,6 +93,7 @@ class Source(NamedTuple):
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
     kind: str = ""  # of the user's data: table, or empty
+    columns: tuple[str, ...] = ()  # the names of the features of a table
 
     @property
     def splits(self):

@@ -118,7 +118,9 @@ def _to_source(path, files, unused, label):
     if unused:
         notes.append(f"not used: {shorten(', '.join(unused), 400)}")
     train, test, validation = (splits.get(name) for name in ("train", "test", "validation"))
-    return Source(path, train, test, class_names, validation, True, "", tuple(notes), suspicions, "table")
+    return Source(
+        path, train, test, class_names, validation, True, "", tuple(notes), suspicions, "table", tuple(columns)
+    )
 
 
 def _find_row_numbers(path, frame):
@@ -317,7 +319,7 @@ def _to_array(path, words, label):
     if fractions.any():
         raise UserError(
             f"{path}: {words[fractions.argmax()]} in column {label}; labels must be whole numbers or words: number the "
-            "classes"
+            "classes; regression is not supported"
         )
     return numbers.astype(np.int64)
 

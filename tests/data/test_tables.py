@@ -268,7 +268,7 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         ("label,a,b\n" + ROWS + ",5,6\n", "row 3 has no label; give it one, or leave the row out"),
         ('label,a,b\n"",1,2\n', "row 1 has no label"),
         ("label,a,b\n" + ROWS + f"{'z' * 201},5,6\n", r"row 3, column label: 'z{29}\.\.\.z{28}' has 201 characters"),
-        ("label,a,b\n1,1,2\n1.5,3,4\n", "1.5 in column label; labels must be whole numbers or words: number the"),
+        ("label,a,b\n1,1,2\n1.5,3,4\n", "1.5 in column label; labels must be .* number the .*; regression"),
         ("label,a,b\nx,1,2\nx,3,4\n", "column label holds the class x only"),
         ("label,a,b\n1,1,2\n01,3,4\n", "column label holds the class 1 only"),
         ("label,a,b\nx,1,2,3\ny,3,4\n", "row 1 has more fields than the first line; quote a field that has commas"),
