@@ -19,7 +19,18 @@ from mlp_tf.base.text import printable, shorten
 from mlp_tf.cli import command, flags, quiet
 
 SAMPLES = 50
-SETTINGS = ("dataset", "data_dir", "validation_size", "label", "layout", "distort", "elastic", "deskew", "seed")
+SETTINGS = (
+    "dataset",
+    "data_dir",
+    "validation_size",
+    "label",
+    "layout",
+    "resize",
+    "distort",
+    "elastic",
+    "deskew",
+    "seed",
+)
 
 
 def define_flags(values):

@@ -29,7 +29,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
         rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. Data that have a validation split
         of their own allow no other size.
       shard: the rows of each split to keep.
-      config: the settings, of which `layout` and `label` say how the user's files are read.
+      config: the settings, of which `layout`, `label` and `resize` say how the user's files are read.
 
     Returns:
       `Splits`.
@@ -75,6 +75,8 @@ def _check_settings(source, config):
         raise UserError(f"--layout={config.layout}: {source.name} is a set of images; leave the flag out")
     if config.label != DEFAULTS.label and source.kind != "table":
         raise UserError(f"--label={config.label}: {source.name} is not a table; leave the flag out")
+    if config.resize and source.kind != "folder of images":
+        raise UserError(f"--resize={config.resize}: {source.name} is not a folder of images; leave the flag out")
 
 
 def _check_shapes(source):

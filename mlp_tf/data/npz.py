@@ -128,8 +128,10 @@ def _read_header(path, archive, name):
         beginning = io.BytesIO(file.read(_LONGEST_HEADER))
     read = _READERS[np.lib.format.read_magic(beginning)]
     shape, _, dtype = read(beginning)
-    if dtype.hasobject or not all(type(side) is int and side >= 0 for side in shape):
-        raise ValueError("Python objects, or an impossible shape")
+    if dtype.hasobject:
+        raise UserError(f"{path}: {name} holds Python objects; make it numbers or words, such as {name}.astype(str)")
+    if not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError("an impossible shape")
     header = _Header(dtype, shape)
     if beginning.tell() + header.nbytes != archive.getinfo(member).file_size:
         raise ValueError("another number of bytes than the header says")

@@ -91,8 +91,8 @@ def suspicions(source, copies):
     largest = max(split.images.max(initial=0) for split in source.splits.values())
     if source.train.images.dtype == np.uint8 and largest < DARKEST:
         lines.append(
-            f"the largest pixel is {largest}, and pixels are divided by 255, so the inputs are almost zero; save the "
-            "values as float32, which are standardised"
+            f"the largest pixel is {largest}, and pixels are divided by 255, so the inputs are almost zero; give "
+            "--layout=features, which standardizes them, or scale them up to 255"
         )
     classes = len(source.class_names)
     if classes > MOST_CLASSES:

@@ -24,11 +24,12 @@ _KERAS_MNIST = "~/.keras/datasets/mnist.npz"  # where keras.datasets.mnist keeps
 _KERAS_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # as Keras checks it
 _CONVERSIONS = {  # of files that NumPy or pandas read
     ".npy": "x = numpy.load({name!r}); numpy.savez({npz!r}, x_train=x, y_train=the_labels)",
-    ".txt": 'table = pandas.read_csv({name!r}, sep=r"\\s+"); table.to_csv({csv!r}, index=False)',
+    ".txt": 'table = pandas.read_csv({name!r}, sep=r"[\\s,;|]+", engine="python"); table.to_csv({csv!r}, index=False)',
     ".tsv": 'table = pandas.read_csv({name!r}, sep="\\t"); table.to_csv({csv!r}, index=False)',
     ".parquet": "table = pandas.read_parquet({name!r}); table.to_csv({csv!r}, index=False)",
-    ".xlsx": "table = pandas.read_excel({name!r}); table.to_csv({csv!r}, index=False)",
+    ".xlsx": "table = pandas.read_excel({name!r}); table.to_csv({csv!r}, index=False)  # pip install openpyxl",
 }
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar")
 
 
 def resolve(dataset, data_dir="", config=DEFAULTS):
@@ -37,7 +38,7 @@ def resolve(dataset, data_dir="", config=DEFAULTS):
     Args:
       dataset, data_dir: as `load` takes them. `auto` is MNIST of tensorflow-datasets; where that is neither prepared
         nor can be downloaded, Keras' copy in the home folder; where that is missing too, the sample.
-      config: the settings, of which `label` counts.
+      config: the settings, of which `label` and `resize` count.
 
     Raises:
       UserError: there are no such data, or they are wrong.
@@ -66,7 +67,7 @@ def resolve(dataset, data_dir="", config=DEFAULTS):
                 return source
         from mlp_tf.data.image_folder import image_folder  # and Pillow, which no other dataset needs
 
-        return image_folder(path)
+        return image_folder(path, config.resize)
     raise UserError(f"--dataset={dataset}: {_explain(dataset, path)}")
 
 
@@ -101,6 +102,8 @@ def _explain(dataset, path):
         name = os.path.expanduser(dataset)
         line = _CONVERSIONS[suffix].format(name=name, npz=f"{stem}.npz", csv=f"{stem}.csv")
         return f"{suffix} files are not read; convert it in Python: {line}"
+    if suffix in _PACKED and os.path.exists(path):
+        return f"{suffix} files are not read; unpack it, and give the file or folder in it"
     if dataset and os.path.exists(path):
         return f"a file that ends in {suffix or pathlib.Path(path).name}; {KINDS}"
     if is_path(dataset):

@@ -31,6 +31,7 @@ _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", 
 _FIRST_FIELDS = 2**22  # read to find out which column may hold the labels
 _FEW = 10  # distinct whole numbers that may be labels, in however few rows
 _LABELS = ("label", "labels", "class", "target", "species", "category", "y")  # what the column may be called
+_IMAGE_FILE = re.compile(r"\.(png|jpe?g|bmp|gif|tiff?|webp)\W*$", re.IGNORECASE)
 
 
 class _WithoutLabel(UserError):
@@ -359,6 +360,11 @@ def _to_numbers(path, column):
     row = finite.argmin()
     field = column[row]
     seen = "empty" if pandas.isna(field) else repr(shorten(str(field), 60))
+    if _IMAGE_FILE.search(seen):
+        raise UserError(
+            f"{path}: row {row + 1}, column {shorten(column.name, 60)}: {seen}; names of images are not read: put the "
+            "images of each class into a folder of its name, and give the folder of these"
+        )
     raise UserError(
         f"{path}: row {row + 1}, column {shorten(column.name, 60)}: {seen}; must be a number from {-_LARGEST:.3g} to "
         f"{_LARGEST:.3g}: fix it, or leave the row or the column out"

@@ -251,6 +251,7 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         (",label,a\n0,x,1\n1,y,2\n", "a column has no name; leave it out, as pandas does with index=False, or name it"),
         (",label,\n0,x,1\n1,y,2\n", "2 columns have no name; give each another name"),
         ("label,a,b\n" + ROWS + "z,5,abc\n", "row 3, column b: 'abc'" + RANGE),
+        ("label,file\nx,a/0.PNG\n", "row 1, column file: 'a/0.PNG'; names of images are not read: put the"),
         ("label,a,b\n" + ROWS + "z,1_0,5\n", "row 3, column a: '1_0'; must be a number"),
         ('label,a,b\nx,"1,5",2\n', "row 1, column a: '1,5'; must be a number"),
         ("label,a,b\nx,nan,2\n", "row 1, column a: 'nan'; must be a number"),
@@ -479,4 +480,4 @@ def test_a_table_beside_folders_of_splits_is_left_out(tmp_path):
         Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "train" / name / "0.png")
     source = resolve(str(tmp_path))
     assert source.train.images.shape == (2, 2, 2)
-    assert source.notes[0].startswith("left out: train.csv (1 in all);")
+    assert source.notes[0].startswith("left out (1): train.csv;")
