@@ -9,6 +9,8 @@ from helpers import CLASSES, make_arrays, tensors
 from PIL import Image
 
 from mlp_tf import data, evaluate, export, plot, predict, runs, show_data, sweep
+from mlp_tf import train as train_command
+from mlp_tf.config import Config
 
 FLAGS = ["--hidden=8,4", "--batch_size=10", "--epochs=20", "--learning_rate=0.01"]
 
@@ -158,6 +160,32 @@ def test_a_table_is_trained_and_its_test_split_is_held_out(train, tmp_path):
     assert "180 training, 20 validation, 40 test examples of 3, 3 classes" in outcome.out
     assert "note: there is no test split; 40 of the 240 rows are held out for it" in outcome.err
     assert json.loads((tmp_path / "run/results.json").read_text())["test_accuracy"] > 0.9
+
+
+def few_steps(examples, **settings):
+    """What `train` says of the number of steps."""
+    return train_command._few_steps(Config(**settings), examples)
+
+
+def test_too_few_steps_are_noted_with_flags_that_make_more():
+    assert few_steps(113) == (
+        "1 step an epoch, 15 in all, may be too few to learn from; give --batch_size=16 --epochs=60"
+    )
+    assert few_steps(50, batch_size=50).endswith("give --batch_size=16 --epochs=67")
+    assert few_steps(200, batch_size=16).startswith("12 steps an epoch, 180 in all")
+    for settings in ({"batch_size": 16, "epochs": 60}, {"batch_size": 10, "epochs": 3}):
+        assert few_steps(113, **settings) == ""
+    assert few_steps(4500) == few_steps(1400, epochs=15) == ""
+
+
+def test_training_on_few_rows_says_so_once(train, tmp_path):
+    """Costs two trainings of a second."""
+    x, y = blobs(150)
+    np.savez(tmp_path / "few.npz", x_train=x, y_train=y)
+    flags = ["--hidden=4", f"--workdir={tmp_path / 'run'}"]
+    outcome = train(f"--dataset={tmp_path / 'few.npz'}", *flags)
+    assert "note: 1 step an epoch, 15 in all, may be too few to learn from; give --batch_size=16" in outcome.err
+    assert "too few" not in train(*flags, "--epochs=16").err
 
 
 def test_pixels_that_were_cast_to_nothing_are_warned_of(run, train, tmp_path):

@@ -92,6 +92,8 @@ class Source(NamedTuple):
     warning: str = ""  # this and the next two as in `Splits`
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
+    kind: str = ""  # of the user's data: table, folder of images, or empty
+    columns: tuple[str, ...] = ()  # the names of the features of a table
 
     @property
     def splits(self):

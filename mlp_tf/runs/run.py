@@ -175,10 +175,10 @@ def _load(config, description, cluster):
 
     shard = worker_shard(cluster)._replace(whole_train=config.replicate_data)
     if description is None:
-        return data.load(config.dataset, config.data_dir, config.validation_size, shard)
+        return data.load(config.dataset, config.data_dir, config.validation_size, shard, config)
     is_same = config.dataset == "auto" or description.is_of(config.dataset)
     name = data.located(description.data.name if is_same else config.dataset, config.data_dir)
-    return data.load(name, config.data_dir, description.data.validation, shard)
+    return data.load(name, config.data_dir, description.data.validation, shard, config)
 
 
 @contextlib.contextmanager
