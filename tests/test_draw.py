@@ -276,7 +276,7 @@ def test_nothing_goes_wrong_or_moves_when_buttons_and_strokes_meet(opened):
 
 
 SEVERAL = "several pieces of ink"
-SCRIBBLE = "as in a scribble"
+SCRIBBLE = "like a scribble"
 BODY_OF_5 = [(120, 90), (115, 150), (170, 140), (200, 180), (190, 230), (140, 250), (100, 235)]
 
 

@@ -71,11 +71,20 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return os.path.isabs(self.name)
 
 
+class InkStyle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the training images show ink on paper, in gray."""
+
+    is_dark: bool  # dark ink on bright paper
+    is_like_mnist: bool  # cut out, scaled and centered as MNIST's, so every image is prepared
+    usual_warnings: tuple[str, ...]  # about ink, that many of the training images deserve too
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The form of config.json."""
 
     settings: dict
     data: Data
+    ink_style: InkStyle | None
     warning: str
     model: dict
     environment: Environment
@@ -90,6 +99,7 @@ class Description(NamedTuple):
     environment: Environment
     warning: str = ""  # why this is not the data hoped for, if so
     scaling: dict | None = None  # `Scaling.to_json`, which float32 examples are standardized by
+    ink_style: InkStyle | None = None  # None: color, features, or images of anything but ink
 
     @property
     def sizes(self):
@@ -138,6 +148,7 @@ class Description(NamedTuple):
         return {
             "settings": self.config.to_json(),
             "data": msgspec.to_builtins(self.data),
+            "ink_style": msgspec.to_builtins(self.ink_style),
             "warning": self.warning,
             "model": self._model(),
             "environment": msgspec.to_builtins(self.environment),
@@ -151,7 +162,8 @@ class Description(NamedTuple):
     def from_json(cls, content):
         """Returns the description that `to_json` gave; raises ValueError if the content is not of its form."""
         file = msgspec.convert(content, _File)
-        description = cls(Config.from_json(file.settings), file.data, file.environment, file.warning, file.scaling)
+        config = Config.from_json(file.settings)
+        description = cls(config, file.data, file.environment, file.warning, file.scaling, file.ink_style)
         values = math.prod(file.data.example_shape)
         scaling = file.scaling or {}
         lengths = {name: len(numbers) for name, numbers in scaling.items()}

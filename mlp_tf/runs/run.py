@@ -124,6 +124,8 @@ def _decide(config, folder, cluster, splits):
     Raises:
       UserError: they do not fit; the folder is unchanged.
     """
+    from mlp_tf.handwriting.images import measure_style
+
     in_folder = folder.description
     if folder.is_finished(config):
         return Start(in_folder, warnings=(in_folder.warning,))
@@ -143,7 +145,13 @@ def _decide(config, folder, cluster, splits):
     identity.check_memory(description)
     if in_folder:
         # Mean and standard deviation are sums, whose last bits depend on how the examples were read.
-        description = description._replace(scaling=in_folder.scaling, warning=splits.warning or in_folder.warning)
+        description = description._replace(
+            scaling=in_folder.scaling,
+            ink_style=in_folder.ink_style,
+            warning=splits.warning or in_folder.warning,
+        )
+    elif style := measure_style(splits.train.images):
+        description = description._replace(ink_style=identity.InkStyle(**style))
     return Start(description, splits, found, tuple(warnings))
 
 
