@@ -158,6 +158,7 @@ def test_how_training_images_show_ink_is_measured(like_mnist):
     assert style_of(255 - two) == (True, False, ("several pieces of ink, like several digits",))
     assert style_of(noise) is None
     assert style_of(np.concatenate([like_mnist, 255 - like_mnist])) is None
+    assert style_of(np.concatenate([like_mnist] * 10 + [255 - like_mnist[:1]])) is None
     assert style_of(np.stack([like_mnist] * 3, axis=-1)) is None
     assert style_of(like_mnist / np.float32(255)) is None
 
