@@ -78,6 +78,7 @@ def page(run, split, accuracy):
 def _describe(run, split, accuracy):
     """Returns what the scripts of the page read as MODEL."""
     config = run.config
+    settings = [name for name in config.to_json() if name not in OUTSIDE]
     names = run.class_names
     style = run.description.ink_style
     height, width = run.description.data.example_shape
@@ -85,11 +86,11 @@ def _describe(run, split, accuracy):
     return {
         "title": run.title,
         "accuracy": f"{accuracy:.4f}",
-        "settings": {name: words_of(getattr(config, name)) for name in config.to_json() if name not in OUTSIDE},
+        "settings": " ".join(f"--{name}={words_of(getattr(config, name))}" for name in settings),
         "height": height,
         "width": width,
         "classes": list(names),
-        "isDarkInk": bool(style and style.is_dark),
+        "paper": 255 if style and style.is_dark else 0,
         "usualWarnings": style.usual_warnings if style else [],
         "divisor": 255 if config.scaling == "auto" else 1,
         "activation": config.activation,

@@ -9,10 +9,10 @@ images in it. --show writes what the network sees, with its answers, to predicti
 --out; at most the first 100 images. --json prints an object for each file: file, class (its number), name,
 probability, top (the same for the three most probable classes) and warnings (texts); everything else goes to stderr.
 
-An answer of low confidence says why: ink that does not look like one digit, or a low probability. If the run was
-trained on the user's images, an image of their size is taken as it is. All others are prepared as MNIST's were: cut
-out, scaled and centered, bright on black. A file that cannot be read gets a line on stderr; the others are predicted,
-and the exit code is 1.
+An answer of low confidence says why: ink that does not look like one digit, or a low probability. Every image is made
+light on dark or dark on light like the training images. One of their size stays as it is otherwise; all others, and any
+that is framed in another way if the training images are framed as MNIST's, are prepared as MNIST's were: cut out,
+scaled and centered. A file that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
 """
 
 import json
@@ -151,25 +151,27 @@ def _read(paths, trained_on):
 
 
 def _read_as_it_is(path, shape):
-    """Returns an image that has the size of the run's images; None for another one that can be prepared."""
+    """Returns the pixels of an image that has the size of the run's images; None for another one to be prepared."""
     import numpy as np
 
     from mlp_tf.data import image_folder
 
     height, width, *channels = shape
+    with image_folder.open_image(path) as image:
+        size = image.size
+    if size != (width, height):
+        if channels:
+            raise UserError(f"{path}: {size[0]} x {size[1]} pixels; must be {width} x {height}, like the run's images")
+        return None
     try:
         pixels = image_folder.read_pixels(path)
     except UserError:
         if channels:
             raise
         return None  # such as a transparent image
-    if pixels.shape[:2] == (height, width) and pixels.ndim <= len(shape):
-        return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3)) if channels else pixels
     if channels:
-        raise UserError(
-            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; must be {width} x {height}, like the run's images"
-        )
-    return None
+        return np.broadcast_to(pixels.reshape(height, width, -1), (height, width, 3))
+    return pixels if pixels.ndim == 2 else None
 
 
 def _draw(ensemble, paths, images, probabilities, framed):

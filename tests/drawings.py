@@ -6,6 +6,7 @@ from scipy import ndimage
 
 SIDE = 320  # pixels of the drawing area
 PEN = 24  # its width
+FIVE = [(120, 90), (115, 150), (170, 140), (200, 180), (190, 230), (140, 250), (100, 235)]  # a stroke, without its bar
 EIGHT = np.ones((3, 3))  # neighbors, also at corners
 
 

@@ -18,17 +18,17 @@ from mlp_tf.config import Config
 from mlp_tf.data.augmentation import deskew
 from mlp_tf.handwriting import images as user_images
 from mlp_tf.model import init_params, normalize
-from mlp_tf.runs.identity import Data, Description
+from mlp_tf.runs.identity import Data, Description, InkStyle
 from mlp_tf.runs.trained import TrainedRun
 
 NODE = pathlib.Path(playwright.__file__).parent / "driver/node"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def untrained(shape=(28, 28), names=tuple("0123456789"), **settings):
+def untrained(shape=(28, 28), names=tuple("0123456789"), ink_style=None, **settings):
     """A run that still has its initial weights, with biases that are not 0."""
     raw = Data("mnist_sample", 100, 10, 10, shape, "uint8", len(names), names, "", 1)
-    description = Description(Config(**settings), raw, {})
+    description = Description(Config(**settings), raw, {}, ink_style=ink_style)
     weights, biases = init_params(description.sizes, seed=3)
     biases = {name: value.numpy() + 0.1 for name, value in biases.items()}
     weights = {name: value.numpy() for name, value in weights.items()}
@@ -277,7 +277,6 @@ def test_nothing_goes_wrong_or_moves_when_buttons_and_strokes_meet(opened):
 
 SEVERAL = "several pieces of ink"
 SCRIBBLE = "like a scribble"
-BODY_OF_5 = [(120, 90), (115, 150), (170, 140), (200, 180), (190, 230), (140, 250), (100, 235)]
 
 
 @needs_chromium
@@ -297,7 +296,7 @@ BODY_OF_5 = [(120, 90), (115, 150), (170, 140), (200, 180), (190, 230), (140, 25
         pytest.param([drawings.seven(40, 30, 250), drawings.seven(20, 130, 150)], SEVERAL, id="nested"),
         pytest.param([[(40, 160), (280, 170)]], "wider than a digit", id="dash"),
         pytest.param([drawings.seven(80, 80, 240)], "ink at the border", id="cut-off"),
-        pytest.param([BODY_OF_5, [(150, 60), (230, 55)]], "", id="5-with-a-loose-bar"),
+        pytest.param([drawings.FIVE, [(150, 60), (230, 55)]], "", id="5-with-a-loose-bar"),
         pytest.param([drawings.seven(80, 80, 180)], "", id="7"),
         pytest.param([[(160, 60), (160, 260)]], "", id="1"),
     ],
@@ -308,6 +307,28 @@ def test_the_page_warns_of_ink_that_is_unlike_one_digit_and_of_no_other(untraine
     warnings = untrained_page.evaluate("ink.prepare(drawing).warnings")
     assert [warning in each for each in warnings] == [True] * bool(warning)
     assert all(each in untrained_page.inner_text("#doubts") for each in warnings)
+
+
+@needs_chromium
+def test_the_page_of_a_run_on_dark_ink_sees_dark_ink(opened):
+    style = InkStyle(is_dark=True, is_like_mnist=True, usual_warnings=("several pieces of ink, like several digits",))
+    images = np.full((2, 28, 28), 255, np.uint8)
+    images[:, 5:20, 14] = 30
+    runs_on = [untrained(hidden=(4,), ink_style=each) for each in (None, style)]
+    looks = []
+    for run in runs_on:
+        page, _ = opened(draw.page(run, data.Split(images, np.arange(2)), 0.1))
+        looks.append([page.evaluate(LOOK)["image"]])
+        assert page.inner_text("#answer") == ""
+        draw_stroke(page, drawings.seven(40, 90, 120))
+        looks[-1].append(page.evaluate(LOOK)["image"])
+        assert page.inner_text("#answer") != ""
+        draw_stroke(page, drawings.seven(180, 80, 130))
+        assert (SEVERAL in page.inner_text("#doubts")) == (run is runs_on[0])
+    np.testing.assert_array_equal(looks[1], 255 - np.array(looks[0]))
+    page.click("#gallery button >> nth=0")
+    assert page.evaluate("Array.from(pen.getImageData(0, 0, 1, 1).data)") == [255, 255, 255, 255]
+    assert page.evaluate("Array.from(pen.getImageData(165, 100, 1, 1).data)") == [30, 30, 30, 255]
 
 
 @pytest.mark.slow

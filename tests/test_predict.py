@@ -7,11 +7,14 @@ import re
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from helpers import bar, command
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from mlp_tf import figures, predict
+from mlp_tf import figures, predict, runs
+from mlp_tf.config import Config
+from mlp_tf.handwriting import images
 
 # Runs the command where Python refuses to print what is no text, as it does unless the environment says otherwise.
 STRICT = """
@@ -51,7 +54,7 @@ def test_with_json_the_plot_is_named_on_stderr_and_lies_in_out(run, run_folder, 
     words = ["--json", "--show", f"--out={tmp_path / 'new'}", "--format=pdf", tmp_path / "a.png"]
     outcome = run(predict, f"--workdir={run_folder}", *words)
     assert json.loads(outcome.out)["file"] == str(tmp_path / "a.png")
-    assert outcome.error == f"Plot: {tmp_path / 'new/predictions.pdf'}"
+    assert outcome.err.splitlines()[-1] == f"Plot: {tmp_path / 'new/predictions.pdf'}"
     assert (tmp_path / "new/predictions.pdf").exists()
 
 
@@ -90,7 +93,7 @@ def test_postscript_starts_no_program(run, run_folder, good, tmp_path, monkeypat
         paths[-1].write_bytes(content)
     outcome = run(predict, f"--workdir={run_folder}", *paths)
     assert (outcome.code, len(outcome.out.splitlines())) == (1, 1)
-    assert re.fullmatch(r"(error: \S+/x\.(png|eps): not an image that can be read; .*\n){2}", outcome.err)
+    assert re.fullmatch(r"(error: \S+/x\.(png|eps): not an image that can be read; .*\n){2}note: .*\n", outcome.err)
     assert not (tmp_path / "started").exists()
 
 
@@ -159,7 +162,9 @@ def test_no_bad_file_keeps_the_others_from_being_predicted(run, run_folder, pict
     every_other = [path for bad_path in paths for path in (bad_path, tmp_path / "good.png")]
     outcome = run(predict, f"--workdir={run_folder}", tmp_path / "garbage in its EXIF.jpg", *every_other)
     assert outcome.code == 1
-    assert [line.partition(": ")[2].partition(": ")[0] for line in outcome.err.splitlines()] == list(map(str, paths))
+    *errors, note = outcome.err.splitlines()
+    assert [line.partition(": ")[2].partition(": ")[0] for line in errors] == list(map(str, paths))
+    assert note == f"note: {len(paths) + 1} of {len(paths) + 1} images are not 8 x 8, and were prepared as MNIST's were"
     assert len(outcome.out.splitlines()) == len(paths) + 1
 
 
@@ -171,7 +176,7 @@ def test_a_folder_stands_for_the_images_in_it(run, run_folder, good, tmp_path):
     assert outcome.code == 1
     paths = [line.partition(": ")[0] for line in outcome.out.splitlines()]
     assert paths == [str(tmp_path / name) for name in ("a.PNG", "b.png", "notes.txt")]
-    skipped, error = outcome.err.splitlines()
+    skipped, error, _ = outcome.err.splitlines()
     assert skipped.startswith(f"note: {tmp_path}: skipped empty, notes.txt (not .png, .jpg,")
     assert error.startswith(f"error: {tmp_path / 'empty'}: a folder without images (.png, .jpg,")
 
@@ -182,8 +187,9 @@ def test_of_many_files_that_are_skipped_some_are_named_in_one_line(run, run_fold
         (tmp_path / f"{i:02}.txt").touch()
     outcome = run(predict, f"--workdir={run_folder}", tmp_path)
     assert outcome.code == 0
-    assert "skipped 00.txt, 01.txt," in outcome.error
-    assert "19.txt and 5 more (not" in outcome.error
+    skipped, _ = outcome.err.splitlines()
+    assert "skipped 00.txt, 01.txt," in skipped
+    assert "19.txt and 5 more (not" in skipped
 
 
 def test_the_plot_frames_low_confidence_and_tells_equal_names_apart(run, run_folder, good, tmp_path, monkeypatch):
@@ -212,9 +218,69 @@ def test_of_more_than_100_images_the_first_100_are_in_the_plot(run, run_folder, 
     outcome = run(predict, f"--workdir={run_folder}", "--show", "--format=svg", tmp_path)
     assert (outcome.code, len(outcome.out.splitlines())) == (0, 102)
     assert outcome.out.endswith("\nPlot: predictions.svg\n")
-    assert outcome.error == "note: the plot shows the first 100 of 101"
+    assert outcome.err.splitlines()[-1] == "note: the plot shows the first 100 of 101"
     [(images, captions, _)] = drawn
     assert (len(images), len(captions), captions[99].split()[0]) == (100, 100, "099.png")
+
+
+def shape(name, dark_on_light, size, width=11):
+    """A figure of straight strokes of a width in hundredths, as an image."""
+    corners = {"bar": [(50, 20), (50, 80)], "seven": [(30, 20), (68, 20), (50, 80)]}
+    corners["square"] = [(30, 20), (68, 20), (68, 80), (30, 80), (30, 20)]
+    image = Image.new("L", (size, size), 255 if dark_on_light else 0)
+    points = [(x * size / 100, y * size / 100) for x, y in corners[name]]
+    ImageDraw.Draw(image).line(points, fill=0 if dark_on_light else 255, width=size * width // 100)
+    return image
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["dark-on-light", "light-on-dark"])
+def shapes_run(request, tmp_path_factory):
+    """(folder of a run on an array of figures, framed as MNIST's digits, their names, whether they are dark on light).
+
+    Trains a network of 784-64-3 for 60 epochs of 7 steps.
+    """
+    folder = tmp_path_factory.mktemp("shapes")
+    names = ["bar", "seven", "square"]
+    labels = np.arange(90) % 3
+    drawn = []
+    for i, label in enumerate(labels):
+        shape(names[label], True, 200, 8 + i // 10).save(folder / "a.png")
+        drawn.append(images.read(folder / "a.png", 28, 28).image)
+    drawn = np.stack(drawn)
+    np.savez(folder / "shapes.npz", x_train=255 - drawn if request.param else drawn, y_train=labels)
+    config = Config(hidden=(64,), batch_size=10, epochs=60, dataset=str(folder / "shapes.npz"))
+    with runs.open_run(config, folder / "run") as opened:
+        for _ in opened.train():
+            pass
+    return folder / "run", names, request.param
+
+
+def test_an_image_is_read_whatever_is_dark_in_it_and_in_the_data(run, shapes_run, tmp_path):
+    folder, names, is_dark = shapes_run
+    style = json.loads((folder / "config.json").read_text())["ink_style"]
+    assert style == {"is_dark": is_dark, "is_like_mnist": True, "usual_warnings": []}
+    for dark_on_light in (True, False):
+        for size in (28, 200):
+            paths = [tmp_path / f"{name}.png" for name in names]
+            for path in paths:
+                shape(path.stem, dark_on_light, size).save(path)
+            outcome = run(predict, f"--workdir={folder}", "--json", *paths)
+            answers = [json.loads(line) for line in outcome.out.splitlines()]
+            assert [names[answer["class"]] for answer in answers] == names
+            assert [answer["warnings"] for answer in answers] == [[], [], []]
+
+
+def test_images_of_the_runs_size_are_checked_too(run, shapes_run, tmp_path):
+    folder, _, is_dark = shapes_run
+    Image.new("L", (28, 28), 255).save(tmp_path / "blank.png")
+    two = Image.new("L", (56, 56), 255 if is_dark else 0)
+    for corner in ((0, 0), (28, 28)):
+        two.paste(shape("seven", is_dark, 28), corner)
+    two.resize((28, 28), Image.Resampling.BOX).save(tmp_path / "two.png")
+    outcome = run(predict, f"--workdir={folder}", "--json", tmp_path)
+    blank, several = [json.loads(line)["warnings"][0] for line in outcome.out.splitlines()]
+    assert blank == "all of one color; there is nothing to recognize"
+    assert several == "several pieces of ink, like several digits"
 
 
 def test_predict_without_images_says_so(run, run_folder):

@@ -19,7 +19,7 @@ from mlp_tf.handwriting.ink import NoInk, find_ink
 LONGEST = 250  # pixels of the longer side; larger images are reduced before the search for ink
 BOX_FRACTION = 20 / 28
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
-_SAMPLE = 40  # training images that are measured, at most
+_LIGHT, _DARK = 0.75, 0.25  # of the range of an image: its border is above if it is dark on light, below if reverse
 _ALIKE = 5  # gray levels by which an image and its prepared one differ at most, in the mean; MNIST's differ by 1
 
 
@@ -59,8 +59,8 @@ def fit(pixels, style):
       pixels: uint8 `[H, W]`.
       style: of the training images, `runs.identity.InkStyle`.
     """
-    level = _border_level(pixels)
-    if level < 0.25 if style.is_dark else level > 0.75:
+    [level] = _border_levels(pixels[None])
+    if level < _DARK if style.is_dark else level > _LIGHT:
         pixels = 255 - pixels
     try:
         prepared = _styled(_prepare_pixels(pixels), style)
@@ -82,11 +82,13 @@ def measure_style(images):
     """
     if images.dtype != np.uint8 or images.ndim != 3:
         return None
-    sample = images[:: len(images) // _SAMPLE + 1]
-    levels = np.array([_border_level(image) for image in sample])
-    is_dark = (levels > 0.75).mean() > 0.9
-    if not is_dark and (levels < 0.25).mean() <= 0.9:
+    levels = _border_levels(_sample(images, 1000))
+    light = (levels > _LIGHT).mean()
+    dark = (levels < _DARK).mean()
+    if max(light, dark) < 0.9 or min(light, dark) > 0.002:  # else `fit` would invert images like those of training
         return None
+    is_dark = light > dark
+    sample = _sample(images, 20)
     counts = collections.Counter()
     alike = 0
     for image in sample:
@@ -109,14 +111,20 @@ def _are_alike(image, other):
     return min(np.abs(np.subtract(image, each, dtype=int)).mean() for each in shifted) < _ALIKE
 
 
-def _border(image):
-    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+def _sample(images, most):
+    return images[:: math.ceil(len(images) / most)]
 
 
-def _border_level(image):
-    """Returns the median of the border of an image, `[H, W]`: from 0, its darkest pixel, to 1, its brightest one."""
-    darkest, brightest = int(image.min()), int(image.max())
-    return (np.median(_border(image)) - darkest) / (brightest - darkest) if brightest > darkest else 0.5
+def _border_medians(images):
+    """Returns the median of the border of each image, `[N, H, W]`: float64 `[N]`."""
+    return np.median(np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1), axis=1)
+
+
+def _border_levels(images):
+    """Returns `_border_medians` as levels from 0, the darkest pixel of the image, to 1, its brightest; blank: 0.5."""
+    darkest = images.min(axis=(1, 2)).astype(float)
+    span = images.max(axis=(1, 2)) - darkest
+    return np.where(span > 0, (_border_medians(images) - darkest) / np.maximum(span, 1), 0.5)
 
 
 def _styled(prepared, style):
@@ -141,8 +149,8 @@ def _prepare_pixels(pixels):
 
     It gets a margin of paper, as a stroke in a small image may fill the window in which `find_ink` looks for paper.
     """
-    paper = int(np.median(_border(pixels)))
-    padded = np.pad(pixels, max(pixels.shape) // 2, constant_values=paper)
+    [paper] = _border_medians(pixels[None])
+    padded = np.pad(pixels, max(pixels.shape) // 2, constant_values=int(paper))
     return _prepare(Image.fromarray(padded).convert("RGBA"), *pixels.shape)
 
 

@@ -76,7 +76,7 @@ class InkStyle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     is_dark: bool  # dark ink on bright paper
     is_like_mnist: bool  # cut out, scaled and centered as MNIST's, so every image is prepared
-    usual_warnings: tuple[str, ...]  # about ink, that many of the training images deserve too
+    usual_warnings: tuple[str, ...]  # about ink, which more than a tenth of the training images deserve too
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

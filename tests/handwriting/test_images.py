@@ -4,12 +4,14 @@ import os
 
 import numpy as np
 import pytest
-from helpers import needs_mnist
+from helpers import needs_mnist, prepared_mnist
 from photos import FONT_FOLDER, FONTS
 from PIL import Image, ImageDraw, ImageFont
 
-from mlp_tf import UserError
+from mlp_tf import UserError, data, runs
+from mlp_tf.config import Config
 from mlp_tf.handwriting import images as user_images
+from mlp_tf.runs.identity import InkStyle
 
 
 def digit(size=28, stroke=3, dark_on_light=True, at=(0.5, 0.5)):
@@ -133,6 +135,58 @@ def test_an_image_that_shows_nothing_gets_a_clear_message(tmp_path, make, messag
         user_images.read(tmp_path / "a.png", 28, 28)
 
 
+@pytest.fixture
+def like_mnist(tmp_path):
+    """Images of a 2 with strokes of ten widths, framed as MNIST's are."""
+    return np.stack([prepare(digit(200, width), tmp_path) for width in range(12, 32, 2)])
+
+
+def style_of(images):
+    """(is_dark, is_like_mnist, usual_warnings) of training images, or None."""
+    style = user_images.measure_style(images)
+    return style and tuple(style.values())
+
+
+def test_how_training_images_show_ink_is_measured(like_mnist):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (50, 28, 28), np.uint8)
+    two = np.tile(like_mnist, (1, 1, 2))
+    assert style_of(like_mnist) == (False, True, ())
+    assert style_of(255 - like_mnist) == (True, True, ())
+    assert style_of(90 + like_mnist // 4) == (False, False, ())  # of another contrast
+    assert style_of(like_mnist[:, 3:25, 3:25]) == (False, False, ())
+    assert style_of(255 - two) == (True, False, ("several pieces of ink, like several digits",))
+    assert style_of(noise) is None
+    assert style_of(np.concatenate([like_mnist, 255 - like_mnist])) is None
+    assert style_of(np.concatenate([like_mnist] * 10 + [255 - like_mnist[:1]])) is None
+    assert style_of(np.stack([like_mnist] * 3, axis=-1)) is None
+    assert style_of(like_mnist / np.float32(255)) is None
+
+
+@pytest.mark.parametrize("is_dark", [True, False])
+def test_only_an_image_unlike_the_training_images_is_changed(like_mnist, is_dark, tmp_path):
+    images = 255 - like_mnist if is_dark else like_mnist
+    mnist = InkStyle(is_dark, True, ())
+    framed_otherwise = InkStyle(is_dark, False, ())
+    for image in images:
+        for given in (image, 255 - image):
+            np.testing.assert_array_equal(user_images.fit(given, mnist).image, image)
+        moved = np.roll(image, (3, -3), (0, 1))
+        np.testing.assert_array_equal(user_images.fit(moved, framed_otherwise).image, moved)
+        assert np.abs(np.subtract(user_images.fit(moved, mnist).image, image, dtype=int)).mean() < 5
+    np.testing.assert_array_equal(user_images.fit(np.full((28, 28), 200, np.uint8), mnist).image, 200)
+    light = prepare(digit(200, 15), tmp_path)
+    seen = user_images.read(tmp_path / "a.png", 28, 28, mnist).image
+    np.testing.assert_array_equal(seen, 255 - light if is_dark else light)
+
+
+def test_a_warning_that_training_images_deserve_too_is_not_given(like_mnist):
+    two = np.tile(like_mnist[0], (1, 2))
+    [text] = user_images.fit(two, InkStyle(False, False, ())).warnings
+    assert "several" in text
+    assert user_images.fit(two, InkStyle(False, False, (text,))).warnings == ()
+
+
 def accuracy(trained, images, labels):
     """The fraction of images that a run recognizes."""
     return (trained.probabilities(np.stack(images)).argmax(axis=1) == labels).mean()
@@ -169,3 +223,27 @@ def test_digits_drawn_with_system_fonts_are_read_at_40_to_1000_pixels(trained_fo
                     seen.append(prepare(image, tmp_path))
                     labels.append(digit)
     assert accuracy(trained_for_handwriting[0], seen, np.array(labels)) > 0.9
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_a_run_on_dark_ink_reads_digits_of_any_size_as_its_own(tmp_path):
+    """Trains 256,256 for 4 epochs on the inverse of MNIST: 97 of 100 as they are, 97 at 28 and 98 at 200 pixels."""
+    light = data.load("mnist", prepared_mnist())
+    splits = [split._replace(images=255 - split.images) for split in (light.train, light.validation, light.test)]
+    light = light._replace(train=splits[0], validation=splits[1], test=splits[2])
+    with runs.open_run(Config(hidden=(256, 256), epochs=4), tmp_path / "run", light) as run:
+        for _ in run.train():
+            pass
+    trained = runs.load(tmp_path / "run")
+    style = trained.description.ink_style
+    assert (style.is_dark, style.is_like_mnist, style.usual_warnings) == (True, True, ())
+    images, labels = splits[2].images[:100], splits[2].labels[:100]
+    as_they_are = accuracy(trained, images, labels)
+    seen = [user_images.fit(255 - image, style).image for image in images]
+    assert accuracy(trained, seen, labels) >= as_they_are - 0.01
+    seen = []
+    for image in images:
+        Image.fromarray(image).resize((200, 200), Image.Resampling.BICUBIC).save(tmp_path / "a.png")
+        seen.append(user_images.read(tmp_path / "a.png", 28, 28, style).image)
+    assert accuracy(trained, seen, labels) >= as_they_are - 0.01

@@ -3,14 +3,16 @@
 import os
 import string
 
+import drawings
 import numpy as np
 import photos
 import pytest
 from helpers import needs_mnist
 from PIL import Image, ImageDraw, ImageFont
 
-from mlp_tf import UserError, predict
+from mlp_tf import UserError, data, predict
 from mlp_tf.handwriting import images as user_images
+from mlp_tf.runs.identity import InkStyle
 
 # Letters that nobody takes for a digit.
 LETTERS = [letter for letter in string.ascii_letters if letter not in "ABCDGIJLOPQSTUYZbcdgijloqsuyz"]
@@ -72,6 +74,73 @@ def blank(i, rng):
     even = np.full((photos.HEIGHT, photos.WIDTH), rng.uniform(0.1, 0.9))
     noise = rng.normal(0, rng.uniform(0.01, 0.15), even.shape)
     return photos.seen([even, even * (1 - rng.uniform(0.1, 0.9) * photos.ramp(rng)), even + noise][i % 3])
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """1,000 digits of MNIST, 100 of each class, in a fixed random order."""
+    images = data.load("mnist_sample").train.images
+    return images[np.random.default_rng(0).permutation(len(images))[:1000]]
+
+
+ARRANGEMENTS = {
+    "beside": [[0, 1]],
+    "above": [[0], [1]],
+    "diagonal": [[0, None], [None, 1]],
+    "2 by 2": [[0, 1], [2, 3]],
+    "3 by 3": [[0, 1, 2], [3, 4, 5], [6, 7, 8]],
+}
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS.values(), ids=ARRANGEMENTS)
+def test_several_digits_in_any_arrangement_are_doubted(digits, arrangement, tmp_path):
+    for first in range(0, 90, 9):
+        enlarged = [np.asarray(Image.fromarray(digit).resize((112, 112))) for digit in digits[first : first + 9]]
+        ink = np.block(
+            [[np.zeros((112, 112), np.uint8) if i is None else enlarged[i] for i in row] for row in arrangement]
+        )
+        paper = Image.fromarray(255 - np.pad(ink, 20))
+        assert "several pieces of ink, like several digits" in prepare(paper, tmp_path).warnings
+
+
+def drawing(strokes, width=24):
+    """Strokes, lists of points (x, y), as the pen of the page draws them."""
+    image = Image.new("L", (drawings.SIDE, drawings.SIDE), 255)
+    pen = ImageDraw.Draw(image)
+    for points in strokes:
+        pen.line([tuple(point) for point in points], fill=0, width=width, joint="curve")
+        for x, y in points:
+            pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=0)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "warning"),
+    [
+        pytest.param(drawing([[(160, 160)]], 12), "hardly any ink", id="speck"),
+        pytest.param(drawing([[(160, 160)]], 50), "like a scribble or a blot", id="dot"),
+        pytest.param(drawing([[(x, y) for x in range(130, 190, 15) for y in (130, 190)]]), "a blot", id="square"),
+        pytest.param(drawing([drawings.random_line(30)], 12), "like a scribble", id="random-line"),
+        pytest.param(drawing([drawings.spiral(3)], 12), "like a scribble", id="spiral"),
+        pytest.param(drawing([[(40, 160), (280, 170)]]), "wider than a digit", id="dash"),
+        pytest.param(drawing([drawings.FIVE, [(150, 60), (230, 55)]]), "", id="5-with-a-loose-bar"),
+        pytest.param(drawing([[(160, 60), (160, 260)]]), "", id="1"),
+    ],
+)
+def test_ink_that_is_unlike_one_digit_is_doubted_and_no_other(image, warning, tmp_path):
+    warnings = prepare(image, tmp_path).warnings
+    assert [warning in each for each in warnings] == [True] * bool(warning)
+
+
+@pytest.mark.slow
+def test_at_most_1_in_100_digits_is_doubted_for_its_ink(digits, tmp_path):
+    """Measured on 1,000 test images of MNIST: 3 at 28 pixels, 4 if they are enlarged, 1 in photos."""
+    rng = np.random.default_rng(0)
+    style = InkStyle(is_dark=False, is_like_mnist=True, usual_warnings=())
+    assert sum(bool(user_images.fit(digit, style).warnings) for digit in digits) <= 10
+    enlarged = [Image.fromarray(drawings.enlarge(rng, digit)) for digit in digits[:500]]
+    photographed = [photos.plain(photos.ink_of(rng, digit), rng) for digit in digits[500:]]
+    assert sum(bool(prepare(image, tmp_path).warnings) for image in enlarged + photographed) <= 10
 
 
 @pytest.mark.slow

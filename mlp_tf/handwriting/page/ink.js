@@ -6,13 +6,14 @@ const ink = (() => {
   const FAINTEST = 0.2 * 255; // darkness; below it is the soft edge of a stroke
   const BOX = 20 / 28; // of the image's side, as in MNIST
 
-  // Returns the image, uint8 [height * width], bright on black and empty without ink, and warnings as texts.
+  // Returns the image, uint8 [height * width], on paper like that of the training images, and warnings as texts.
   function prepare(drawing) {
     const mask = darkness(drawing, ROW, ROW, 1, 1, SIDE, SIDE).map((value) => value > FAINTEST);
     const pieces = regions(mask, 1);
-    if (!pieces.length) return { image: new Uint8Array(MODEL.width * MODEL.height), warnings: [] };
+    if (!pieces.length) return { image: new Uint8Array(MODEL.width * MODEL.height).fill(MODEL.paper), warnings: [] };
     const whole = measure(pieces.flat());
-    return { image: place(drawing, whole), warnings: findOddities(mask, pieces, whole) };
+    const oddities = findOddities(mask, pieces, whole);
+    return { image: place(drawing, whole), warnings: oddities.filter((text) => !MODEL.usualWarnings.includes(text)) };
   }
 
   // Returns the darkness of each pixel, 0 to 255, after a canvas is drawn at `places`, which are those of drawImage.
@@ -26,28 +27,23 @@ const ink = (() => {
 
   // Returns the connected regions of a value in the mask, each as a list of pixels.
   function regions(mask, value) {
+    const left = new Set([...mask.keys()].filter((pixel) => mask[pixel] === value));
     const found = [];
-    const seen = new Uint8Array(mask.length);
-    mask.forEach((_, start) => {
-      const region = [];
-      const visit = (pixel) => {
-        if (mask[pixel] !== value || seen[pixel]) return;
-        seen[pixel] = 1;
-        region.push(pixel);
-      };
-      visit(start);
-      for (const pixel of region) [pixel - 1, pixel + 1, pixel - ROW, pixel + ROW].forEach(visit);
-      if (region.length) found.push(region);
-    });
+    for (const start of left) {
+      left.delete(start);
+      const region = [start];
+      for (const pixel of region) {
+        region.push(...[pixel - 1, pixel + 1, pixel - ROW, pixel + ROW].filter((beside) => left.delete(beside)));
+      }
+      found.push(region);
+    }
     return found;
   }
 
   function measure(pixels) {
-    return {
-      area: pixels.length,
-      x: measureAxis(pixels.map((pixel) => (pixel % ROW) - 1)),
-      y: measureAxis(pixels.map((pixel) => Math.floor(pixel / ROW) - 1)),
-    };
+    const x = measureAxis(pixels.map((pixel) => (pixel % ROW) - 1));
+    const y = measureAxis(pixels.map((pixel) => Math.floor(pixel / ROW) - 1));
+    return { area: pixels.length, x, y };
   }
 
   function measureAxis(places) {
@@ -70,7 +66,7 @@ const ink = (() => {
     const to = [across.start, down.start, across.length, down.length];
     const levels = darkness(drawing, MODEL.width, MODEL.height, ...from, ...to);
     const largest = levels.reduce((a, b) => Math.max(a, b));
-    return levels.map((level) => Math.round((255 * level) / largest));
+    return levels.map((level) => Math.abs(MODEL.paper - Math.round((255 * level) / largest)));
   }
 
   // Returns what is unlike one digit. The limits let 99 of 100 digits of MNIST pass: see tests/test_draw.py.

@@ -16,7 +16,7 @@ function make(name, properties, ...children) {
   return made;
 }
 
-// Shows values from 0 to 255 as grey pixels.
+// Shows values from 0 to 255 as gray pixels, and returns the canvas.
 function paint(canvas, values, width) {
   canvas.width = width;
   canvas.height = Math.ceil(values.length / width);
@@ -24,6 +24,7 @@ function paint(canvas, values, width) {
   const pixels = context.createImageData(width, canvas.height);
   values.forEach((value, i) => pixels.data.set([value, value, value, 255], 4 * i));
   context.putImageData(pixels, 0, 0);
+  return canvas;
 }
 
 // Draws the paper, and shows what the network makes of it unless it is empty.
@@ -36,44 +37,43 @@ function update() {
   for (const name of ["undo", "clear"]) element(name).disabled = isEmpty;
   const { image, warnings } = chosen ? { image: chosen, warnings: [] } : ink.prepare(drawing);
   const { seen, hidden, logits } = perceptron.forward(image);
-  const isBlack = image.every((pixel) => pixel === 0);
+  const isBlank = image.every((pixel) => pixel === MODEL.paper);
   const probabilities = perceptron.softmax(logits);
   const largest = Math.max(...probabilities);
   if (largest < MODEL.trusted) warnings.push(`a probability below ${MODEL.trusted.toFixed(2)}`);
-  element("answer").textContent = isBlack ? "" : MODEL.classes[probabilities.indexOf(largest)];
-  element("doubts").textContent = isBlack || !warnings.length ? "" : `Doubtful: ${warnings.join("; ")}.`;
-  showBars(probabilities, isBlack);
+  element("answer").textContent = isBlank ? "" : MODEL.classes[probabilities.indexOf(largest)];
+  element("doubts").textContent = isBlank || !warnings.length ? "" : `Doubtful: ${warnings.join("; ")}.`;
+  showBars(probabilities, isBlank);
   paint(element("seen"), seen, MODEL.width);
-  hidden.forEach((outputs, i) => showLayer(element("layers").children[i], outputs, isBlack));
+  hidden.forEach((outputs, i) => showLayer(element("layers").children[i], outputs, isBlank));
 }
 
 function drawChosen() {
-  const copy = make("canvas");
+  const copy = paint(make("canvas"), chosen.map((pixel) => 255 - Math.abs(MODEL.paper - pixel)), MODEL.width);
   const scale = drawing.width / Math.max(MODEL.width, MODEL.height);
-  paint(copy, chosen.map((pixel) => 255 - pixel), MODEL.width);
   pen.imageSmoothingEnabled = false;
   pen.drawImage(copy, 0, 0, scale * MODEL.width, scale * MODEL.height);
 }
 
-function showBars(probabilities, isBlack) {
+function showBars(probabilities, isBlank) {
   const order = [...probabilities.keys()];
   if (order.length > MOST_BARS) order.sort((a, b) => probabilities[b] - probabilities[a]);
   element("bars").replaceChildren(...order.slice(0, MOST_BARS).map((i) => {
     const percent = (100 * probabilities[i]).toFixed(1);
     const name = make("span", { className: "name", title: MODEL.classes[i] }, MODEL.classes[i]);
-    const bar = make("progress", { max: 100, value: isBlack ? 0 : percent, ariaLabel: MODEL.classes[i] });
-    return make("li", {}, name, bar, make("span", { className: "number" }, isBlack ? "" : `${percent} %`));
+    const bar = make("progress", { max: 100, value: isBlank ? 0 : percent, ariaLabel: MODEL.classes[i] });
+    return make("li", {}, name, bar, make("span", { className: "number" }, isBlank ? "" : `${percent} %`));
   }));
 }
 
 // Shows the units of a hidden layer as squares: black for the smallest output (at most 0), white for the largest.
-function showLayer(place, outputs, isBlack) {
+function showLayer(place, outputs, isBlank) {
   const smallest = outputs.reduce((a, b) => Math.min(a, b), 0);
   const range = outputs.reduce((a, b) => Math.max(a, b), 0) - smallest || 1;
   const on = outputs.filter((output) => output > perceptron.activation(0)).length;
-  const greys = outputs.map((output) => (isBlack ? 0 : (255 * (output - smallest)) / range));
-  paint(place.querySelector("canvas"), greys, Math.min(ROW, greys.length));
-  place.querySelector("span").textContent = isBlack ? "" : `, ${on} on`;
+  const grays = outputs.map((output) => (isBlank ? 0 : (255 * (output - smallest)) / range));
+  paint(place.querySelector("canvas"), grays, Math.min(ROW, grays.length));
+  place.querySelector("span").textContent = isBlank ? "" : `, ${on} on`;
 }
 
 function point(event) {
@@ -88,8 +88,7 @@ function begin(event) {
   pointer = event.pointerId;
   if (chosen) strokes.length = 0;
   chosen = null;
-  const [x, y] = point(event);
-  strokes.push(new Path2D(`M${x} ${y}h0.1`)); // has a length, so that a tap draws a dot
+  strokes.push(new Path2D(`M${point(event)}h0.1`)); // has a length, so that a tap draws a dot
   extend(event);
 }
 
@@ -123,19 +122,15 @@ function addLayer(units, i) {
 
 function addToGallery({ image, name }) {
   const pixels = perceptron.bytes(image);
-  const canvas = make("canvas");
-  paint(canvas, pixels, MODEL.width);
-  const button = make("button", { type: "button", ariaLabel: `Test image of ${name}` }, canvas, name);
-  button.addEventListener("click", () => choose(pixels));
-  element("gallery").append(button);
+  const canvas = paint(make("canvas"), pixels, MODEL.width);
+  const properties = { type: "button", ariaLabel: `Test image of ${name}`, onclick: () => choose(pixels) };
+  element("gallery").append(make("button", properties, canvas, name));
 }
 
 document.title = `Draw: ${MODEL.title}`;
 element("title").textContent = `${MODEL.title}; test accuracy ${MODEL.accuracy}`;
 if (!MODEL.classes.every((name) => /^[0-9]$/.test(name))) element("hint").textContent = "Draw here";
-for (const [name, value] of Object.entries(MODEL.settings)) {
-  element("settings").append(make("dt", {}, name), make("dd", {}, value));
-}
+element("settings").textContent = MODEL.settings;
 MODEL.units.forEach(addLayer);
 MODEL.gallery.forEach(addToGallery);
 Object.assign(pen, { fillStyle: "#fff", lineWidth: PEN, lineCap: "round", lineJoin: "round" });

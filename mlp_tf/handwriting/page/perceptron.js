@@ -51,11 +51,11 @@ const perceptron = (() => {
   }
 
   // Shears an image about its center of mass until it is upright. It rounds to 32 bits where `deskew` in
-  // mlp_tf/data/augmentation.py does, as one grey level in one pixel shows in the logits.
+  // mlp_tf/data/augmentation.py does, as one gray level in one pixel shows in the logits.
   function deskew(image) {
     const { width } = MODEL;
     const f = Math.fround;
-    const sum = (weigh) => image.reduce((total, grey, i) => total + grey * weigh(i % width, Math.floor(i / width)), 0);
+    const sum = (weigh) => image.reduce((total, gray, i) => total + gray * weigh(i % width, Math.floor(i / width)), 0);
     const light = f(Math.max(sum(() => 1), 1));
     const mean = (weigh) => f(f(sum(weigh)) / light);
     const column = mean((x) => x);
