@@ -64,8 +64,10 @@ def outliers(source):
     if examples.dtype == np.uint8 or examples.ndim != 2:
         return ()
     with np.errstate(all="ignore"):  # of values that are not finite, which are refused later
-        low, high = np.percentile(examples[:: max(1, len(examples) // _SAMPLE)], (25, 75), axis=0)
-        flat = (high > low) & (measure(examples).std > _FLAT * (high - low))
+        sample = examples[:: max(1, len(examples) // _SAMPLE)]
+        low, middle, high = np.percentile(sample, (25, 50, 75), axis=0)
+        # Where most values are equal, such as 0, the others are no outliers.
+        flat = (low < middle) & (middle < high) & (measure(examples).std > _FLAT * (high - low))
     if not flat.any():
         return ()
     column = int(flat.argmax())
