@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mlp_tf import UserError
+from mlp_tf.base import machine
 from mlp_tf.data.scan import DARKEST
 
 _BLOCK = 1000  # rows compared or converted at once
@@ -32,6 +33,8 @@ def arrange(source, layout):
     """
     arrays = {name: split.images for name, split in source.splits.items()}
     if layout == "features":
+        needed = 4 * sum(x.size for x in arrays.values())
+        machine.check_memory(needed, f"--layout=features: {source.name} needs", "give fewer or smaller examples")
         return _replace(source, {name: x.reshape(len(x), -1).astype(np.float32) for name, x in arrays.items()})
     notes = []
     _, *shape = source.train.images.shape

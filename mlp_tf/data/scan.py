@@ -49,10 +49,13 @@ def _check_finite(examples, name, first):
 def numbers_rows(values):
     """Checks whether values `[N]` number the rows: by a constant step, up or down; or by 1, in any order."""
     beginning = values[:_FEWEST_ROWS]
-    if len(np.unique(beginning)) < _FEWEST_ROWS:
+    if len(np.unique(beginning)) < _FEWEST_ROWS or not np.isfinite(values).all():
         return False
     ordered = np.sort(values)
-    step = (ordered[-1] - ordered[0]) / (len(values) - 1)
+    with np.errstate(over="ignore"):
+        step = (ordered[-1] - ordered[0]) / (len(values) - 1)
+    if not np.isfinite(step):
+        return False
     if (np.abs(ordered[0] + step * np.arange(len(values)) - ordered) > step / 1000).any():
         return False
     return step == 1 or (values == ordered).all() or (values == ordered[::-1]).all()
