@@ -57,7 +57,7 @@ def main(values):
             return signals.report_stopped(stop, stopped.number)
         except ArithmeticError as error:  # loop.Diverged
             kept = f"in {run.config.workdir}" if run.folder else "with worker 0"
-            return command.fail(f"diverged: {error}; the last good checkpoint is {kept}", code=3)
+            return command.fail(f"diverged: {error}, in another folder; the last good checkpoint is {kept}", code=3)
         if run.folder:
             _print_results(run)
         return 0

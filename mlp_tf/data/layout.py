@@ -5,10 +5,12 @@ import math
 import numpy as np
 
 from mlp_tf import UserError
+from mlp_tf.base import machine
 from mlp_tf.data.scan import DARKEST
 
 _BLOCK = 1000  # rows compared or converted at once
 _EXACT = 1 / 64  # how far 255 * x may be from a whole number: 4 decimals of x are enough
+_PIXELS = "pixels are numbers from 0 to 255, or from 0 to 1"
 _FEWEST_PIXELS = 64  # of an image that rows are asked about
 
 
@@ -31,12 +33,14 @@ def arrange(source, layout):
     """
     arrays = {name: split.images for name, split in source.splits.items()}
     if layout == "features":
+        needed = 4 * sum(x.size for x in arrays.values())
+        machine.check_memory(needed, f"--layout=features: {source.name} needs", "give fewer or smaller examples")
         return _replace(source, {name: x.reshape(len(x), -1).astype(np.float32) for name, x in arrays.items()})
     notes = []
     _, *shape = source.train.images.shape
     if len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 3:
         arrays = {name: np.moveaxis(x, 1, -1) for name, x in arrays.items()}
-        notes.append(f"the images have their {shape[0]} channels first, and are transposed to [N, H, W, C]")
+        notes.append(f"the images have their channels first, [N, {shape[0]}, H, W], and are transposed")
         shape = [*shape[1:], shape[0]]
     if len(shape) == 3 and shape[2] == 1:
         arrays = {name: x[..., 0] for name, x in arrays.items()}
@@ -52,10 +56,7 @@ def arrange(source, layout):
     factor = 255 if high <= 1 else 1
     is_exact = may_be_pixels and all(_is_exact(x, factor) for x in arrays.values())
     if layout == "images" and not may_be_pixels:
-        raise UserError(
-            f"--layout=images: {source.name} holds values from {low:g} to {high:g}; pixels are numbers from 0 to 255, "
-            "or from 0 to 1"
-        )
+        raise UserError(f"--layout=images: {source.name} holds values from {low:g} to {high:g}; {_PIXELS}")
     if is_row and layout == "auto":
         if is_exact and side**2 == shape[0] >= _FEWEST_PIXELS:
             notes.append(f"the rows are not taken as images; --layout=images makes images of {side} x {side} of them")
@@ -67,8 +68,9 @@ def arrange(source, layout):
             rounded = "" if is_exact else ", rounded"
             text = f"the values are from {low:g} to {high:g}, and are taken as pixels: {factor} * x as uint8{rounded}"
             notes.append(f"{text}; --layout=features standardizes them")
-    elif is_exact or (may_be_pixels and factor == 255):
-        notes.append(f"the values, {low:g} to {high:g}, are taken as features; --layout=images takes them as pixels")
+    else:
+        advice = "--layout=images takes them as pixels" if may_be_pixels else _PIXELS
+        notes.append(f"the values, {low:g} to {high:g}, are taken as features; {advice}")
     return _replace(source, arrays, notes)
 
 

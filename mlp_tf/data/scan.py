@@ -49,10 +49,13 @@ def _check_finite(examples, name, first):
 def numbers_rows(values):
     """Checks whether values `[N]` number the rows: by a constant step, up or down; or by 1, in any order."""
     beginning = values[:_FEWEST_ROWS]
-    if len(np.unique(beginning)) < _FEWEST_ROWS:
+    if len(np.unique(beginning)) < _FEWEST_ROWS or not np.isfinite(values).all():
         return False
     ordered = np.sort(values)
-    step = (ordered[-1] - ordered[0]) / (len(values) - 1)
+    with np.errstate(over="ignore"):
+        step = (ordered[-1] - ordered[0]) / (len(values) - 1)
+    if not np.isfinite(step):
+        return False
     if (np.abs(ordered[0] + step * np.arange(len(values)) - ordered) > step / 1000).any():
         return False
     return step == 1 or (values == ordered).all() or (values == ordered[::-1]).all()
@@ -64,8 +67,10 @@ def outliers(source):
     if examples.dtype == np.uint8 or examples.ndim != 2:
         return ()
     with np.errstate(all="ignore"):  # of values that are not finite, which are refused later
-        low, high = np.percentile(examples[:: max(1, len(examples) // _SAMPLE)], (25, 75), axis=0)
-        flat = (high > low) & (measure(examples).std > _FLAT * (high - low))
+        sample = examples[:: max(1, len(examples) // _SAMPLE)]
+        low, middle, high = np.percentile(sample, (25, 50, 75), axis=0)
+        # Where most values are equal, such as 0, the others are no outliers.
+        flat = (low < middle) & (middle < high) & (measure(examples).std > _FLAT * (high - low))
     if not flat.any():
         return ()
     column = int(flat.argmax())

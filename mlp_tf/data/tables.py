@@ -258,9 +258,9 @@ def _name_columns(path, file, fields, label):
     words = [place for place in range(len(fields)) if not numbers[place]]
     file.seek(0)
     rows = _read(path, file, header=None, nrows=1 + _FIRST_FIELDS // len(fields))
-    if last < 1 or words not in ([], [0], [last]) or fields == [str(i) for i in range(len(fields))]:
-        raise _WithoutLabel(f"{path}: {_without_label(fields, rows, label)}")
-    if words and (rows[words[0]].str.strip() == fields[words[0]]).sum() == 1:  # so it is a name
+    are_names = last < 1 or words not in ([], [0], [last]) or fields == [str(i) for i in range(len(fields))]
+    # A word that comes only once is a name.
+    if are_names or (words and (rows[words[0]].astype(str).str.strip() == fields[words[0]]).sum() < 2):
         raise _WithoutLabel(f"{path}: {_without_label(fields, rows, label)}")
     places = words or [place for place in (0, last) if _may_be_labels(rows[place])]
     if len(places) != 1:
@@ -268,9 +268,9 @@ def _name_columns(path, file, fields, label):
             f"{path}: the first line holds numbers, not names; put a line of names above it, with {label} for the "
             "column that holds the classes"
         )
-    others = rows.drop(columns=places)
+    others = rows.drop(columns=places).to_numpy()
     side = math.isqrt(last)
-    are_pixels = side >= 8 and side**2 == last and others.min(axis=None) >= 0 and others.max(axis=None) <= 255
+    are_pixels = others.dtype.kind in "iu" and others.min() >= 0 and others.max() <= 255 and 8 <= side == last / side
     names = [f"pixel{i}" if are_pixels else f"{i + 1 + (i >= places[0])}" for i in range(last)]
     return [*names[: places[0]], label, *names[places[0] :]]
 

@@ -71,13 +71,21 @@ def test_fractions_of_255_become_pixels_and_a_note_says_so(load, examples, expec
 def test_channels_first_are_transposed_and_a_note_says_so(load, examples, expected):
     images, [note] = load(examples)
     np.testing.assert_array_equal(images, expected)
-    assert note.endswith("channels first, and are transposed to [N, H, W, C]")
+    assert note.endswith("H, W], and are transposed")
 
 
 FEATURES = [
-    (PIXELS + 1, "", "256"),
-    (PIXELS - 1.0, "", "-1"),
-    (PIXELS + 0.5, "", "halves"),
+    (
+        PIXELS + 1.0,
+        "the values, 1 to 256, are taken as features; pixels are numbers from 0 to 255, or from 0 to 1",
+        "256",
+    ),
+    (
+        PIXELS - 1.0,
+        "the values, -1 to 254, are taken as features; pixels are numbers from 0 to 255, or from 0 to 1",
+        "-1",
+    ),
+    (PIXELS * 0.5, "the values, 0 to 127.5, are taken as features; --layout=images takes them as pixels", "halves"),
     (PIXELS // 16 / 1, "the values, 0 to 15, are taken as features; --layout=images takes them as pixels", "dark"),
     (PIXELS / 300, "the values, 0 to 0.85, are taken as features; --layout=images takes them as pixels", "no 255ths"),
     (ROWS / 1, "the rows are not taken as images; --layout=images makes images of 8 x 8 of them", "rows"),

@@ -80,8 +80,9 @@ def test_values_that_flatten_a_column_are_named(tmp_path, change, value, place):
         np.random.default_rng(0).lognormal(sigma=1.5, size=300),
         np.arange(300) == 7,
         np.repeat([0, 1000], 150),
+        np.maximum(0, np.arange(-220, 80)) ** 2,
     ],
-    ids=["normal", "lognormal", "a flag", "two values"],
+    ids=["normal", "lognormal", "a flag", "two values", "most are 0"],
 )
 def test_other_columns_have_no_outliers(tmp_path, column):
     np.savez(tmp_path / "a.npz", x_train=np.column_stack([column, column]), y_train=np.arange(300) % 2)

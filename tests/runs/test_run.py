@@ -105,7 +105,7 @@ def test_a_cost_that_only_evaluation_finds_not_finite_is_divergence(train, small
         *small(optimizer="sgd", learning_rate=1e20, epochs=1, batch_size=200, validation_size=validation_size)
     )
     assert outcome.code == 3
-    assert re.search(r"(validation|test) cost is not finite after epoch 1", outcome.error)
+    assert re.search(r"(validation|test) cost is not finite after epoch 1", outcome.err)
     rows = (tmp_path / "run/metrics.jsonl").read_text()
     assert "NaN" not in rows
     assert "Infinity" not in rows
