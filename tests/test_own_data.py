@@ -59,9 +59,13 @@ def test_float_rows_are_standardised_in_training_evaluation_and_export(run, trai
     assert "Compared: 60 test examples" in outcome.out
     import tensorflow as tf
 
-    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
-    served = serve(images=tf.constant(x, tf.float32))
+    model = tf.saved_model.load(str(tmp_path / "model"))
+    assert model.class_names.numpy().tolist() == [b"blue", b"green", b"red"]
+    serve = model.signatures["serving_default"]
+    served = serve(features=tf.constant(x, tf.float32))
     np.testing.assert_allclose(served["probabilities"], expected, atol=1e-4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"tensor features \[60,2\] .* expected shape \[\?,3\]"):
+        serve(features=tf.constant(x[:, :2], tf.float32))
     ours = runs.load(trained).probabilities(x)  # float64, as it is
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 

@@ -125,23 +125,29 @@ class TrainedRun:
         """A `tf.Module` whose `serve` is what the run predicts, here and wherever it is exported to.
 
         serve: examples `[N, *example_shape]`, of the type of the run's data -> {"classes": int32 `[N]`,
-        "probabilities": float32 `[N, classes]`}.
+        "probabilities": float32 `[N, classes]`}. Other shapes raise an error, also in a signature, which does not check
+        them itself. class_names: a variable, strings `[classes]` in UTF-8.
         """
         module = tf.Module()
+        names = [name.encode(errors="backslashreplace") for name in self.class_names]
+        module.class_names = tf.Variable(names, trainable=False, name="class_names")
         module.weights = {name: tf.Variable(value) for name, value in self.weights.items()}
         module.biases = {name: tf.Variable(value) for name, value in self.biases.items()}
         module.logits = self._logits_function(module)
 
-        def serve(images):
-            probabilities = tf.nn.softmax(module.logits(images))
+        signature = self._signature()
+
+        def serve(examples):
+            probabilities = tf.nn.softmax(module.logits(tf.ensure_shape(examples, signature.shape)))
             return {"classes": tf.argmax(probabilities, axis=1, output_type=tf.int32), "probabilities": probabilities}
 
-        module.serve = tf.function(serve, autograph=False, input_signature=[self._signature()])
+        module.serve = tf.function(serve, autograph=False, input_signature=[signature])
         return module
 
     def _signature(self):
         in_run = self.description.data
-        return tf.TensorSpec([None, *in_run.example_shape], in_run.dtype, name="images")
+        name = "features" if len(in_run.example_shape) == 1 else "images"
+        return tf.TensorSpec([None, *in_run.example_shape], in_run.dtype, name)
 
     def _logits_function(self, module):
         model = loop.model_function(self.config)
