@@ -54,9 +54,8 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
         _take(split, rows)._replace(classes=len(source.class_names), scaling=scaling)
         for split, rows in zip(source.splits.values(), shards, strict=True)
     ]
-    return Splits(
-        source.name, source.class_names, *splits, digest.hexdigest(), source.warning, notes, source.suspicions
-    )
+    about = (source.warning, notes, source.suspicions, source.feature_names)
+    return Splits(source.name, source.class_names, *splits, digest.hexdigest(), *about)
 
 
 def _check_shapes(source):

@@ -1,6 +1,7 @@
 """The user's table in a .csv file: a column of labels, and numbers in all others."""
 
 import collections
+import contextlib
 import io
 import math
 import os
@@ -23,6 +24,9 @@ _MOST_COLUMNS = 100_000  # pandas takes 0.2 ms for each
 _FIELD = 32  # bytes that pandas takes for a field, besides its text
 _LARGEST = np.finfo(np.float32).max
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
+
+
+_ID = re.compile(r"id|.*(Id|ID|_id)", re.DOTALL)  # names of columns that tell the rows apart, if they are no features
 
 
 class _WithoutLabel(UserError):
@@ -69,6 +73,64 @@ def csv_folder(path):
     return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused)
 
 
+def csv_rows(path, feature_names, width, needs_label):
+    """Reads the rows of a table for a run that is trained already.
+
+    Args:
+      path: as of `csv`.
+      feature_names: the columns that the run was trained on, which may be in any order here. If it does not know them,
+        all columns but `label` and the id are its features, in their order.
+      width: how many they are.
+      needs_label: whether there must be a label in each row.
+
+    Returns:
+      (features, float32 `[N, width]`, in the run's order; their names; a data frame of all other columns, as text; the
+      name of the one that is the id, such as Id or PassengerId, or None).
+
+    Raises:
+      UserError: as of `csv`; a column that the run needs is missing.
+    """
+    with _opened(path) as file:
+        names = _read_names(path, file, needs_label)
+        ids = [name for name in names if _ID.fullmatch(name) and name not in feature_names]
+        besides = {"label", *ids[:1]}
+        features = [*feature_names] or [name for name in names if name not in besides]
+        known = {*features}
+        others = [name for name in names if name not in known]
+        _check_features(path, features, width, names, others)
+        frame = _read_columns(path, file, names, others)
+    if needs_label:
+        frame["label"] = frame["label"].str.strip()
+        _check_labels(path, frame["label"])
+    values = np.empty((len(frame), width), np.float32)
+    for i, name in enumerate(features):
+        values[:, i] = _to_numbers(path, frame[name])
+    return values, features, frame[others], ids[0] if ids else None
+
+
+def _check_features(path, features, width, names, others):
+    """Raises UserError if a table lacks columns of a run, or has another number of them than a run without names."""
+    there = {*names}
+    if missing := [name for name in features if name not in there]:
+        unknown = [name for name in others if name != "label"]
+        besides = f"; the run does not know {_listed(unknown)}" if unknown else ""
+        raise UserError(
+            f"{path}: lacks {len(missing):,} of the {width:,} columns that the run was trained on, "
+            f"{_listed(missing)}{besides}; add them, or rename columns"
+        )
+    if len(features) != width:
+        raise UserError(
+            f"{path}: {len(features):,} columns besides label and id, but the run takes {width:,}, in its order; leave "
+            "the others out"
+        )
+
+
+def _listed(names):
+    """Returns the first names of columns in words."""
+    listed = [repr(shorten(name, 60)) for name in names[:10]]
+    return ", ".join([*listed, "..."] if len(names) > 10 else listed)
+
+
 def _to_source(path, files, unused):
     """Returns the `Source` of the tables {split: path}, train first; `unused` names what else the user has there."""
     columns = None
@@ -96,9 +158,8 @@ def _to_source(path, files, unused):
     numbers, class_names = _number(path, files, labels)
     splits = {split: Split(examples[split], numbers[split]) for split in examples}
     notes = (f"not used: {shorten(', '.join(unused), 400)}",) if unused else ()
-    return Source(
-        path, splits["train"], splits.get("test"), class_names, splits.get("validation"), True, "", notes, suspicions
-    )
+    about = ("", notes, suspicions, tuple(columns))
+    return Source(path, splits["train"], splits.get("test"), class_names, splits.get("validation"), True, *about)
 
 
 def _number(path, files, labels):
@@ -121,15 +182,26 @@ def _number(path, files, labels):
 
 
 def _read_table(path):
-    """Returns a table as a data frame, its labels as words, once it has rows and names."""
+    """Returns a table as a data frame, its labels as words."""
+    with _opened(path) as file:
+        return _read_columns(path, file, _read_names(path, file), ["label"])
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """Yields the opened file, once it was checked to be text that fits into memory."""
     try:
         with open_regular(path) as file:
             _check_text(path, file)
-            names = _read_names(path, file)
-            file.seek(0)
-            frame = _read(path, file, header=0, names=names, dtype={"label": str})
+            yield file
     except OSError as error:
-        raise UserError(f"--dataset={path}: {error.strerror}; give a .csv file that can be read") from None
+        raise UserError(f"{path}: {error.strerror}; give a .csv file that can be read") from None
+
+
+def _read_columns(path, file, names, texts):
+    """Returns the table in a file as a data frame, these of its columns as text; raises UserError if it has no rows."""
+    file.seek(0)
+    frame = _read(path, file, header=0, names=names, dtype=dict.fromkeys(texts, str))
     if frame.empty:
         raise UserError(f"{path}: no rows under the names of the columns; give one for each example")
     return frame
@@ -188,7 +260,7 @@ def _explain(message):
     return f"not a table that pandas can read ({message.splitlines()[0]}); save it as CSV in UTF-8"
 
 
-def _read_names(path, file):
+def _read_names(path, file, needs_label=True):
     """Returns the names of all columns."""
     file.seek(0)
     beginning = file.read(2 * _LONGEST_LINE).lstrip(b" \r\n")
@@ -198,9 +270,9 @@ def _read_names(path, file):
         raise UserError(f"{path}: {columns:,} columns; must be at most {_MOST_COLUMNS:,}: save them in an .npz file")
     frame = _read(path, io.BytesIO(line), header=None, dtype=str)
     names = frame.iloc[0].fillna("").str.strip().tolist()
-    if "label" not in names:
+    if needs_label and "label" not in names:
         raise _WithoutLabel(f"{path}: {_without_label(names)}")
-    if len(names) == 1:
+    if names == ["label"]:
         raise UserError(f"{path}: no column but label; put the numbers of each example into other columns")
     if "" in names:
         raise UserError(
@@ -218,10 +290,7 @@ def _without_label(names):
     for separator, words in ((";", "semicolons"), ("\t", "tabs")):
         if any(separator in name for name in names):
             return f"no column label, and {words} in the names; save the table with commas between its columns"
-    listed = [repr(shorten(name, 60)) for name in names[:10]]
-    if len(names) > 10:
-        listed.append("...")
-    return f"no column label, but {', '.join(listed)}; rename the column that holds the classes to label"
+    return f"no column label, but {_listed(names)}; rename the column that holds the classes to label"
 
 
 def _check_labels(path, column):

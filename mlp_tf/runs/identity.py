@@ -63,6 +63,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     class_names: tuple[str, ...]
     sha256: str
     shards: _Positive  # 1 if every worker holds all training examples
+    feature_names: tuple[str, ...] = ()  # of a table: the columns that its examples are made of, in their order
 
     @property
     def is_user_data(self):
@@ -125,6 +126,7 @@ class Description(NamedTuple):
         del data["name"]
         data["example_shape"] = list(data["example_shape"])  # as JSON has it
         data["class_names"] = digest(data["class_names"])
+        data["feature_names"] = digest(data["feature_names"])
         data["scaling"] = digest(self.scaling)
         return settings | {f"data {name}": value for name, value in data.items()}
 
@@ -157,6 +159,7 @@ class Description(NamedTuple):
         fits = (
             values < 2**30
             and len(file.data.class_names) == file.data.classes
+            and len(file.data.feature_names) in (0, values)
             and file.model == description._model()
             and lengths == ({"mean": values, "std": values} if file.data.dtype == "float32" else {})
             and min(scaling.get("std", [1.0])) > 0
@@ -189,6 +192,7 @@ def describe(config, splits, cluster):
         class_names=splits.class_names,
         sha256=splits.sha256,
         shards=splits.train.shard.workers,
+        feature_names=splits.feature_names,
     )
     environment = Environment(
         mlp_tf=mlp_tf.__version__,
