@@ -1,12 +1,16 @@
-"""Rows that come after training, from a table or arrays, as a trained run takes them."""
+"""Rows that come after training, as a trained run takes them: to predict, or with labels to evaluate it on."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
 
 from mlp_tf import UserError
 from mlp_tf.base.text import shorten
+from mlp_tf.data.labels import match
 from mlp_tf.data.npz import npz_rows
+from mlp_tf.data.sources import resolve
+from mlp_tf.data.splits import Split
 
 
 class NewRows(NamedTuple):
@@ -38,6 +42,44 @@ def new_rows(path, in_run):
     examples, others, id_name, notes = _read_table(path, in_run, needs_label=False)
     ids = others[id_name].fillna("").tolist() if id_name else None
     return NewRows(examples, id_name, ids, notes)
+
+
+def labelled_rows(dataset, in_run, data_dir=""):
+    """Reads all rows of other data than a run's to evaluate it on: no split is held out.
+
+    Args:
+      dataset: as `load` takes it. Of data with a test split, only this is read. An .npz file need not have training
+        rows, see `npz_rows`. The columns of a .csv file are matched by their names.
+      in_run: `Data` of the run. Classes are matched by their names.
+      data_dir: as `load` takes it.
+
+    Returns:
+      (name of the data, `Split`, notes for the user).
+
+    Raises:
+      UserError: as of `load` and `new_rows`; a label that is no class of the run.
+    """
+    path = os.path.abspath(os.path.expanduser(dataset))
+    if path.lower().endswith(".csv"):
+        examples, others, _, notes = _read_table(path, in_run, needs_label=True)
+        labels = match(np.array(others["label"].tolist()), in_run.class_names, f"{path}: column label")
+        return path, Split(examples, labels, in_run.classes), notes
+    if path.lower().endswith(".npz"):
+        values, words, x, y = npz_rows(path, needs_labels=True)
+        examples = _to_examples(f"{path}: {x}", values, in_run)
+        labels = match(words, in_run.class_names, f"{path}: {y}")
+        return path, Split(examples, labels, in_run.classes), (f"the examples are {x}, their labels {y}",)
+    try:
+        source = resolve(dataset, data_dir)
+    except UserError as error:
+        raise UserError(str(error).replace("--dataset=", "--on=", 1)) from None
+    if source.feature_names:
+        raise UserError(f"--on={dataset}: a folder of tables; give one of them, such as its test.csv")
+    part = source.test or source.train
+    examples = _to_examples(source.name, part.images, in_run)
+    labels = match(np.array(source.class_names)[part.labels], in_run.class_names, source.name)
+    notes = (*source.notes, source.warning, "only the test split is evaluated" if source.test else "")
+    return source.name, Split(examples, labels, in_run.classes), notes
 
 
 def _read_table(path, in_run, needs_label):

@@ -108,12 +108,17 @@ class TrainedRun:
             )
         return loaded.scaled(self._scaling)
 
+    def labelled(self, dataset, data_dir=""):
+        """Returns (name, `data.Split`, notes) of other data than the run's, for `evaluate`; see `labelled_rows`."""
+        name, split, notes = data.labelled_rows(dataset, self.description.data, data_dir)
+        return name, split._replace(scaling=self._scaling), notes
+
     @property
     def _scaling(self):
         return Scaling.from_json(self.description.scaling, self.description.data.example_shape)
 
     def evaluate(self, split):
-        """Returns the `loop.Sums` of the run on a split, from `splits`."""
+        """Returns the `loop.Sums` of the run on a split, from `splits` or `labelled`."""
         return loop.evaluate(self._predict, data.batches(split, self.config))
 
     @functools.cached_property
@@ -253,8 +258,12 @@ class Ensemble:
         """Returns the `data.Splits` that all were trained on; see `TrainedRun.splits`."""
         return self.members[0].splits(data_dir)
 
+    def labelled(self, dataset, data_dir=""):
+        """Returns (name, `data.Split`, notes) of other data; see `TrainedRun.labelled`."""
+        return self.members[0].labelled(dataset, data_dir)
+
     def evaluate(self, split):
-        """Returns the `loop.Sums` of the ensemble on a split, from `splits`."""
+        """Returns the `loop.Sums` of the ensemble on a split, from `splits` or `labelled`."""
         if len(self.members) == 1:
             return self.members[0].evaluate(split)
         raw = split._replace(scaling=None)  # each member prepares the examples itself
