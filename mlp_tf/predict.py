@@ -15,14 +15,15 @@ trained on the user's images, an image of their size is taken as it is. All othe
 out, scaled and centered, bright on black. A file that cannot be read gets a line on stderr; the others are predicted,
 and the exit code is 1.
 
-The rows of a FILE.csv are matched with the run's by the names of their columns, in any order, and get a line each,
-counted from 1. A column label is ignored. A column that the run does not know, called id or ending in Id, ID or _id,
-such as PassengerId, replaces the count; others are ignored, with a note. A run on arrays or images does not know such
-names: it takes the columns in their order. Of a FILE.npz the array x_test or x is predicted, or the only one.
---out=FILE.csv writes the answers there instead, in Kaggle's layout: the id, and Label, the name of the class. Without
-a column for it, the id is the count, and is called ImageId if the run is on images, else Id. --json prints an object
-for each row: row, id (if there is one), class, name, probability, top. How many rows have a low probability, stderr
-says.
+A FILE.csv or FILE.npz gets a line for each row. The columns of a table are matched by name with those that the run was
+trained on. A column label is ignored. Of columns that the run does not know, one called id or ending in Id, ID or _id,
+such as PassengerId, names the rows, which are counted from 1 otherwise; the rest is ignored, with a note. A run on
+arrays or images knows no names, and takes the columns in their order. Of an .npz file, x_test or x is predicted, or
+the only array. stderr says how many answers have low confidence.
+
+--out=FILE.csv writes the answers for rows to a file instead, in Kaggle's layout: the id, and Label, the name of the
+class. Without such a column, the id is the count, called ImageId if the run is on images, else Id. --json prints an
+object for each row: row (from 1), id (if there is such a column), class, name, probability and top.
 """
 
 import csv
