@@ -14,7 +14,7 @@ import pandas
 from mlp_tf import UserError
 from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
-from mlp_tf.base.text import shorten
+from mlp_tf.base.text import plural, shorten
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
 from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
@@ -120,8 +120,8 @@ def _check_features(path, features, width, names, others):
         )
     if len(features) != width:
         raise UserError(
-            f"{path}: {len(features):,} columns besides label and id, but the run takes {width:,}, in its order; leave "
-            "the others out"
+            f"{path}: {plural(len(features), 'column')} besides label and id, but the run takes {width:,}, in its "
+            "order; leave the others out"
         )
 
 
