@@ -33,13 +33,14 @@ listed before it; so each can be read knowing just those above it here.
         augmentation.py   images set upright, and distorted
         labels.py         which class a label is
         sample.py         5,000 real MNIST images that need no network
+        scan.py           hashes and suspicious values of the user's data
         npz.py            the user's arrays
         tables.py         the user's table
         image_folder.py   the user's images, a folder for each class
         idx.py            the user's IDX files, as MNIST is published
         tfds.py           sets of tensorflow-datasets
         sources.py        which source a name is
-        scan.py           hashes and suspicious values of the user's data
+        layout.py         whether the user's examples are images or features
         held_out.py       validation and test splits of the user's data
         loading.py        load(name): checked, fingerprinted Splits
         new_rows.py       rows that come after training, as a run takes them

@@ -29,6 +29,10 @@ Cpus = Annotated[int, Meta(ge=0, le=1024, description="an integer from 0 to 1024
 PositiveFloat = Annotated[float, Meta(gt=0, le=_LARGEST_FLOAT, description="a number above 0")]
 NonNegativeFloat = Annotated[float, Meta(ge=0, le=_LARGEST_FLOAT, description="a number of 0 or more")]
 Fraction = Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")]
+Size = Annotated[
+    str,
+    Meta(pattern=r"^([1-9]\d{0,3}x[1-9]\d{0,3})?\Z", description="HEIGHTxWIDTH in pixels, such as 28x28, or empty"),
+]
 Strength = Annotated[float, Meta(ge=0, le=10, description="a number from 0 to 10")]
 
 # What a call may give, where that is not what a flag may give.
@@ -116,6 +120,14 @@ class Config:
         "Training examples held out for validation: stratified by class in your own data, otherwise the last ones. "
         "auto is 5,000, but at most a tenth of the training examples (mnist_sample: at most 500).",
     )
+    label: str = _setting("label", "data", "The column of a table that holds the labels.")
+    layout: Literal["auto", "images", "features"] = _setting(
+        "auto",
+        "data",
+        "Your own examples are images (pixels from 0 to 255, or from 0 to 1; rows become square images), or features; "
+        "auto decides by their shape, their values, and the names of a table's columns.",
+    )
+    resize: Size = _setting("", "data", "Size that the images in a folder are resized to; empty: they have one size.")
     scaling: Literal["auto", "none"] = _setting(
         "auto",
         "data",
@@ -281,10 +293,13 @@ def words_of(value: Any) -> str:
 
 
 def is_path(dataset: str) -> bool:
-    """Checks whether a --dataset can only be a path: it has the ending of a file, or begins as a path does."""
-    return is_file(dataset) or dataset.startswith(("/", ".", "~"))
+    """Checks whether a --dataset can only be a path: it has the ending of a file, or begins or ends as a path does."""
+    return is_file(dataset) or dataset.startswith(("/", ".", "~")) or dataset.endswith("/")
 
 
 def is_file(dataset: str) -> bool:
     """Checks whether a --dataset is a file, by its ending."""
     return dataset.lower().endswith((".npz", ".csv"))
+
+
+DEFAULTS = Config()

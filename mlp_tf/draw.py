@@ -79,6 +79,7 @@ def _describe(run, split, accuracy):
     """Returns what the scripts of the page read as MODEL."""
     config = run.config
     names = run.class_names
+    style = run.description.ink_style
     height, width = run.description.data.example_shape
     layers = [(f"h{i}", f"b{i}") for i in range(1, len(run.weights))] + [("out", "out")]
     return {
@@ -88,6 +89,8 @@ def _describe(run, split, accuracy):
         "height": height,
         "width": width,
         "classes": list(names),
+        "isDarkInk": bool(style and style.is_dark),
+        "usualWarnings": style.usual_warnings if style else [],
         "divisor": 255 if config.scaling == "auto" else 1,
         "activation": config.activation,
         "deskew": config.deskew,

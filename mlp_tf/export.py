@@ -9,11 +9,10 @@ success, a fresh process loads the model and predicts the whole test split: the 
 the probabilities within 1e-6.
 """
 
-import os
+import contextlib
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 from absl import flags as absl_flags
 
@@ -56,15 +55,17 @@ def main(values, words):
     run = load(workdir)
     command.warn(*run.warnings)
     test = run.splits(flags.path(values, "data_dir")).test
-    try:
-        export_dir.parent.mkdir(parents=True, exist_ok=True)
-        holder = tempfile.TemporaryDirectory(prefix=files.UNFINISHED, dir=export_dir.parent)
-    except OSError as error:
-        raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
-    with holder as folder, files.plain_path(folder) as plain:
+    with contextlib.ExitStack() as stack:
+        try:
+            export_dir.parent.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(files.temporary_folder(export_dir.parent))
+        except OSError as error:
+            raise UserError(f"--export_dir={export_dir}: {error.strerror}; give a folder that can be written") from None
+        plain = stack.enter_context(files.plain_path(folder))
+        stack.enter_context(files.temporary_files_removed())
         tf.saved_model.save(run.module, str(plain / "model"), signatures={"serving_default": run.module.serve})
         difference = compare(plain / "model", test.images, run.probabilities(test.images))
-        (pathlib.Path(folder) / "model").rename(export_dir)
+        (folder / "model").rename(export_dir)
     print(f"Compared: {plural(len(test.labels), 'test example')}, equal classes, probabilities within {difference:.1e}")
     print(f"SavedModel: {export_dir}")
     return 0
@@ -80,11 +81,11 @@ def compare(path, images, probabilities):
 
     from mlp_tf.runs.trained import prediction_batch
 
-    with tempfile.TemporaryDirectory() as folder:
-        given = os.path.join(folder, "images.npy")
-        got = os.path.join(folder, "answers.npz")
+    with files.temporary_folder() as folder:
+        given = folder / "images.npy"
+        got = folder / "answers.npz"
         np.save(given, images)
-        words = [sys.executable, "-c", _RELOAD, str(path), given, got, str(prediction_batch(images))]
+        words = [sys.executable, "-c", _RELOAD, str(path), str(given), str(got), str(prediction_batch(images))]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

@@ -39,7 +39,6 @@ from mlp_tf import UserError
 from mlp_tf.base import files
 from mlp_tf.base.text import plural, printable, short_names, shorten
 from mlp_tf.cli import command, flags, quiet
-from mlp_tf.config import is_file
 from mlp_tf.runs.folder import read_folder
 
 IN_PLOT = 100  # images in predictions.png
@@ -112,7 +111,8 @@ def _predict_rows(values, workdirs, path):
     ensemble = load_ensemble(workdirs)
     command.warn(*ensemble.warnings)
     names = ensemble.class_names
-    rows = data.new_rows(path, ensemble.members[0].description.data)
+    first = ensemble.members[0]
+    rows = data.new_rows(path, first.description.data, first.config)
     command.note(*rows.notes)
     probabilities = ensemble.probabilities(rows.examples)
     ids = rows.ids or range(1, len(probabilities) + 1)
@@ -136,8 +136,9 @@ def _predict_rows(values, workdirs, path):
 
 
 def _read_data(workdir):
-    """Returns the `Data` of a run that takes image files; raises UserError if it does not."""
-    data = read_folder(workdir).description.data
+    """Returns the `Description` of a run that takes image files; raises UserError if it does not."""
+    description = read_folder(workdir).description
+    data = description.data
     shape = data.example_shape
     is_in_color = shape[2:] == (3,) and data.is_user_data
     if data.dtype != "uint8" or not (len(shape) == 2 or is_in_color):
@@ -145,7 +146,7 @@ def _read_data(workdir):
             f"--workdir={workdir}: was trained on {data.dtype} of shape {list(shape)}; image files need a run that was "
             "trained on images, uint8 [H, W] or [H, W, 3]; give rows as a FILE.csv or FILE.npz"
         )
-    return data
+    return description
 
 
 def list_warnings(trained, prepared, probabilities):
@@ -175,25 +176,35 @@ def _files(path):
 
 
 def _read(paths, trained_on):
-    """Returns (paths that were read, the `Prepared` of each, exit code); a path that cannot be read gets a line."""
-    from mlp_tf.handwriting.images import Prepared, read
+    """Returns (paths that were read, the `Prepared` of each, exit code); a path that cannot be read gets a line.
+
+    Args:
+      paths: of image files, and folders.
+      trained_on: `Description` of a run on images.
+    """
+    from mlp_tf.handwriting import images
 
     done = []
     prepared = []
     code = 0
-    height, width = trained_on.example_shape[:2]
+    shape = trained_on.data.example_shape
+    height, width = shape[:2]
+    style = trained_on.ink_style
     others = 0  # images of another size
     for path in (file for each in paths for file in _files(each)):
         try:
             if os.path.isdir(path):
                 raise UserError(f"{path}: a folder without images ({', '.join(_SUFFIXES)}) that can be read")
-            image = _read_as_it_is(path, trained_on.example_shape) if trained_on.is_user_data else None
-            prepared.append(read(path, height, width) if image is None else Prepared(image))
+            pixels = _read_as_it_is(path, shape)
+            if pixels is None:
+                prepared.append(images.read(path, height, width, style))
+            else:
+                prepared.append(images.fit(pixels, style) if style else images.Prepared(pixels))
+            others += pixels is None
             done.append(path)
-            others += image is None
         except UserError as error:
             code = command.fail(error)
-    if trained_on.is_user_data and others and not is_file(trained_on.name):
+    if others and not (style and style.is_like_mnist):
         command.note(
             f"{others:,} of {len(done):,} images are not {width} x {height}, and were prepared as MNIST's were"
         )

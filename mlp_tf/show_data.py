@@ -19,7 +19,18 @@ from mlp_tf.base.text import printable, shorten
 from mlp_tf.cli import command, flags, quiet
 
 SAMPLES = 50
-SETTINGS = ("dataset", "data_dir", "validation_size", "distort", "elastic", "deskew", "seed")
+SETTINGS = (
+    "dataset",
+    "data_dir",
+    "validation_size",
+    "label",
+    "layout",
+    "resize",
+    "distort",
+    "elastic",
+    "deskew",
+    "seed",
+)
 
 
 def define_flags(values):
@@ -37,7 +48,7 @@ def main(values):
     from mlp_tf import data, figures
     from mlp_tf.data.feed import check_images
 
-    splits = data.load(config.dataset, config.data_dir, config.validation_size)
+    splits = data.load(config.dataset, config.data_dir, config.validation_size, config=config)
     command.warn(splits.warning, *splits.suspicions)
     command.note(*splits.notes)
     check_images(config, splits.train.images)

@@ -130,9 +130,10 @@ def _load(config, entries):
     for entry in entries.values():
         in_run = entry.description.data
         if entry.description.is_of(config.dataset) and config.validation_size in (None, in_run.validation):
-            splits = data.load(data.located(in_run.name, config.data_dir), config.data_dir, in_run.validation)
+            name = data.located(in_run.name, config.data_dir)
+            splits = data.load(name, config.data_dir, in_run.validation, config=config)
             return splits._replace(warning=entry.description.warning)  # why `auto` is not MNIST
-    return data.load(config.dataset, config.data_dir, config.validation_size)
+    return data.load(config.dataset, config.data_dir, config.validation_size, config=config)
 
 
 def _plan(wanted, entries, workdir):

@@ -14,11 +14,15 @@ import shlex
 import sys
 
 from mlp_tf import UserError
+from mlp_tf.base.text import plural
 from mlp_tf.cli import command, flags, quiet, signals
+from mlp_tf.config import Config
 from mlp_tf.distribute import tf_config
 from mlp_tf.runs import identity
 from mlp_tf.runs.folder import new_folder
 from mlp_tf.runs.run import Stopped, open_run
+
+_SMALL_BATCH = 16  # examples; smaller batches are not advised
 
 
 def define_flags(values):
@@ -42,6 +46,7 @@ def main(values):
         command.note(*run.notes, tf_config.unused_note(run.config.strategy))
         if run.folder:
             _print_description(run)
+            command.note("" if run.resumes else _few_steps(run.config, run.description.data.train))
         if run.splits:
             stop.saves = True
             if run.config.strategy != "multi_worker":
@@ -83,6 +88,20 @@ def _learning_warning(history, classes):
             "--init, or look at the data with python -m mlp_tf.show_data"
         )
     return ""
+
+
+def _few_steps(config, examples):
+    """Returns a note about a run of too few steps, with flags that make more; or nothing."""
+    steps = examples // config.batch_size
+    is_short = steps * config.epochs < 200 and config.epochs >= Config.epochs
+    if not is_short and (steps >= 10 or config.batch_size <= _SMALL_BATCH):
+        return ""
+    batch_size = min(config.batch_size, _SMALL_BATCH)
+    epochs = max(config.epochs, 60, math.ceil(200 / (examples // batch_size)))
+    return (
+        f"{plural(steps, 'step')} an epoch, {steps * config.epochs:,} in all, may be too few to learn from; give "
+        f"--batch_size={batch_size} --epochs={epochs}"
+    )
 
 
 def _print_description(run):

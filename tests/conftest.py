@@ -11,9 +11,16 @@ import socket
 
 import numpy as np
 import pytest
-from helpers import Outcome, command, fork_server, make_arrays, prepared_mnist, small_flags
+from helpers import Outcome, fork_server, make_arrays, prepared_mnist, small_flags
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from mlp_tf.cli import quiet
+
+quiet.import_tensorflow()  # as the commands do, before a test file imports it
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the CPU time of the run, with that of all its processes, which have ended."""
+    terminalreporter.write_line(f"CPU time: {sum(os.times()[:4]):.0f} s")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,11 +87,27 @@ def sample_read_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _many_programs_are_kept():
+    """Keeps 16 compiled loops instead of 4: the tests of a file use more in turn, and compiling one takes a second."""
+    from mlp_tf.runs import program
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "_KEPT_BYTES", 16 * program._KEPT_BYTES // 4)
+        yield
+
+
 @pytest.fixture(scope="session")
 def run_folder(npz, tmp_path_factory):
-    """A finished run on the small dataset, 20 epochs, trained in a process of its own; not to be changed."""
+    """A finished run on the small dataset, the 20 epochs of `small_flags`; not to be changed."""
+    from mlp_tf.config import Config
+    from mlp_tf.runs import open_run
+
     folder = tmp_path_factory.mktemp("trained") / "run"
-    assert command("mlp_tf.train", *small_flags(npz, folder, epochs=20)).code == 0
+    settings = {"hidden": (8, 4), "batch_size": 10, "validation_size": 40, "learning_rate": 0.01}
+    with open_run(Config(**settings, epochs=20, dataset=npz), folder) as run:
+        for _ in run.train():
+            pass
     return folder
 
 

@@ -27,7 +27,8 @@ OTHER_CONFIG = Config(
     hidden=(7,), epochs=2, batch_size=3, learning_rate=1e-05, optimizer="momentum", momentum=0.5, activation="tanh",
     init="he", schedule="linear", label_smoothing=0.1, distort=0.5, elastic=0.2, deskew=True, validation_size=9,
     patience=4, dropout=0.3, input_dropout=0.1, weight_decay=0.01, max_norm=3.0, monitor="val_accuracy", scaling="none",
-    seed=8, dataset="/x.npz", data_dir="a b", workdir="r", tensorboard=True,
+    label="class", layout="images", resize="9x8", seed=8, dataset="/x.npz", data_dir="a b", workdir="r",
+    tensorboard=True,
 )  # fmt: skip
 # (what makes it at a path, what opening it says): a dataset must be a file.
 NO_REGULAR_FILES = [

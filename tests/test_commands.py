@@ -1,6 +1,5 @@
 """What holds of every command: help without TensorFlow, one line for a missing run, and a process of its own."""
 
-import concurrent.futures
 import os
 import pathlib
 import shutil
@@ -9,20 +8,19 @@ import sys
 
 import pytest
 from helpers import ROOT, bar, command, newest
-from PIL import Image, ImageDraw
 
 from mlp_tf import by_hand, draw, evaluate, export, layers, plot, predict, show_data, sweep, train
 
 COMMANDS = [by_hand, draw, evaluate, export, layers, plot, predict, show_data, sweep, train]
-SAID = {  # on the sample
+SAID = {  # on the small dataset
     by_hand: "Largest difference of a parameter: ",
     draw: "draw.html",
     evaluate: "Confusion matrix",
-    export: "Compared: 500 test examples",
+    export: "Compared: 61 test examples",
     layers: "layers.png",
     plot: "curves.png",
     predict: "a.png: ",
-    show_data: "0: 400, 1: 400",
+    show_data: "samples-small.npz.png",
     sweep: "sweep.csv",
     train: "Accuracy: ",
 }
@@ -96,44 +94,41 @@ def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, 
     assert {path.name for path in tmp_path.iterdir()} == {ODD}
 
 
-@pytest.fixture(scope="module")
-def on_sample(tmp_path_factory):
-    """{command: how it ended, in a process of its own on the sample}; two at a time.
+@pytest.mark.parametrize("module", COMMANDS, ids=name_of)
+def test_what_tensorflow_says_while_it_is_imported_is_not_shown(module, small, run_folder, tmp_path):
+    """A stand-in for TensorFlow writes to stderr, as its C++ code does, and ends the process."""
+    (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'words'); os._exit(7)")
+    bar().save(tmp_path / "a.png")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    words = words_of(module, small, run_folder, tmp_path)
+    outcome = command(module.__name__, *words, cwd=tmp_path, env=environment, cold=True)
+    assert (outcome.code, outcome.err) == (7, "")
 
-    Cold: each command imports TensorFlow its own way, and must be silent then.
-    """
-    folder = tmp_path_factory.mktemp("sample")
-    data, run = ["--dataset=mnist_sample", "--epochs=1"], f"--workdir={folder / 'run'}"
-    picture = Image.new("L", (60, 60), 255)
-    ImageDraw.Draw(picture).line([(20, 15), (40, 15), (20, 45), (40, 45)], fill=0, width=5)
-    picture.save(folder / "a.png")
+
+def words_of(module, small, run_folder, tmp_path):
+    """What makes each command do its work on the small dataset; it writes to this folder alone."""
+    run, out = f"--workdir={run_folder}", f"--out={tmp_path}"
     words = {
-        train: ["--hidden=16", *data, run],
-        show_data: ["--dataset=mnist_sample", f"--out={folder}"],
+        train: small(epochs=1),
+        show_data: [*small()[:2], out],
         by_hand: ["--steps=3"],
-        sweep: ["--hidden=4", "--seeds=1", *data, f"--workdir={folder / 'sweep'}"],
-        draw: [run],
-        evaluate: [run, "--plots"],
-        predict: [run, folder / "a.png"],
-        export: [run, f"--export_dir={folder / 'model'}"],
-        layers: [run],
-        plot: [run],
+        sweep: [*small(hidden="4", epochs=1), "--seeds=1"],
+        draw: [run, f"--out={tmp_path / 'draw.html'}"],
+        evaluate: [run, "--plots", out],
+        predict: [run, tmp_path / "a.png"],
+        export: [run, f"--export_dir={tmp_path / 'model'}"],
+        layers: [run, out],
+        plot: [run, out],
     }
-    outcomes = {}
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for modules in (
-            [train, show_data, by_hand, sweep],
-            [draw, evaluate, predict, export, layers, plot],
-        ):  # the latter need the run
-            ended = pool.map(lambda module: command(module.__name__, *words[module], cold=True), modules)
-            outcomes |= zip(modules, ended, strict=True)
-    return outcomes
+    return words[module]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", COMMANDS, ids=name_of)
-def test_a_command_works_on_the_sample_in_a_process_of_its_own(on_sample, module):
-    outcome = on_sample[module]
+def test_a_command_works_in_a_process_of_its_own_and_warns_of_nothing(module, small, run_folder, tmp_path):
+    """In this process, it would find imported what another test needs; there, TensorFlow alone is."""
+    bar().save(tmp_path / "a.png")
+    outcome = command(module.__name__, *words_of(module, small, run_folder, tmp_path), cwd=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     assert SAID[module] in outcome.out
 
@@ -146,9 +141,8 @@ def test_the_wheel_holds_all_files_and_works_from_another_folder(tmp_path):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "mlp_tf", source / "mlp_tf", ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", tmp_path, source], check=True)
-    [wheel] = tmp_path.glob("*.whl")
-    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-compile", "--target", site, wheel], check=True)
+    # It makes a wheel, and installs that.
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-compile", "--target", site, source], check=True)
 
     def files(package, pattern):
         return {str(path.relative_to(package)) for path in package.rglob(pattern)}

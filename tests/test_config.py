@@ -73,7 +73,8 @@ def test_a_value_read_from_a_flag_is_written_as_the_same_flag():
     [
         ("hidden", ","), ("hidden", "8,"), ("hidden", "8;8"), ("epochs", "3.0"), ("epochs", "true"),
         ("epochs", "9" * 5000), ("learning_rate", "1e400"), ("learning_rate", "fast"), ("validation_size", "null"),
-        ("validation_size", ""), ("optimizer", "Adam"), ("optimizer", ""), ("deskew", "maybe"),
+        ("validation_size", ""), ("resize", "28"), ("resize", "0x8"), ("resize", "8x8\n"),
+        ("optimizer", "Adam"), ("optimizer", ""), ("deskew", "maybe"),
     ],
 )  # fmt: skip
 def test_text_that_is_no_value_is_refused_with_what_must_be(name, words):

@@ -276,7 +276,7 @@ def test_nothing_goes_wrong_or_moves_when_buttons_and_strokes_meet(opened):
 
 
 SEVERAL = "several pieces of ink"
-SCRIBBLE = "as in a scribble"
+SCRIBBLE = "like a scribble"
 BODY_OF_5 = [(120, 90), (115, 150), (170, 140), (200, 180), (190, 230), (140, 250), (100, 235)]
 
 
@@ -316,13 +316,13 @@ def test_the_page_warns_of_at_most_1_in_100_digits(untrained_page):
     """Measured on 1,000 test images of MNIST: 6 if they are enlarged, 7 if they are traced."""
     rng = np.random.default_rng(0)
     warned = 0
-    for i, digit in enumerate(data.load("mnist_sample").train.images[:1000]):
+    for i, digit in enumerate(data.load("mnist_sample").train.images[:500]):
         if i % 2:
             paint(untrained_page, drawings.enlarge(rng, digit))
         else:
             untrained_page.evaluate(TRACE, drawings.trace(rng, digit))
         warned += bool(untrained_page.evaluate(LOOK)["warnings"])
-    assert warned <= 10
+    assert warned <= 5
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,10 +33,11 @@ def test_an_export_is_compared_in_a_fresh_process_and_never_overwrites(run, run_
 
 
 @pytest.mark.slow
-def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(run, train, small, arrays, tmp_path):
+def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(run, train, small, arrays, tmp_path, monkeypatch):
     from mlp_tf.data import augmentation
 
     assert train(*small(), "--deskew").code == 0
+    monkeypatch.setattr(export, "compare", lambda *arguments: 0.0)  # with NumPy, here
     assert run(export, f"--workdir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'model'}").code == 0
     exact = logits(tmp_path / "run", augmentation.deskew(arrays["x_test"]).numpy())
     assert not np.allclose(exact, logits(tmp_path / "run", arrays["x_test"]), atol=1e-3)
@@ -44,10 +46,23 @@ def test_a_deskewed_run_takes_raw_images_in_evaluation_and_export(run, train, sm
     assert f"Accuracy: {accuracy:.4f}" in run(evaluate, f"--workdir={tmp_path / 'run'}").out
 
 
-def test_an_export_that_predicts_something_else_is_not_made(run, run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+@pytest.mark.parametrize(("other", "difference"), [(0, 1e-5), (61, 0.0)])
+def test_an_export_that_predicts_something_else_is_not_made(
+    run, run_folder, arrays, tmp_path, monkeypatch, other, difference
+):
+    exact = logits(run_folder, arrays["x_test"])
+
+    def answer(words, **options):
+        """Takes the place of the fresh process."""
+        probabilities = np.exp(exact) / np.exp(exact).sum(axis=1, keepdims=True)
+        classes = (exact.argmax(axis=1) + bool(other)) % 3
+        np.savez(words[5], classes=classes, probabilities=probabilities + difference)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", answer)
     outcome = run(export, f"--workdir={run_folder}", f"--export_dir={tmp_path / 'new/model'}")
     assert outcome.code == 1
+    assert f": {other} predictions of the SavedModel differ, and probabilities by up to " in outcome.error
     assert "nothing was exported" in outcome.error
     assert os.listdir(tmp_path / "new") == []
 

@@ -5,6 +5,7 @@ import configparser
 import importlib.metadata
 import re
 import sys
+import tomllib
 
 from helpers import ROOT
 
@@ -140,6 +141,12 @@ def test_readme_commands_are_single_lines_of_its_first_screen():
     [test] = [line for line in first if line.endswith("python -m pytest")]
     for line in (train, test):
         assert line.startswith("    python3 -m venv .venv && .venv/bin/pip install")
+
+
+def test_every_file_of_tests_is_in_a_path_that_pytest_collects():
+    paths = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    collected = {file for path in paths for found in ROOT.glob(path) for file in (found, *found.rglob("test_*.py"))}
+    assert set((ROOT / "tests").rglob("test_*.py")) <= collected
 
 
 def test_a_tests_name_has_at_most_70_characters():

@@ -8,6 +8,8 @@ from helpers import CLASSES, feature_probabilities, make_arrays, tensors
 from PIL import Image
 
 from mlp_tf import data, evaluate, export, plot, predict, runs, show_data, sweep
+from mlp_tf import train as train_command
+from mlp_tf.config import Config
 
 FLAGS = ["--hidden=8,4", "--batch_size=10", "--epochs=20", "--learning_rate=0.01"]
 
@@ -21,7 +23,7 @@ def blobs(rows, seed=0):
 
 
 @pytest.fixture
-def trained(train, tmp_path):
+def float_run(train, tmp_path):
     """A run on float rows whose labels are words: 240 to train and validate, 60 to test."""
     (x, y), (x_test, y_test) = blobs(240), blobs(60, seed=1)
     np.savez(tmp_path / "blobs.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
@@ -31,19 +33,20 @@ def trained(train, tmp_path):
     return tmp_path / "run"
 
 
-def test_float_rows_are_standardised_in_training_evaluation_and_export(run, trained, tmp_path):
+def test_float_rows_are_standardised_in_training_evaluation_and_export(run, float_run, tmp_path, monkeypatch):
     x, y = blobs(60, seed=1)
     splits = data.load(str(tmp_path / "blobs.npz"))
     assert splits.class_names == ("blue", "green", "red")
-    expected = feature_probabilities(trained, x, splits.train.images.astype(np.float64))
+    expected = feature_probabilities(float_run, x, splits.train.images.astype(np.float64))
     guesses = np.array(splits.class_names)[expected.argmax(axis=1)]
-    report = json.loads(run(evaluate, f"--workdir={trained}", "--json").out)
+    report = json.loads(run(evaluate, f"--workdir={float_run}", "--json").out)
     assert report["accuracy"] == report["test_accuracy"] == (guesses == y).mean() > 0.9
     right = [(guesses[y == name] == name).sum() for name in splits.class_names]
     assert [(each["name"], each["correct"]) for each in report["classes"]] == list(
         zip(splits.class_names, right, strict=True)
     )
-    outcome = run(export, f"--workdir={trained}", f"--export_dir={tmp_path / 'model'}")
+    monkeypatch.setattr(export, "compare", lambda *arguments: 0.0)  # with NumPy, here
+    outcome = run(export, f"--workdir={float_run}", f"--export_dir={tmp_path / 'model'}")
     assert "Compared: 60 test examples" in outcome.out
     import tensorflow as tf
 
@@ -54,30 +57,30 @@ def test_float_rows_are_standardised_in_training_evaluation_and_export(run, trai
     np.testing.assert_allclose(served["probabilities"], expected, atol=1e-4)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"tensor features \[60,2\] .* expected shape \[\?,3\]"):
         serve(features=tf.constant(x[:, :2], tf.float32))
-    ours = runs.load(trained).probabilities(x)  # float64, as it is
+    ours = runs.load(float_run).probabilities(x)  # float64, as it is
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
-def test_the_run_keeps_mean_deviation_and_class_names(trained, tmp_path):
-    config = json.loads((trained / "config.json").read_text())
+def test_the_run_keeps_mean_deviation_and_class_names(float_run, tmp_path):
+    config = json.loads((float_run / "config.json").read_text())
     x = data.load(str(tmp_path / "blobs.npz")).train.images.astype(np.float64)
     np.testing.assert_allclose(config["scaling"]["mean"], x.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(config["scaling"]["std"], [*x.std(axis=0)[:2], 1], rtol=1e-9)
     assert config["data"]["class_names"] == ["blue", "green", "red"]
 
 
-def test_a_float_run_goes_on_with_the_same_bits(train, trained, tmp_path):
+def test_a_float_run_goes_on_with_the_same_bits(train, float_run, tmp_path):
     flags = [f"--dataset={tmp_path / 'blobs.npz'}", *FLAGS, f"--workdir={tmp_path / 'other'}"]
     train(*[flag for flag in flags if "epochs" not in flag], "--epochs=7")
     assert train(f"--workdir={tmp_path / 'other'}", "--epochs=20").code == 0
-    for name, value in tensors(trained).items():
+    for name, value in tensors(float_run).items():
         np.testing.assert_array_equal(value, tensors(tmp_path / "other")[name], err_msg=name)
 
 
-def test_what_float_rows_cannot_do_is_one_line(run, train, trained, tmp_path):
-    error = run(predict, f"--workdir={trained}", "x.png").error
+def test_what_float_rows_cannot_do_is_one_line(run, train, float_run, tmp_path):
+    error = run(predict, f"--workdir={float_run}", "x.png").error
     assert "was trained on float32 of shape [3]; image files need a run that was trained on images, uint8" in error
-    outcome = run(plot, f"--workdir={trained}")
+    outcome = run(plot, f"--workdir={float_run}")
     assert (outcome.code, outcome.err) == (0, "weights: not drawn, as the examples are not images\n")
     refused = train(f"--dataset={tmp_path / 'blobs.npz'}", "--deskew", f"--workdir={tmp_path / 'new'}")
     assert "--deskew=True: needs images of height x width" in refused.err
@@ -149,6 +152,32 @@ def test_a_table_is_trained_and_its_test_split_is_held_out(train, tmp_path):
     assert "180 training, 20 validation, 40 test examples of 3, 3 classes" in outcome.out
     assert "note: there is no test split; 40 of the 240 rows are held out for it" in outcome.err
     assert json.loads((tmp_path / "run/results.json").read_text())["test_accuracy"] > 0.9
+
+
+def few_steps(examples, **settings):
+    """What `train` says of the number of steps."""
+    return train_command._few_steps(Config(**settings), examples)
+
+
+def test_too_few_steps_are_noted_with_flags_that_make_more():
+    assert few_steps(113) == (
+        "1 step an epoch, 15 in all, may be too few to learn from; give --batch_size=16 --epochs=60"
+    )
+    assert few_steps(50, batch_size=50).endswith("give --batch_size=16 --epochs=67")
+    assert few_steps(200, batch_size=16).startswith("12 steps an epoch, 180 in all")
+    for settings in ({"batch_size": 16, "epochs": 60}, {"batch_size": 10, "epochs": 3}):
+        assert few_steps(113, **settings) == ""
+    assert few_steps(4500) == few_steps(1400, epochs=15) == ""
+
+
+def test_training_on_few_rows_says_so_once(train, tmp_path):
+    """Costs two trainings of a second."""
+    x, y = blobs(150)
+    np.savez(tmp_path / "few.npz", x_train=x, y_train=y)
+    flags = ["--hidden=4", f"--workdir={tmp_path / 'run'}"]
+    outcome = train(f"--dataset={tmp_path / 'few.npz'}", *flags)
+    assert "note: 1 step an epoch, 15 in all, may be too few to learn from; give --batch_size=16" in outcome.err
+    assert "too few" not in train(*flags, "--epochs=16").err
 
 
 def test_pixels_that_were_cast_to_nothing_are_warned_of(run, train, tmp_path):

@@ -12,7 +12,7 @@ from mlp_tf import figures, plot
 
 
 @pytest.fixture(scope="module")
-def shorter(run_folder, tmp_path_factory):
+def shorter_run(run_folder, tmp_path_factory):
     """A run whose curves are other ones: the first 3 epochs of `run_folder`."""
     folder = shutil.copytree(run_folder, tmp_path_factory.mktemp("plot") / "shorter")
     rows = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
@@ -20,8 +20,8 @@ def shorter(run_folder, tmp_path_factory):
     return folder
 
 
-def test_plot_draws_curves_of_several_runs_and_the_first_layer(run, run_folder, shorter, tmp_path):
-    outcome = run(plot, run_folder, shorter, f"--out={tmp_path}")
+def test_plot_draws_curves_of_several_runs_and_the_first_layer(run, run_folder, shorter_run, tmp_path):
+    outcome = run(plot, run_folder, shorter_run, f"--out={tmp_path}")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.splitlines() == [
         f"Plot: {tmp_path}/{n}.png" for n in ("curves", "weights-run", "weights-shorter")
@@ -63,10 +63,10 @@ def test_one_run_is_named_in_the_title_and_says_when_patience_stopped_it(run, tr
     assert (tmp_path / "run/curves.pdf").exists()
 
 
-def test_plot_takes_a_run_named_twice_and_asks_where_several_go(run, shorter, run_folder):
-    assert run(plot, f"--workdir={shorter}", f"--workdir={shorter}", "--weights=false").code == 0
-    assert run(plot, shorter, f"--workdir={shorter}/", "--weights=false").code == 0
-    outcome = run(plot, run_folder, shorter)
+def test_plot_takes_a_run_named_twice_and_asks_where_several_go(run, shorter_run, run_folder):
+    assert run(plot, f"--workdir={shorter_run}", f"--workdir={shorter_run}", "--weights=false").code == 0
+    assert run(plot, shorter_run, f"--workdir={shorter_run}/", "--weights=false").code == 0
+    outcome = run(plot, run_folder, shorter_run)
     assert "--out=FOLDER" in outcome.error
 
 

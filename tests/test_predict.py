@@ -14,6 +14,13 @@ from PIL import Image
 
 from mlp_tf import data, figures, predict
 
+# Runs the command where Python refuses to print what is no text, as it does unless the environment says otherwise.
+STRICT = """
+import runpy, sys
+sys.stdout.reconfigure(encoding="utf-8", errors="strict")
+runpy.run_module("mlp_tf.predict", run_name="__main__", alter_sys=True)
+"""
+
 
 def test_predict_goes_on_after_a_bad_file_and_ends_with_1(run, run_folder, arrays, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -79,10 +86,8 @@ def test_an_ensemble_predicts_the_mean_of_its_runs(run, train, small, run_folder
 def test_a_name_that_is_no_text_is_spelled_out(run_folder, good, tmp_path):
     name = os.fsdecode(b"\xff.png")
     (tmp_path / name).write_bytes(good)
-    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    words = [f"--workdir={run_folder}", "--show", name]
-    # Cold: Python reads PYTHONIOENCODING as it starts.
-    outcome = command("mlp_tf.predict", *words, cwd=tmp_path, env=strict, cold=True)
+    words = ["-c", STRICT, f"--workdir={run_folder}", "--show", name]
+    outcome = command(*words, cwd=tmp_path)
     assert outcome.code == 0
     assert outcome.out.startswith("\\udcff.png: ")
 
@@ -241,7 +246,7 @@ def people(table_run, tmp_path):
 
 def test_rows_of_a_table_are_matched_by_the_names_of_their_columns(run, people):
     folder, table, expected = people
-    assert json.loads((folder / "config.json").read_text())["data"]["feature_names"] == ["weight", "size", "age"]
+    assert json.loads((folder / "config.json").read_text())["data"]["columns"] == ["weight", "size", "age"]
     outcome = run(predict, f"--workdir={folder}", table)
     order = (-expected).argsort(axis=1)
     names = ["ax", "bx", "cx"]

@@ -149,28 +149,43 @@ def test_a_sweep_started_again_trains_only_what_is_missing(run, npz, tmp_path):
     assert missing.exists()
 
 
+# The sweep command, waiting 0.3 s after each epoch of the run with seed 1.
+WAITING = """
+import time
+from mlp_tf import sweep
+from mlp_tf.cli import command
+from mlp_tf.runs.folder import RunFolder
+append = RunFolder.append_metrics
+def append_and_wait(self, row):
+    append(self, row)
+    time.sleep(0.3 * (self.path.name == "seed-1"))
+RunFolder.append_metrics = append_and_wait
+command.end(command.run(sweep.main, sweep.__doc__, sweep.define_flags))
+"""
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_goes_on(run, npz, tmp_path):
-    # The second of three runs is stopped after its first epoch, when 0.7 s or more are left of it.
-    flags = sweep_flags(npz, tmp_path / "sweep", hidden=["4"], seeds=3, epochs=300)
+    # The second of three runs is stopped after its first epoch, when 12 s or more are left of it.
+    flags = sweep_flags(npz, tmp_path / "sweep", hidden=["4"], seeds=3, epochs=40)
     runs = [tmp_path / f"sweep/hidden=4/seed-{seed}" for seed in range(3)]
-    process = start("mlp_tf.sweep", *flags)
+    process = start("-c", WAITING, *flags)
     while not (runs[1] / "metrics.jsonl").exists() or not (runs[1] / "metrics.jsonl").stat().st_size:
         time.sleep(0.005)
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "to resume: the same command again" in err
     kept = (runs[0] / "results.json").stat().st_mtime_ns
     assert not (runs[1] / "results.json").exists()
     done = len(read_lines(runs[1] / "metrics.jsonl"))
-    assert 1 <= done < 300
+    assert 1 <= done < 40
     assert not runs[2].exists()
     outcome = run(sweep, *flags)
     assert (outcome.code, outcome.err) == (0, "")
     assert (runs[0] / "results.json").stat().st_mtime_ns == kept
-    assert [read_results(folder)["epochs"] for folder in runs] == [300] * 3
+    assert [read_results(folder)["epochs"] for folder in runs] == [40] * 3
 
 
 def test_a_failing_network_becomes_a_row_that_says_so(run, npz, tmp_path):

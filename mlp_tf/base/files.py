@@ -25,6 +25,8 @@ FORMAT = 2  # of a run's folder
 LARGEST_TEXT = 2**28  # bytes of a JSON file
 UNFINISHED = ".mlp_tf-"  # prefix of the files and folders that a killed process may leave half-written
 
+_temporary = []  # what `remove_temporary` removes
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # a whole number in a JSON file
 
 
@@ -172,6 +174,7 @@ def replaced(path):
     """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     unfinished.unlink(missing_ok=True)  # a killed process left it, or it is a link
+    _temporary.append(unfinished)
     try:
         with open(unfinished, "xb") as file:
             yield file
@@ -180,6 +183,28 @@ def replaced(path):
         flush(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+        _temporary.remove(unfinished)
+
+
+@contextlib.contextmanager
+def temporary_folder(parent=None):
+    """Yields the path of a new folder, below the one for temporary files by default; it is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent) as folder:
+        path = pathlib.Path(folder)
+        _temporary.append(path)
+        try:
+            yield path
+        finally:
+            _temporary.remove(path)
+
+
+def remove_temporary():
+    """Removes unfinished files and temporary folders: for a signal handler that ends the process."""
+    for path in _temporary:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def flush(path):
@@ -221,10 +246,22 @@ def plain_path(folder):
     if _is_plain(path):
         yield pathlib.Path(path)
         return
-    with tempfile.TemporaryDirectory(dir=None if _is_plain(tempfile.gettempdir()) else "/tmp") as holder:
-        link = pathlib.Path(holder) / "link"
+    with temporary_folder(None if _is_plain(tempfile.gettempdir()) else "/tmp") as holder:
+        link = holder / "link"
         link.symlink_to(path)
         yield link
+
+
+@contextlib.contextmanager
+def temporary_files_removed():
+    """Removes the temporary files that a library makes in the body and leaves behind."""
+    before = tempfile.tempdir
+    with temporary_folder() as folder:
+        tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _is_plain(path):

@@ -1,24 +1,27 @@
 """The machine: its memory, its processor, the threads that TensorFlow uses."""
 
+import contextlib
 import os
 import pathlib
 import platform
 
 from mlp_tf import UserError
 
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of cgroup v2, and of v1
+_OWN_BYTES = 600 * 2**20  # of this program with its libraries
 
-def memory(limit="/sys/fs/cgroup/memory.max"):
-    """Returns the memory of this machine in bytes, or what its container may use if that is less.
+
+def memory(limits=_LIMITS):
+    """Returns the bytes of memory of this machine, or of its container if that is less, besides the program's own.
 
     Args:
-      limit: the file in which Linux states the latter; it may be missing.
+      limits: files in which Linux states the limit of a container; they may be missing.
     """
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        allowed = pathlib.Path(limit).read_text().strip()
-    except OSError:
-        return physical
-    return physical if allowed == "max" else min(physical, int(allowed))
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit in limits:
+        with contextlib.suppress(OSError, ValueError):  # missing, or "max"
+            sizes.append(int(pathlib.Path(limit).read_text()))
+    return max(0, min(sizes) - _OWN_BYTES)
 
 
 def check_memory(needed, subject, advice, unit="GiB", digits=1):

@@ -48,7 +48,7 @@ def run(
     streams.open_closed()
     stdout = streams.Stream(sys.stdout)
     stderr = streams.Stream(sys.stderr)
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), signals.raised():
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), signals.end_process():
         code, reason = streams.exit_code(_run(main, doc, define_flags, argv, takes_words), stdout)
         if reason:
             fail(reason)
@@ -82,9 +82,6 @@ def _run(main, doc, define_flags, argv, takes_words):
         return main(values)
     except (UserError, OSError) as error:
         return fail(error)
-    except signals.Interrupted as error:
-        print("stopped", file=sys.stderr, flush=True)
-        return 128 + error.number
 
 
 def _parse(values, argv):

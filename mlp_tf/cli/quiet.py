@@ -6,8 +6,6 @@ import sys
 
 from absl import logging
 
-from mlp_tf.cli import signals
-
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     # Keeps `import tensorflow` from importing Keras, which nothing here uses; saves 1.5 s.
@@ -33,9 +31,8 @@ def import_tensorflow() -> None:
     stderr = os.dup(2)
     devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        with signals.at_once():
-            os.dup2(devnull, 2)
-            import tensorflow
+        os.dup2(devnull, 2)
+        import tensorflow
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

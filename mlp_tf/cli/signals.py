@@ -6,31 +6,16 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from types import FrameType
+
+from mlp_tf.base import files
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(BaseException):
-    """SIGINT or SIGTERM (`number`) reached a command that has nothing to save; it cleans up and ends."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def raised() -> AbstractContextManager[None]:
-    """Returns a context in which SIGINT and SIGTERM raise `Interrupted`, unless a `graceful_stop` handles them."""
-    return _handled_by(_raise)
-
-
 @contextlib.contextmanager
-def at_once() -> Iterator[None]:
-    """Makes SIGINT and SIGTERM end the process where they would raise `Interrupted`, which a library might swallow."""
-    if signal.getsignal(signal.SIGINT) is not _raise:
-        yield
-        return
+def end_process() -> Iterator[None]:
+    """Makes SIGINT and SIGTERM end the process, unless a `graceful_stop` handles them; nothing half-written is left."""
     stderr = os.dup(2)  # as 2 itself leads nowhere while TensorFlow is imported
 
     def end(number, frame):
@@ -44,14 +29,11 @@ def at_once() -> Iterator[None]:
 
 
 def _end(stderr, text, number):
-    """Ends the process; not by an exception, which a library that is being imported might swallow."""
+    """Ends the process; not by an exception, which a library might swallow."""
+    files.remove_temporary()
     with contextlib.suppress(OSError):
         os.write(stderr, f"{text}\n".encode(errors="surrogateescape"))
     os._exit(128 + number)
-
-
-def _raise(number, frame):
-    raise Interrupted(number)
 
 
 @contextlib.contextmanager

@@ -12,27 +12,30 @@ from PIL import Image, ImageOps
 from mlp_tf import UserError
 from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
+from mlp_tf.base.text import shorten
 from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 
 # Pillow starts no other program for these, as it would for PostScript. Of TIFF this package accepts only what Pillow
 # reads without libtiff, which writes to stderr.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 50_000_000
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 _KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+_ANNOTATIONS = {"masks", "labels", "annotations"}  # folders beside one of images, which are no classes
 _DEEPEST = 2  # how many folders deeper the images may be
 _LAYOUTS = f"put the images ({_KINDS}) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in FOLDER/CLASS/"
 
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs about a wrong file
 
 
-def image_folder(path):
+def image_folder(path, resize=""):
     """Reads the images of a folder: `train/CLASS/*` and other splits if it has train, else `CLASS/*`.
 
     The classes are the folders of the training part, sorted, as numbers if all are. Hidden names are ignored.
 
     Args:
       path: of the folder, or of one that holds nothing else.
+      resize: HEIGHTxWIDTH, which the images are stretched to; or empty.
 
     Returns:
       `Source`; its images are uint8, `[N, H, W]` if all are grey, else `[N, H, W, 3]`.
@@ -45,19 +48,20 @@ def image_folder(path):
     names = _sort(parts["train"])
     if len(names) == 1:
         raise UserError(f"{path}: has one class only, {names[0]}; there must be two or more; {_LAYOUTS}")
-    images = _read(path, [file for part in parts.values() for name in names for file in part.get(name, [])])
+    images, notes = _read(
+        path, [file for part in parts.values() for name in names for file in part.get(name, [])], resize
+    )
     splits = {}
     first = 0
     for split, part in parts.items():
         labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(part.get(name, [])) for name in names])
         splits[split] = Split(images[first : first + len(labels)], labels)
         first += len(labels)
-    notes = ()
     if left_out:
-        name = os.path.relpath(left_out[0], path)
-        note = f"left out: {name} ({len(left_out):,} in all); only {_KINDS} files in the folders of classes are read"
-        notes = (note,)
-    return Source(path, splits["train"], splits.get("test"), names, splits.get("validation"), True, notes=notes)
+        listed = shorten(", ".join(os.path.relpath(name, path) for name in left_out), 400)
+        notes.append(f"left out ({len(left_out):,}): {listed}; only {_KINDS} files in the folders of classes are read")
+    train, test, validation = (splits.get(name) for name in ("train", "test", "validation"))
+    return Source(path, train, test, names, validation, True, notes=tuple(notes), kind="folder of images")
 
 
 def _list_parts(path, deepest=_DEEPEST):
@@ -101,6 +105,11 @@ def _list_parts(path, deepest=_DEEPEST):
 def _list_classes(path):
     """Returns ({class: its files in order}, what is left out) of a folder that has folders of classes."""
     names, files = _list(path)
+    if "images" in names and _ANNOTATIONS & {*names}:
+        raise UserError(
+            f"{path}: holds {', '.join(names)}, which are parts of the images, not classes of them; segmentation and "
+            f"detection are not supported; {_LAYOUTS}"
+        )
     part = {}
     left_out = [os.path.join(path, name) for name in files]
     for name in names:
@@ -137,18 +146,36 @@ def _sort(names):
     return tuple(sorted(names))
 
 
-def _read(path, files):
-    """Reads images: uint8 `[N, H, W]` if all are grey, else `[N, H, W, 3]`."""
-    images = _allocate(path, (len(files), *read_pixels(files[0]).shape))
+def _read(path, files, resize):
+    """Reads images: (uint8 `[N, H, W]` if all are grey, else `[N, H, W, 3]`; a list of notes)."""
+    images = _allocate(path, (len(files), *resized(read_pixels(files[0]), resize).shape))
+    resized_files = 0
+    in_colour = []
     for row, file in enumerate(files):
-        pixels = read_pixels(file)
+        original = read_pixels(file)
+        pixels = resized(original, resize)
         _check_size(file, pixels, files[0], images[0])
+        resized_files += original.shape != pixels.shape
+        in_colour += [file] if pixels.ndim == 3 else []
         if pixels.ndim == 3 and images.ndim == 3:  # the first one in colour
             grey = images
             images = _allocate(path, (*grey.shape, 3))
             images[:row] = grey[:row, ..., None]
         images[row] = pixels if pixels.ndim == images.ndim - 1 else pixels[..., None]
-    return images
+    notes = []
+    if resized_files:
+        notes.append(f"{resized_files:,} of {len(files):,} images were resized to {resize} by Pillow's LANCZOS filter")
+    if 0 < len(in_colour) <= len(files) // 10:
+        notes.append(f"all images count as coloured, as {in_colour[0]} is ({len(in_colour):,} of {len(files):,} are)")
+    return images, notes
+
+
+def resized(pixels, resize):
+    """Returns an image, uint8 `[H, W]` or `[H, W, 3]`, stretched to HEIGHTxWIDTH; as it is if that is empty."""
+    if not resize:
+        return pixels
+    height, width = map(int, resize.split("x"))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _check_size(file, pixels, first_file, first_pixels):
@@ -157,7 +184,7 @@ def _check_size(file, pixels, first_file, first_pixels):
     if (height, width) != (first_height, first_width):
         raise UserError(
             f"{file}: {width} x {height} pixels, but {first_file} has {first_width} x {first_height}; make all images "
-            "one size"
+            f"one size, such as by --resize={first_height}x{first_width}"
         )
 
 

@@ -6,7 +6,7 @@ from mlp_tf import UserError
 
 LONGEST = 200  # characters of a word
 _ADVICE = {  # by the kind of the type
-    "f": "make them whole numbers, such as y.astype(int), if they are classes; other numbers cannot be learned here",
+    "f": "make them whole numbers, such as y.astype(int), if they are classes; regression is not supported",
     "O": "make them words or whole numbers, such as y.astype(str)",
 }
 

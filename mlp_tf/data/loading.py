@@ -5,16 +5,20 @@ import hashlib
 import numpy as np
 
 from mlp_tf import UserError
+from mlp_tf.config import DEFAULTS
 from mlp_tf.data.held_out import hold_out_test, hold_out_validation
+from mlp_tf.data.layout import arrange
 from mlp_tf.data.sample import HELD_OUT
 from mlp_tf.data.scaling import measure
+from mlp_tf.data.scan import outliers
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.splits import ALL_ROWS, Splits
 
+_MOST_NUMBERS = 20  # labels of features that may be any whole numbers
 VALIDATION_SIZE = 5000  # by default, and at most a tenth of the training rows
 
 
-def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
+def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, config=DEFAULTS):
     """Loads a dataset and checks it.
 
     Args:
@@ -25,6 +29,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
         rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. Data that have a validation split
         of their own allow no other size.
       shard: the rows of each split to keep.
+      config: the settings, of which `layout`, `label` and `resize` say how the user's files are read.
 
     Returns:
       `Splits`.
@@ -32,8 +37,13 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
     Raises:
       UserError: the data cannot be found or read, or are wrong.
     """
-    source = resolve(dataset, data_dir)
+    source = resolve(dataset, data_dir, config)
+    _check_settings(source, config)
     _check_shapes(source)
+    if source.is_user_data:
+        source = arrange(source, config.layout)
+        _check_classes(source)
+        source = source._replace(suspicions=(*source.suspicions, *outliers(source)))
     source, hashes = hold_out_test(source)
     size = _validation_size(source, validation_size)
     notes = source.notes
@@ -54,8 +64,18 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS):
         _take(split, rows)._replace(classes=len(source.class_names), scaling=scaling)
         for split, rows in zip(source.splits.values(), shards, strict=True)
     ]
-    about = (source.warning, notes, source.suspicions, source.feature_names)
+    about = (source.warning, notes, source.suspicions, source.columns)
     return Splits(source.name, source.class_names, *splits, digest.hexdigest(), *about)
+
+
+def _check_settings(source, config):
+    """Raises UserError for a setting that does nothing for such data."""
+    if config.layout != "auto" and not source.is_user_data:
+        raise UserError(f"--layout={config.layout}: {source.name} is a set of images; leave the flag out")
+    if config.label != DEFAULTS.label and source.kind != "table":
+        raise UserError(f"--label={config.label}: {source.name} is not a table; leave the flag out")
+    if config.resize and source.kind != "folder of images":
+        raise UserError(f"--resize={config.resize}: {source.name} is not a folder of images; leave the flag out")
 
 
 def _check_shapes(source):
@@ -71,6 +91,20 @@ def _check_shapes(source):
                 f"{source.name}: {train.dtype} of {train.shape[1:]} in x_train, {images.dtype} of {images.shape[1:]} "
                 f"in x_{name}; make them equal"
             )
+
+
+def _check_classes(source):
+    """Raises UserError for labels that are numbers to predict: many, and not numbered from 0 or 1."""
+    names = source.class_names
+    rows = len(source.train.labels)
+    is_table = source.train.images.ndim == 2 and all(name.removeprefix("-").isdecimal() for name in names)
+    if not is_table or len(names) <= max(_MOST_NUMBERS, rows // 10):
+        return
+    if [*map(int, names)] not in ([*range(len(names))], [*range(1, len(names) + 1)]):
+        raise UserError(
+            f"{source.name}: {len(names):,} different numbers are the labels of {rows:,} rows; regression is not "
+            "supported: give classes, such as pandas.qcut(labels, 3, labels=False) makes"
+        )
 
 
 def _validation_size(source, asked):

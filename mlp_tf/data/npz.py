@@ -14,6 +14,7 @@ from mlp_tf.base.files import open_regular
 from mlp_tf.base.text import shorten
 from mlp_tf.data.labels import check_type, number
 from mlp_tf.data.scaling import coarse
+from mlp_tf.data.scan import numbers_rows
 from mlp_tf.data.splits import PURPOSES, Source, Split
 
 _LAYOUTS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))  # names of examples and labels: Keras', MedMNIST's
@@ -166,8 +167,10 @@ def _read_header(path, archive, name):
         beginning = io.BytesIO(file.read(_LONGEST_HEADER))
     read = _READERS[np.lib.format.read_magic(beginning)]
     shape, _, dtype = read(beginning)
-    if dtype.hasobject or not all(type(side) is int and side >= 0 for side in shape):
-        raise ValueError("Python objects, or an impossible shape")
+    if dtype.hasobject:
+        raise UserError(f"{path}: {name} holds Python objects; make it numbers or words, such as {name}.astype(str)")
+    if not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError("an impossible shape")
     header = _Header(dtype, shape)
     if beginning.tell() + header.nbytes != archive.getinfo(member).file_size:
         raise ValueError("another number of bytes than the header says")
@@ -186,9 +189,12 @@ def _check_pair(path, headers, x, y):
     _check_numbers(path, x, examples)
     check_type(f"{path}: {y}", labels.dtype, labels.shape)
     if examples.shape and examples.shape[0] != labels.shape[0]:
-        raise UserError(
-            f"{path}: {examples.shape[0]} rows in {x} but {labels.shape[0]} labels in {y}; give one label for each row"
-        )
+        advice = "give one label for each row"
+        if examples.shape[-1] == labels.shape[0]:
+            advice = f"if its last axis counts the rows, save numpy.moveaxis({x}, -1, 0)"
+            if len(examples.shape) == 2:
+                advice = f"if its columns are the examples, save {x}.T"
+        raise UserError(f"{path}: {examples.shape[0]} rows in {x} but {labels.shape[0]} labels in {y}; {advice}")
 
 
 def _needed(header):
@@ -201,10 +207,15 @@ def _needed(header):
 
 
 def _suspicions(name, examples):
-    """Returns whether float32 will do, by the first rows of features that have more digits."""
+    """Returns what looks wrong in features: values that float32 cannot tell apart in the first rows, row numbers."""
     if examples.dtype.itemsize < 4 or examples.ndim != 2 or not examples.size:
         return ()
-    return coarse(examples[:1000].astype(np.float64), lambda column: f"column {column} of {name}")
+    beginning = examples[:1000].astype(np.float64)
+    found = coarse(beginning, lambda column: f"column {column} of {name}")
+    for column in range(examples.shape[1]):
+        if numbers_rows(beginning[:, column]) and numbers_rows(examples[:, column].astype(np.float64)):
+            found += (f"column {column} of {name} numbers the rows, which says nothing about new ones; leave it out",)
+    return found
 
 
 def _to_examples(array):

@@ -5,10 +5,15 @@ import hashlib
 import numpy as np
 
 from mlp_tf import UserError
+from mlp_tf.base.text import shorten
+from mlp_tf.data.scaling import measure
 
 DARKEST = 64  # images whose largest pixel is below this were hardly meant to be from 0 to 255
 MOST_CLASSES = 1000
 _BLOCK = 1000  # rows hashed at once
+_FLAT = 20  # how often the standard deviation of a feature is the range of its middle half, due to a few values
+_SAMPLE = 10_000  # rows, at least, of which that range is taken
+_FEWEST_ROWS = 10  # whose numbers are told from other values
 
 
 def hash_rows(examples, name):
@@ -41,6 +46,40 @@ def _check_finite(examples, name, first):
     )
 
 
+def numbers_rows(values):
+    """Checks whether values `[N]` number the rows: by a constant step, up or down; or by 1, in any order."""
+    beginning = values[:_FEWEST_ROWS]
+    if len(np.unique(beginning)) < _FEWEST_ROWS:
+        return False
+    ordered = np.sort(values)
+    step = (ordered[-1] - ordered[0]) / (len(values) - 1)
+    if (np.abs(ordered[0] + step * np.arange(len(values)) - ordered) > step / 1000).any():
+        return False
+    return step == 1 or (values == ordered).all() or (values == ordered[::-1]).all()
+
+
+def outliers(source):
+    """Returns a line about the first feature that a few values far from the others flatten, or none."""
+    examples = source.train.images
+    if examples.dtype == np.uint8 or examples.ndim != 2:
+        return ()
+    with np.errstate(all="ignore"):  # of values that are not finite, which are refused later
+        low, high = np.percentile(examples[:: max(1, len(examples) // _SAMPLE)], (25, 75), axis=0)
+        flat = (high > low) & (measure(examples).std > _FLAT * (high - low))
+    if not flat.any():
+        return ()
+    column = int(flat.argmax())
+    values = examples[:, column].astype(np.float64)
+    row = np.abs(values - low[column]).argmax()
+    place = f"row {row} of x_train, column {column}"
+    if source.columns:
+        place = f"row {row + 1}, column {shorten(source.columns[column], 60)}"
+    return (
+        f"{place}: {values[row]:g} is far from the others, half of which are from {low[column]:g} to {high[column]:g}; "
+        "standardized, these are almost equal; correct such values, or leave their rows out",
+    )
+
+
 def suspicions(source, copies):
     """Returns a line for each thing that looks wrong.
 
@@ -52,8 +91,8 @@ def suspicions(source, copies):
     largest = max(split.images.max(initial=0) for split in source.splits.values())
     if source.train.images.dtype == np.uint8 and largest < DARKEST:
         lines.append(
-            f"the largest pixel is {largest}, and pixels are divided by 255, so the inputs are almost zero; save the "
-            "values as float32, which are standardised"
+            f"the largest pixel is {largest}, and pixels are divided by 255, so the inputs are almost zero; give "
+            "--layout=features, which standardizes them, or scale them up to 255"
         )
     classes = len(source.class_names)
     if classes > MOST_CLASSES:

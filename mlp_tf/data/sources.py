@@ -9,7 +9,7 @@ import re
 
 from mlp_tf import UserError
 from mlp_tf.base.files import open_regular
-from mlp_tf.config import is_file, is_path
+from mlp_tf.config import DEFAULTS, is_file, is_path
 from mlp_tf.data.idx import idx_folder
 from mlp_tf.data.npz import npz
 from mlp_tf.data.sample import mnist_sample
@@ -17,26 +17,28 @@ from mlp_tf.data.tfds import Unavailable, known_names, prepared
 
 KINDS = (
     "give auto, mnist_sample or the name of an image-classification set of tensorflow-datasets, such as "
-    "fashion_mnist; a FILE.npz of arrays; a FILE.csv with a column label; or a FOLDER of images, in a folder for each "
-    "class, of tables such as train.csv, or of IDX files such as train-images-idx3-ubyte.gz"
+    "fashion_mnist; a FILE.npz of arrays; a FILE.csv with a column label, or with --label=NAME; or a FOLDER of images, "
+    "in a folder for each class, of tables such as train.csv, or of IDX files such as train-images-idx3-ubyte.gz"
 )
 _KERAS_MNIST = "~/.keras/datasets/mnist.npz"  # where keras.datasets.mnist keeps it
 _KERAS_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # as Keras checks it
 _CONVERSIONS = {  # of files that NumPy or pandas read
     ".npy": "x = numpy.load({name!r}); numpy.savez({npz!r}, x_train=x, y_train=the_labels)",
-    ".txt": 'table = pandas.read_csv({name!r}, sep=r"\\s+"); table.to_csv({csv!r}, index=False)',
+    ".txt": 'table = pandas.read_csv({name!r}, sep=r"[\\s,;|]+", engine="python"); table.to_csv({csv!r}, index=False)',
     ".tsv": 'table = pandas.read_csv({name!r}, sep="\\t"); table.to_csv({csv!r}, index=False)',
     ".parquet": "table = pandas.read_parquet({name!r}); table.to_csv({csv!r}, index=False)",
-    ".xlsx": "table = pandas.read_excel({name!r}); table.to_csv({csv!r}, index=False)",
+    ".xlsx": "table = pandas.read_excel({name!r}); table.to_csv({csv!r}, index=False)  # pip install openpyxl",
 }
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar")
 
 
-def resolve(dataset, data_dir=""):
+def resolve(dataset, data_dir="", config=DEFAULTS):
     """Returns the `Source` that a --dataset names.
 
     Args:
       dataset, data_dir: as `load` takes them. `auto` is MNIST of tensorflow-datasets; where that is neither prepared
         nor can be downloaded, Keras' copy in the home folder; where that is missing too, the sample.
+      config: the settings, of which `label` and `resize` count.
 
     Raises:
       UserError: there are no such data, or they are wrong.
@@ -51,7 +53,7 @@ def resolve(dataset, data_dir=""):
     if dataset.lower().endswith(".csv"):
         from mlp_tf.data.tables import csv  # and pandas, which takes 0.4 s
 
-        return csv(path)
+        return csv(path, config.label)
     # A name of tensorflow-datasets takes precedence over a folder of that name, which may be where it is prepared.
     if not is_path(dataset) and re.split("[/:]", dataset)[0] in known_names():
         return prepared(dataset, data_dir)
@@ -61,11 +63,11 @@ def resolve(dataset, data_dir=""):
         if glob.glob(os.path.join(glob.escape(path), "*.[cC][sS][vV]")):
             from mlp_tf.data.tables import csv_folder
 
-            if source := csv_folder(path):
+            if source := csv_folder(path, config.label):
                 return source
         from mlp_tf.data.image_folder import image_folder  # and Pillow, which no other dataset needs
 
-        return image_folder(path)
+        return image_folder(path, config.resize)
     raise UserError(f"--dataset={dataset}: {_explain(dataset, path)}")
 
 
@@ -100,6 +102,8 @@ def _explain(dataset, path):
         name = os.path.expanduser(dataset)
         line = _CONVERSIONS[suffix].format(name=name, npz=f"{stem}.npz", csv=f"{stem}.csv")
         return f"{suffix} files are not read; convert it in Python: {line}"
+    if suffix in _PACKED and os.path.exists(path):
+        return f"{suffix} files are not read; unpack it, and give the file or folder in it"
     if dataset and os.path.exists(path):
         return f"a file that ends in {suffix or pathlib.Path(path).name}; {KINDS}"
     if is_path(dataset):

@@ -63,7 +63,7 @@ class Splits(NamedTuple):
     warning: str = ""  # why this is not the data hoped for, if so
     notes: tuple[str, ...] = ()  # how they were split, for the user
     suspicions: tuple[str, ...] = ()  # what looks wrong in them
-    feature_names: tuple[str, ...] = ()  # of a table: the columns that its examples are made of, in their order
+    columns: tuple[str, ...] = ()  # the names of the features of a table, in their order
 
     @property
     def classes(self):
@@ -90,10 +90,11 @@ class Source(NamedTuple):
     class_names: tuple[str, ...]
     validation: Split | None = None  # None until part of the training rows is held out for it
     is_user_data: bool = False  # if so, its rows are scanned for what looks wrong, and split by class
-    warning: str = ""  # this and the next three as in `Splits`
+    warning: str = ""  # this and the next two as in `Splits`
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
-    feature_names: tuple[str, ...] = ()
+    kind: str = ""  # of the user's data: table, folder of images, or empty
+    columns: tuple[str, ...] = ()  # as in `Splits`
 
     @property
     def splits(self):

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import re
+import shlex
 import warnings
 
 import numpy as np
@@ -15,8 +16,10 @@ from mlp_tf import UserError
 from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
 from mlp_tf.base.text import plural, shorten
+from mlp_tf.config import DEFAULTS
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
+from mlp_tf.data.scan import numbers_rows
 from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 
 _LONGEST_LINE = 2**24  # bytes; pandas would read a file without line ends into memory as a single field
@@ -24,35 +27,39 @@ _MOST_COLUMNS = 100_000  # pandas takes 0.2 ms for each
 _FIELD = 32  # bytes that pandas takes for a field, besides its text
 _LARGEST = np.finfo(np.float32).max
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
-
-
 _ID = re.compile(r"id|.*(Id|ID|_id)", re.DOTALL)  # names of columns that tell the rows apart, if they are no features
+_FIRST_FIELDS = 2**22  # read to find out which column may hold the labels
+_FEW = 10  # distinct whole numbers that may be labels, in however few rows
+_LABELS = ("label", "labels", "class", "target", "species", "category", "y")  # what the column may be called
+_IMAGE_FILE = re.compile(r"\.(png|jpe?g|bmp|gif|tiff?|webp)\W*$", re.IGNORECASE)
 
 
 class _WithoutLabel(UserError):
-    """A table that has no column `label`."""
+    """A table that has no column of labels."""
 
 
-def csv(path):
-    """Reads a table: images where its columns are pixels, else features.
+def csv(path, label=DEFAULTS.label):
+    """Reads a table: float32 `[N, D]`, in the order of all columns but the labels; `[N, H, H]`, if these are pixels.
 
-    Images are uint8 `[N, H, H]`: all columns but `label` are pixel0, pixel1, ..., in that order, their number is a
-    square, and they hold whole numbers from 0 to 255. Features are float32 `[N, D]`, in the order of the columns.
+    Pixels are called pixel0, pixel1, ..., or 0x0, 0x1, ... by row and column, from 0 or from 1, in this order; their
+    number is a square.
 
     Args:
       path: of a regular file, or of a link to one: text in UTF-8, with the names of the columns in its first line.
+        Without names, the labels are the first or last column, whichever holds words or few distinct whole numbers.
+      label: the column of the labels.
 
     Returns:
       `Source` without test rows. The classes are the labels: as whole numbers if all are, else as words.
 
     Raises:
-      UserError: no such file, not a table, no column `label`, a field that is empty or not a number, more than the
+      UserError: no such file, not a table, no such column, a field that is empty or not a number, more than the
         memory of this machine.
     """
-    return _to_source(path, {"train": path}, [])
+    return _to_source(path, {"train": path}, [], label)
 
 
-def csv_folder(path):
+def csv_folder(path, label=DEFAULTS.label):
     """Reads train.csv in a folder, and test.csv and val.csv if they are there; a prefix is allowed: mnist_train.csv.
 
     Returns:
@@ -70,18 +77,19 @@ def csv_folder(path):
         return None
     unused = [name for name in names if name not in found.values()]
     order = sorted(found, key=lambda split: split != "train")
-    return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused)
+    return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused, label)
 
 
-def csv_rows(path, feature_names, width, needs_label):
+def csv_rows(path, columns, width, label, needs_labels):
     """Reads the rows of a table for a run that is trained already.
 
     Args:
       path: as of `csv`.
-      feature_names: the columns that the run was trained on, which may be in any order here. If it does not know them,
-        all columns but `label` and the id are its features, in their order.
+      columns: those that the run was trained on, which may be in any order here. If it does not know them, all but the
+        label and the id are its features, in their order.
       width: how many they are.
-      needs_label: whether there must be a label in each row.
+      label: the column of the labels.
+      needs_labels: whether there must be a label in each row.
 
     Returns:
       (features, float32 `[N, width]`, in the run's order; their names; a data frame of all other columns, as text; the
@@ -91,28 +99,44 @@ def csv_rows(path, feature_names, width, needs_label):
       UserError: as of `csv`; a column that the run needs is missing.
     """
     with _opened(path) as file:
-        names = _read_names(path, file, needs_label)
-        ids = [name for name in names if _ID.fullmatch(name) and name not in feature_names]
-        besides = {"label", *ids[:1]}
-        features = [*feature_names] or [name for name in names if name not in besides]
+        names = _read_first_line(path, file)
+        has_names = label in names or not (needs_labels or _are_numbers(names))
+        if not has_names and len(names) == width and not needs_labels:
+            names = [*columns] or [str(i) for i in range(width)]
+        elif not has_names:
+            try:
+                names = _name_columns(path, file, names, label)
+            except _WithoutLabel:
+                text = f"no column {shorten(label, 60)}, but {_listed(names)}; rename the one that holds the classes"
+                raise UserError(f"{path}: {text}") from None
+        _check_different(path, names)
+        ids = [name for name in names if _ID.fullmatch(name) and name not in columns]
+        besides = {label, *ids[:1]}
+        features = [*columns] or [name for name in names if name not in besides]
         known = {*features}
         others = [name for name in names if name not in known]
-        _check_features(path, features, width, names, others)
-        frame = _read_columns(path, file, names, others)
-    if needs_label:
-        frame["label"] = frame["label"].str.strip()
-        _check_labels(path, frame["label"])
+        _check_features(path, features, width, names, others, label)
+        frame = _read_columns(path, file, names, has_names, others)
+    if needs_labels:
+        frame[label] = frame[label].str.strip()
+        _check_labels(path, frame[label])
     values = np.empty((len(frame), width), np.float32)
     for i, name in enumerate(features):
         values[:, i] = _to_numbers(path, frame[name])
     return values, features, frame[others], ids[0] if ids else None
 
 
-def _check_features(path, features, width, names, others):
+def _are_numbers(fields):
+    """Checks whether a first line holds numbers, and not the names 0, 1, 2, ... that pandas gives."""
+    is_number = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna()
+    return is_number.all() and fields != [str(i) for i in range(len(fields))]
+
+
+def _check_features(path, features, width, names, others, label):
     """Raises UserError if a table lacks columns of a run, or has another number of them than a run without names."""
     there = {*names}
     if missing := [name for name in features if name not in there]:
-        unknown = [name for name in others if name != "label"]
+        unknown = [name for name in others if name != label]
         besides = f"; the run does not know {_listed(unknown)}" if unknown else ""
         raise UserError(
             f"{path}: lacks {len(missing):,} of the {width:,} columns that the run was trained on, "
@@ -120,7 +144,7 @@ def _check_features(path, features, width, names, others):
         )
     if len(features) != width:
         raise UserError(
-            f"{path}: {plural(len(features), 'column')} besides label and id, but the run takes {width:,}, in its "
+            f"{path}: {plural(len(features), 'column')} besides {label} and id, but the run takes {width:,}, in its "
             "order; leave the others out"
         )
 
@@ -131,42 +155,66 @@ def _listed(names):
     return ", ".join([*listed, "..."] if len(names) > 10 else listed)
 
 
-def _to_source(path, files, unused):
+def _to_source(path, files, unused, label):
     """Returns the `Source` of the tables {split: path}, train first; `unused` names what else the user has there."""
+    notes = []
     columns = None
     examples = {}
     labels = {}
     suspicions = ()
     for split, file in files.items():
         try:
-            frame = _read_table(file)
+            frame, note = _read_table(file, label)
         except _WithoutLabel:
             if split == "train":
                 raise
-            unused = [*unused, f"{os.path.basename(file)} (it has no column label)"]
+            unused = [*unused, f"{os.path.basename(file)} (it has no column {shorten(label, 60)})"]
             continue
-        labels[split] = frame.pop("label").str.strip()
+        notes += [note] if note else []
+        labels[split] = frame.pop(label).str.strip()
         _check_labels(file, labels[split])
-        columns = frame.columns if columns is None else columns
+        if columns is None:
+            row_numbers = _find_row_numbers(file, frame)
+            columns = frame.columns.drop(row_numbers)
+            suspicions = tuple(
+                f"the column {shorten(name, 60) or 'without a name'} numbers the rows, which says nothing about new "
+                "ones; it is left out"
+                for name in row_numbers
+            )
+        frame = frame.drop(columns=row_numbers, errors="ignore")
         if different := {*columns} ^ {*frame.columns}:
             raise UserError(
                 f"{file}: it and {os.path.basename(files['train'])} do not both have the column "
-                f"{shorten(min(different), 60)}; give them the same columns"
+                f"{shorten(min(different), 60) or 'without a name'}; give them the same columns"
             )
         examples[split], found = _to_examples(file, frame, columns)
-        suspicions = suspicions or found
+        suspicions += found
     numbers, class_names = _number(path, files, labels)
     splits = {split: Split(examples[split], numbers[split]) for split in examples}
-    notes = (f"not used: {shorten(', '.join(unused), 400)}",) if unused else ()
-    about = ("", notes, suspicions, tuple(columns))
-    return Source(path, splits["train"], splits.get("test"), class_names, splits.get("validation"), True, *about)
+    if unused:
+        notes.append(f"not used: {shorten(', '.join(unused), 400)}")
+    train, test, validation = (splits.get(name) for name in ("train", "test", "validation"))
+    return Source(
+        path, train, test, class_names, validation, True, "", tuple(notes), suspicions, "table", tuple(columns)
+    )
+
+
+def _find_row_numbers(path, frame):
+    """Returns the names of the columns that number the rows; none if there are no others."""
+    found = [
+        name for name in frame if frame[name].dtype.kind in "iuf" and numbers_rows(frame[name].to_numpy(np.float64))
+    ]
+    if "" in frame and "" not in found:
+        raise UserError(f"{path}: a column has no name; leave it out, as pandas does with index=False, or name it")
+    return found if len(found) < frame.shape[1] else []
 
 
 def _number(path, files, labels):
     """Returns ({split: the classes of its labels, int32 `[N]`}, the names of the classes)."""
     factorized = {split: column.factorize() for split, column in labels.items()}
     words = [word for _, distinct in factorized.values() for word in distinct]
-    array = _to_array(path, words)
+    label = shorten(labels["train"].name, 60)
+    array = _to_array(path, words, label)
     values = {}
     for split, (places, distinct) in factorized.items():
         values[split], array = np.split(array, [len(distinct)])
@@ -174,17 +222,25 @@ def _number(path, files, labels):
         if unknown.any():
             row = (places == unknown.argmax()).argmax()
             raise UserError(
-                f"{files[split]}: row {row + 1}, column label: {labels[split][row]!r} is no class of "
+                f"{files[split]}: row {row + 1}, column {label}: {labels[split][row]!r} is no class of "
                 f"{os.path.basename(files['train'])}; leave such rows out, or add some to the training rows"
             )
-    numbers, class_names = number(values, dict.fromkeys(values, f"{files['train']}: column label"))
+    numbers, class_names = number(values, dict.fromkeys(values, f"{files['train']}: column {label}"))
     return {split: numbers[split][factorized[split][0]] for split in values}, class_names
 
 
-def _read_table(path):
-    """Returns a table as a data frame, its labels as words."""
+def _read_table(path, label):
+    """Returns (a table as a data frame, its labels as words, once it has rows and names; a note or "")."""
     with _opened(path) as file:
-        return _read_columns(path, file, _read_names(path, file), ["label"])
+        names = _read_first_line(path, file)
+        has_names = label in names
+        names = names if has_names else _name_columns(path, file, names, label)
+        if len(names) == 1:
+            raise UserError(f"{path}: no column but {label}; put the numbers of each example into other columns")
+        _check_different(path, names)
+        frame = _read_columns(path, file, names, has_names, [label])
+    note = "the first line holds no names, so it is read as a row, and column {} as the labels"
+    return frame, "" if has_names else note.format(1 + names.index(label))
 
 
 @contextlib.contextmanager
@@ -198,10 +254,10 @@ def _opened(path):
         raise UserError(f"{path}: {error.strerror}; give a .csv file that can be read") from None
 
 
-def _read_columns(path, file, names, texts):
+def _read_columns(path, file, names, has_names, texts):
     """Returns the table in a file as a data frame, these of its columns as text; raises UserError if it has no rows."""
     file.seek(0)
-    frame = _read(path, file, header=0, names=names, dtype=dict.fromkeys(texts, str))
+    frame = _read(path, file, header=0 if has_names else None, names=names, dtype=dict.fromkeys(texts, str))
     if frame.empty:
         raise UserError(f"{path}: no rows under the names of the columns; give one for each example")
     return frame
@@ -260,8 +316,8 @@ def _explain(message):
     return f"not a table that pandas can read ({message.splitlines()[0]}); save it as CSV in UTF-8"
 
 
-def _read_names(path, file, needs_label=True):
-    """Returns the names of all columns."""
+def _read_first_line(path, file):
+    """Returns the fields of the first line, which should be the names of all columns."""
     file.seek(0)
     beginning = file.read(2 * _LONGEST_LINE).lstrip(b" \r\n")
     line = re.match(rb"[^\r\n]*", beginning)[0]
@@ -269,28 +325,60 @@ def _read_names(path, file, needs_label=True):
     if columns > _MOST_COLUMNS:
         raise UserError(f"{path}: {columns:,} columns; must be at most {_MOST_COLUMNS:,}: save them in an .npz file")
     frame = _read(path, io.BytesIO(line), header=None, dtype=str)
-    names = frame.iloc[0].fillna("").str.strip().tolist()
-    if needs_label and "label" not in names:
-        raise _WithoutLabel(f"{path}: {_without_label(names)}")
-    if names == ["label"]:
-        raise UserError(f"{path}: no column but label; put the numbers of each example into other columns")
-    if "" in names:
-        raise UserError(
-            f"{path}: column {names.index('') + 1} has no name; name it, or leave it out, as pandas does with "
-            "index=False"
-        )
+    return frame.iloc[0].fillna("").str.strip().tolist()
+
+
+def _check_different(path, names):
     name, times = collections.Counter(names).most_common(1)[0]
     if times > 1:
-        raise UserError(f"{path}: {times} columns are called {shorten(name, 60)}; give each another name")
-    return names
+        called = f"are called {shorten(name, 60)}" if name else "have no name"
+        raise UserError(f"{path}: {times} columns {called}; give each another name")
 
 
-def _without_label(names):
-    """Returns what is wrong with a table that has no column `label`."""
-    for separator, words in ((";", "semicolons"), ("\t", "tabs")):
-        if any(separator in name for name in names):
-            return f"no column label, and {words} in the names; save the table with commas between its columns"
-    return f"no column label, but {_listed(names)}; rename the column that holds the classes to label"
+def _name_columns(path, file, fields, label):
+    """Returns names for the columns of a table that has none, from the fields of its first line.
+
+    Raises:
+      _WithoutLabel: these are names, or it is not clear which column holds the labels.
+    """
+    last = len(fields) - 1
+    numbers = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna()
+    words = [place for place in range(len(fields)) if not numbers[place]]
+    file.seek(0)
+    rows = _read(path, file, header=None, nrows=1 + _FIRST_FIELDS // len(fields))
+    if last < 1 or words not in ([], [0], [last]) or fields == [str(i) for i in range(len(fields))]:
+        raise _WithoutLabel(f"{path}: {_without_label(fields, rows, label)}")
+    if words and (rows[words[0]].str.strip() == fields[words[0]]).sum() == 1:  # so it is a name
+        raise _WithoutLabel(f"{path}: {_without_label(fields, rows, label)}")
+    places = words or [place for place in (0, last) if _may_be_labels(rows[place])]
+    if len(places) != 1:
+        raise _WithoutLabel(
+            f"{path}: the first line holds numbers, not names; put a line of names above it, with {label} for the "
+            "column that holds the classes"
+        )
+    others = rows.drop(columns=places)
+    side = math.isqrt(last)
+    are_pixels = side >= 8 and side**2 == last and others.min(axis=None) >= 0 and others.max(axis=None) <= 255
+    names = [f"pixel{i}" if are_pixels else f"{i + 1 + (i >= places[0])}" for i in range(last)]
+    return [*names[: places[0]], label, *names[places[0] :]]
+
+
+def _may_be_labels(column):
+    """Checks whether a column holds words or whole numbers, of which few are distinct."""
+    numbers = pandas.to_numeric(column, errors="coerce")  # which a first line of names makes words
+    is_whole = numbers.isna() | (numbers % 1 == 0)
+    return is_whole.all() and 2 <= column.nunique() <= max(_FEW, len(column) // 10)
+
+
+def _without_label(names, rows, label):
+    """Returns what is wrong with a table that has no column of labels; `rows` are the first line and those below."""
+    for separator, words in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" " * (len(names) == 1), "spaces")):
+        if separator and any(separator in name for name in names):
+            return f"no column {label}, and {words} in the names; save the table with commas between its columns"
+    likely = [name for name in names if name.lower() in _LABELS]
+    likely += [names[-1]] if _may_be_labels(rows[1:][len(names) - 1]) else []
+    example = f", such as {shlex.quote(f'--label={shorten(likely[0], 60)}')}" if likely else ""
+    return f"no column {label}, but {_listed(names)}; name the one that holds the classes by --label=NAME{example}"
 
 
 def _check_labels(path, column):
@@ -301,12 +389,12 @@ def _check_labels(path, column):
     if lengths.max() > LONGEST:
         row = lengths.gt(LONGEST).argmax()
         raise UserError(
-            f"{path}: row {row + 1}, column label: {shorten(column[row], 60)!r} has {lengths[row]:,} characters; must "
-            f"be at most {LONGEST}: make it shorter"
+            f"{path}: row {row + 1}, column {shorten(column.name, 60)}: {shorten(column[row], 60)!r} has "
+            f"{lengths[row]:,} characters; must be at most {LONGEST}: make it shorter"
         )
 
 
-def _to_array(path, words):
+def _to_array(path, words, label):
     """Returns the distinct labels: whole numbers if all are, else words."""
     numbers = pandas.to_numeric(np.array(words, object), errors="coerce")
     if numbers.dtype.kind in "iu":
@@ -316,25 +404,32 @@ def _to_array(path, words):
     fractions = numbers != np.floor(numbers)
     if fractions.any():
         raise UserError(
-            f"{path}: {words[fractions.argmax()]} in column label; labels must be whole numbers or words: number the "
-            "classes"
+            f"{path}: {words[fractions.argmax()]} in column {label}; labels must be whole numbers or words: number the "
+            "classes; regression is not supported"
         )
     return numbers.astype(np.int64)
 
 
 def _to_examples(path, frame, columns):
-    """Returns (uint8 `[N, H, H]` if the columns are pixels and hold them, else float32 `[N, D]`; what looks wrong)."""
-    rows, width = frame.shape
-    side = math.isqrt(width)
-    are_pixels = side**2 == width and columns.tolist() == [f"pixel{i}" for i in range(width)]
-    examples = np.empty((rows, width), np.float32)
+    """Returns (float32 `[N, H, H]` if the columns are called as pixels, else `[N, D]`; what looks wrong)."""
+    examples = np.empty(frame.shape, np.float32)
     suspicions = ()
     for i, name in enumerate(columns):
         values = _to_numbers(path, frame[name])
         examples[:, i] = values
-        are_pixels = are_pixels and (values == values.clip(0, 255).astype(np.uint8)).all()
         suspicions = suspicions or coarse(values[:, None], lambda _, name=name: f"column {shorten(name, 60)}")
-    return (examples.astype(np.uint8).reshape(rows, side, side) if are_pixels else examples), suspicions
+    side = math.isqrt(len(columns))
+    return (examples.reshape(-1, side, side) if _are_pixels(columns.tolist(), side) else examples), suspicions
+
+
+def _are_pixels(names, side):
+    """Checks whether columns are called as the pixels of an image with this side, in order."""
+    for first in (0, 1):
+        places = range(first, first + side)
+        by_number = [f"pixel{i}" for i in range(first, first + side**2)]
+        if names in (by_number, [f"{row}x{column}" for row in places for column in places]):
+            return True
+    return False
 
 
 def _to_numbers(path, column):
@@ -350,6 +445,11 @@ def _to_numbers(path, column):
     row = finite.argmin()
     field = column[row]
     seen = "empty" if pandas.isna(field) else repr(shorten(str(field), 60))
+    if _IMAGE_FILE.search(seen):
+        raise UserError(
+            f"{path}: row {row + 1}, column {shorten(column.name, 60)}: {seen}; names of images are not read: put the "
+            "images of each class into a folder of its name, and give the folder of these"
+        )
     raise UserError(
         f"{path}: row {row + 1}, column {shorten(column.name, 60)}: {seen}; must be a number from {-_LARGEST:.3g} to "
         f"{_LARGEST:.3g}: fix it, or leave the row or the column out"

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mlp_tf import UserError
+from mlp_tf.base.files import temporary_files_removed
 from mlp_tf.data.splits import Source, Split
 
 PROBE_SECONDS = 5
@@ -53,7 +54,8 @@ def _builder(name, data_dir):
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir or None)
+        with temporary_files_removed():  # it leaves a folder for each set that is not prepared
+            builder = tfds.builder(name, data_dir=data_dir or None)
         usable = builder.info.supervised_keys == ("image", "label")
     except Exception as error:  # versions and configurations are free text, and fail in any way
         raise UserError(

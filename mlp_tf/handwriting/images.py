@@ -4,6 +4,7 @@ LeCun, Bottou, Bengio and Haffner (1998), section III.A: the digit's bounding bo
 pixels, keeping its proportions, and its center of mass is moved to the middle of 28 x 28 pixels.
 """
 
+import collections
 import math
 from typing import NamedTuple
 
@@ -18,21 +19,24 @@ from mlp_tf.handwriting.ink import NoInk, find_ink
 LONGEST = 250  # pixels of the longer side; larger images are reduced before the search for ink
 BOX_FRACTION = 20 / 28
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
+_SAMPLE = 40  # training images that are measured, at most
+_ALIKE = 5  # gray levels by which an image and its prepared one differ at most, in the mean; MNIST's differ by 1
 
 
 class Prepared(NamedTuple):
     """An image as the network sees it."""
 
-    image: np.ndarray  # uint8 [height, width], bright on black
+    image: np.ndarray  # uint8 [height, width]
     warnings: tuple = ()  # texts: why it may not show a digit
 
 
-def read(path, height, width):
+def read(path, height, width, style=None):
     """Reads an image of any size and kind: dark on light or light on dark, gray or color, with alpha, a photo.
 
     Args:
       path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
       height, width: of the images that the network was trained on.
+      style: their `runs.identity.InkStyle`; None: bright on black.
 
     Returns:
       `Prepared`.
@@ -41,13 +45,105 @@ def read(path, height, width):
       UserError: a file that cannot be opened, is not such an image, has more than `MOST_PIXELS`, or shows nothing.
     """
     try:
-        ink = find_ink(_light(_decode(path)))
+        return _styled(_prepare(_decode(path), height, width), style)
     except NoInk as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def fit(pixels, style):
+    """Returns the `Prepared` of an image that has the size of the training images.
+
+    It is inverted if its border is, and stays as it is otherwise, unless they are framed as MNIST's and it is not.
+
+    Args:
+      pixels: uint8 `[H, W]`.
+      style: of the training images, `runs.identity.InkStyle`.
+    """
+    level = _border_level(pixels)
+    if level < 0.25 if style.is_dark else level > 0.75:
+        pixels = 255 - pixels
+    try:
+        prepared = _styled(_prepare_pixels(pixels), style)
+    except NoInk as error:
+        return Prepared(pixels, (str(error),))
+    if style.is_like_mnist and not _are_alike(prepared.image, pixels):
+        return prepared
+    return prepared._replace(image=pixels)
+
+
+def measure_style(images):
+    """Measures how training images show ink on paper.
+
+    Args:
+      images: `[N, H, W]`, uint8, or any other examples.
+
+    Returns:
+      The fields of `runs.identity.InkStyle`, as a dictionary; None if most are no gray ink on even paper.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3:
+        return None
+    sample = images[:: len(images) // _SAMPLE + 1]
+    levels = np.array([_border_level(image) for image in sample])
+    is_dark = (levels > 0.75).mean() > 0.9
+    if not is_dark and (levels < 0.25).mean() <= 0.9:
+        return None
+    counts = collections.Counter()
+    alike = 0
+    for image in sample:
+        try:
+            prepared, warnings = _prepare_pixels(image)
+        except NoInk:
+            continue
+        counts.update(warnings)
+        alike += _are_alike(prepared, 255 - image if is_dark else image)
+    return {
+        "is_dark": bool(is_dark),
+        "is_like_mnist": bool(alike > 0.8 * len(sample)),
+        "usual_warnings": tuple(text for text, count in counts.items() if count > len(sample) / 10),
+    }
+
+
+def _are_alike(image, other):
+    """Returns whether two images are the same, perhaps a pixel apart, as the middle of a digit is rounded."""
+    shifted = [np.roll(other, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    return min(np.abs(np.subtract(image, each, dtype=int)).mean() for each in shifted) < _ALIKE
+
+
+def _border(image):
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def _border_level(image):
+    """Returns the median of the border of an image, `[H, W]`: from 0, its darkest pixel, to 1, its brightest one."""
+    darkest, brightest = int(image.min()), int(image.max())
+    return (np.median(_border(image)) - darkest) / (brightest - darkest) if brightest > darkest else 0.5
+
+
+def _styled(prepared, style):
+    """Returns a `Prepared` as the training images are, without the warnings that they deserve too."""
+    if style is None:
+        return prepared
+    image = 255 - prepared.image if style.is_dark else prepared.image
+    return Prepared(image, tuple(text for text in prepared.warnings if text not in style.usual_warnings))
+
+
+def _prepare(image, height, width):
+    """Returns an image in RGBA as `Prepared`, bright on black; raises NoInk."""
+    ink = find_ink(_light(image))
     rows = np.flatnonzero(ink.values.any(axis=1))
     columns = np.flatnonzero(ink.values.any(axis=0))
     cropped = ink.values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return Prepared(_place(_thicken(cropped), height, width), ink.warnings)
+
+
+def _prepare_pixels(pixels):
+    """Returns an image, uint8 `[H, W]`, as `_prepare` does, for its size.
+
+    It gets a margin of paper, as a stroke in a small image may fill the window in which `find_ink` looks for paper.
+    """
+    paper = int(np.median(_border(pixels)))
+    padded = np.pad(pixels, max(pixels.shape) // 2, constant_values=paper)
+    return _prepare(Image.fromarray(padded).convert("RGBA"), *pixels.shape)
 
 
 def _decode(path):

@@ -109,6 +109,9 @@ def save(folder, tracked, manifest):
       tracked: from `variables`.
       manifest: `Manifest`.
 
+    Returns:
+      A warning if an old checkpoint cannot be removed, else "".
+
     Raises:
       UserError: it cannot be written; the checkpoints before it are unchanged.
     """
@@ -139,8 +142,12 @@ def save(folder, tracked, manifest):
             f"{final} cannot be saved: {error}; it needs {size:,} bytes; make room or access, and run the same "
             "command with this --workdir again"
         ) from None
-    for *_, old in _scan(folder)[KEEP:]:
-        files.remove(old)
+    try:
+        for *_, old in _scan(folder)[KEEP:]:
+            files.remove(old)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}; this old checkpoint is not needed any more, and cannot be removed"
+    return ""
 
 
 def newest(folder):

@@ -23,7 +23,7 @@ from mlp_tf.base import files
 from mlp_tf.base.files import UNFINISHED, Count
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.checkpoint import Row
-from mlp_tf.runs.identity import Description
+from mlp_tf.runs.identity import Description, differences
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -258,7 +258,7 @@ class RunFolder:
             self._check_same_run(found)
             self._saved = found.manifest
             return found, [f"{text}; using {found.path.name} instead" for text in damaged]
-        if damaged or (self.path / "metrics.jsonl").exists():
+        if damaged or self.results or (self.path / "metrics.jsonl").exists():
             reason = "; ".join(damaged) or f"{self._checkpoints} is empty"
             raise UserError(
                 f"--workdir={self.path}: no complete checkpoint is left ({reason}); restore a copy, or give a new "
@@ -270,10 +270,8 @@ class RunFolder:
         """Refuses a checkpoint that is not of the run that config.json describes, naming what differs."""
         in_config = {**self.description.identity(), "steps of an epoch": self.description.steps}
         in_checkpoint = {**found.manifest.identity, "steps of an epoch": found.manifest.progress["steps"]}
-        names = [name for name in {**in_config, **in_checkpoint} if in_config.get(name) != in_checkpoint.get(name)]
-        if "patience" in names and in_config["patience"] > in_checkpoint.get("patience", 0) > 0:  # it may be raised
-            names.remove("patience")
-        differing = [f"{name} {in_config.get(name)}, but {in_checkpoint.get(name)}" for name in names]
+        was_raised = in_config["patience"] > in_checkpoint.get("patience", 0) > 0  # which it may be
+        differing = differences(in_config, in_checkpoint, ignored={"patience"} if was_raised else ())
         if differing:
             raise UserError(
                 f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they are not of "
@@ -297,18 +295,22 @@ class RunFolder:
     def save(self, tracked, manifest):
         """Writes a checkpoint, unless the newest one holds the same state.
 
+        Returns:
+          A warning if an old checkpoint cannot be removed, else "".
+
         Raises:
           UserError: it cannot be written; the checkpoints before it are unchanged.
         """
         self.check_place()
         if manifest == self._saved:
-            return
+            return ""
         try:
-            checkpoint.save(self._checkpoints, tracked, manifest)
+            warning = checkpoint.save(self._checkpoints, tracked, manifest)
         except UserError:
             self.check_place()  # the better reason
             raise
         self._saved = manifest
+        return warning
 
     def begin(self, description, found):
         """Prepares the folder for a run that starts or resumes.

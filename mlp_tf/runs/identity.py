@@ -32,6 +32,7 @@ _VARIABLES = (
     "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32", "NVIDIA_TF32_OVERRIDE",
 )  # fmt: skip
 _LONGEST_VALUE = 80  # characters of a value in a message
+_EVALUATED = 5000  # examples evaluated at once, by `data.batches`
 
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
 
@@ -63,7 +64,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     class_names: tuple[str, ...]
     sha256: str
     shards: _Positive  # 1 if every worker holds all training examples
-    feature_names: tuple[str, ...] = ()  # of a table: the columns that its examples are made of, in their order
+    columns: tuple[str, ...] = ()  # the names of the features of a table, in their order
 
     @property
     def is_user_data(self):
@@ -71,11 +72,20 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return os.path.isabs(self.name)
 
 
+class InkStyle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the training images show ink on paper, in gray."""
+
+    is_dark: bool  # dark ink on bright paper
+    is_like_mnist: bool  # cut out, scaled and centered as MNIST's, so every image is prepared
+    usual_warnings: tuple[str, ...]  # about ink, that many of the training images deserve too
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The form of config.json."""
 
     settings: dict
     data: Data
+    ink_style: InkStyle | None
     warning: str
     model: dict
     environment: Environment
@@ -90,6 +100,7 @@ class Description(NamedTuple):
     environment: Environment
     warning: str = ""  # why this is not the data hoped for, if so
     scaling: dict | None = None  # `Scaling.to_json`, which float32 examples are standardized by
+    ink_style: InkStyle | None = None  # None: color, features, or images of anything but ink
 
     @property
     def sizes(self):
@@ -126,7 +137,7 @@ class Description(NamedTuple):
         del data["name"]
         data["example_shape"] = list(data["example_shape"])  # as JSON has it
         data["class_names"] = digest(data["class_names"])
-        data["feature_names"] = digest(data["feature_names"])
+        data["columns"] = digest(data["columns"])
         data["scaling"] = digest(self.scaling)
         return settings | {f"data {name}": value for name, value in data.items()}
 
@@ -139,6 +150,7 @@ class Description(NamedTuple):
         return {
             "settings": self.config.to_json(),
             "data": msgspec.to_builtins(self.data),
+            "ink_style": msgspec.to_builtins(self.ink_style),
             "warning": self.warning,
             "model": self._model(),
             "environment": msgspec.to_builtins(self.environment),
@@ -152,14 +164,15 @@ class Description(NamedTuple):
     def from_json(cls, content):
         """Returns the description that `to_json` gave; raises ValueError if the content is not of its form."""
         file = msgspec.convert(content, _File)
-        description = cls(Config.from_json(file.settings), file.data, file.environment, file.warning, file.scaling)
+        config = Config.from_json(file.settings)
+        description = cls(config, file.data, file.environment, file.warning, file.scaling, file.ink_style)
         values = math.prod(file.data.example_shape)
         scaling = file.scaling or {}
         lengths = {name: len(numbers) for name, numbers in scaling.items()}
         fits = (
             values < 2**30
             and len(file.data.class_names) == file.data.classes
-            and len(file.data.feature_names) in (0, values)
+            and len(file.data.columns) in (0, values)
             and file.model == description._model()
             and lengths == ({"mean": values, "std": values} if file.data.dtype == "float32" else {})
             and min(scaling.get("std", [1.0])) > 0
@@ -192,7 +205,7 @@ def describe(config, splits, cluster):
         class_names=splits.class_names,
         sha256=splits.sha256,
         shards=splits.train.shard.workers,
-        feature_names=splits.feature_names,
+        columns=splits.columns,
     )
     environment = Environment(
         mlp_tf=mlp_tf.__version__,
@@ -264,7 +277,7 @@ def check_data(data, folder):
             f"were started; start {in_run.shards}, with or without --replicate_data as before"
         )
     now, then = (msgspec.to_builtins(each) for each in (data, in_run))
-    differing = [f"data: {text} in the run" for text in _differences(now, then, ignored={"name"})]
+    differing = [f"data: {text} in the run" for text in differences(now, then, ignored={"name"})]
     _refuse(folder, differing, "restore its data, or say where they are now with --data_dir=PATH")
 
 
@@ -275,12 +288,12 @@ def _refuse(folder, differing, advice):
         )
 
 
-def _differences(now, then, ignored):
-    """Returns a text for each name whose values differ in two dictionaries."""
+def differences(now, then, ignored=()):
+    """Returns a text for each name whose values differ in two dictionaries, of which one may lack it."""
     texts = []
-    for name in then:
-        if now[name] != then[name] and name not in ignored:
-            values = [shorten(str(each[name]), _LONGEST_VALUE) for each in (now, then)]
+    for name in {**then, **now}:
+        values = [shorten(str(each.get(name, "unset")), _LONGEST_VALUE) for each in (now, then)]
+        if now.get(name) != then.get(name) and name not in ignored:
             texts.append(f"{name} {values[0]}, but {values[1]}")
     return texts
 
@@ -298,7 +311,7 @@ def check_same_run(description, chief):
     # These may be given differently on each machine, or the data say more.
     ignored = {"name", "dataset", "data_dir", "workdir", "validation_size"}
     mine, theirs = ({**each.config.to_json(), **msgspec.to_builtins(each.data)} for each in (description, chief))
-    differing = [f"{text} in worker 0" for text in _differences(mine, theirs, ignored)]
+    differing = [f"{text} in worker 0" for text in differences(mine, theirs, ignored)]
     if differing:
         raise UserError(f"it has {'; '.join(differing)}; start all workers with the same flags and data")
 
@@ -320,15 +333,23 @@ def check_progress(config, folder, manifest):
 
 
 def check_memory(description):
-    """Checks that this machine can hold the network.
+    """Checks that this machine can hold the network and what it computes at once.
 
     Raises:
       UserError: it cannot.
     """
-    # Parameters, gradients, Adam's two slots and the best epoch, in float32.
-    needed = 5 * 4 * description.parameters
-    subject = f"--hidden={words_of(description.config.hidden)}: {description.parameters:,} parameters need"
-    machine.check_memory(needed, subject, "give fewer units", digits=0)
+    config = description.config
+    # In float32: parameters, gradients, Adam's two slots and the best epoch; of each layer its inputs and outputs, and
+    # in training their gradients.
+    of_parameters = 5 * 4 * description.parameters
+    evaluated = min(_EVALUATED, max(description.data.train, description.data.test))
+    of_examples = 2 * 4 * sum(description.sizes) * max(2 * config.batch_size, evaluated)
+    subject = (
+        f"--hidden={words_of(config.hidden)}, --batch_size={config.batch_size}: {description.parameters:,} parameters "
+        "and the outputs of all layers need"
+    )
+    advice = "give fewer units, or a smaller batch_size"
+    machine.check_memory(of_parameters + of_examples, subject, advice, digits=0)
 
 
 def environment_warnings(now, then):
@@ -336,9 +357,5 @@ def environment_warnings(now, then):
     before, after = (msgspec.to_builtins(each) for each in (then, now))
     before |= before.pop("variables")
     after |= after.pop("variables")
-    differing = [
-        f"{name} was {before.get(name, 'not set')}, is {after.get(name, 'not set')}"
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    ]
+    differing = [f"{text} before" for text in differences(after, before)]
     return [f"resuming, but not bit for bit: {'; '.join(differing)}"] if differing else []

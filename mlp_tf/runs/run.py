@@ -124,6 +124,8 @@ def _decide(config, folder, cluster, splits):
     Raises:
       UserError: they do not fit; the folder is unchanged.
     """
+    from mlp_tf.handwriting.images import measure_style
+
     in_folder = folder.description
     if folder.is_finished(config):
         return Start(in_folder, warnings=(in_folder.warning,))
@@ -143,7 +145,13 @@ def _decide(config, folder, cluster, splits):
     identity.check_memory(description)
     if in_folder:
         # Mean and standard deviation are sums, whose last bits depend on how the examples were read.
-        description = description._replace(scaling=in_folder.scaling, warning=splits.warning or in_folder.warning)
+        description = description._replace(
+            scaling=in_folder.scaling,
+            ink_style=in_folder.ink_style,
+            warning=splits.warning or in_folder.warning,
+        )
+    elif style := measure_style(splits.train.images):
+        description = description._replace(ink_style=identity.InkStyle(**style))
     return Start(description, splits, found, tuple(warnings))
 
 
@@ -175,10 +183,25 @@ def _load(config, description, cluster):
 
     shard = worker_shard(cluster)._replace(whole_train=config.replicate_data)
     if description is None:
-        return data.load(config.dataset, config.data_dir, config.validation_size, shard)
+        return data.load(config.dataset, config.data_dir, config.validation_size, shard, config)
     is_same = config.dataset == "auto" or description.is_of(config.dataset)
     name = data.located(description.data.name if is_same else config.dataset, config.data_dir)
-    return data.load(name, config.data_dir, description.data.validation, shard)
+    return data.load(name, config.data_dir, description.data.validation, shard, config)
+
+
+@contextlib.contextmanager
+def _memory_errors():
+    """Turns what TensorFlow or Python raises in the body for want of memory into a `UserError`."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        reason = str(error).rpartition("}} ")[2].partition("\n")[0]
+        raise UserError(
+            f"out of memory ({reason or 'Python'}); give fewer units, a smaller --batch_size or fewer examples; a run "
+            "that has saved resumes from its last checkpoint"
+        ) from None
 
 
 def best_row(history, monitor):
@@ -238,6 +261,7 @@ class Run:
         """Parameters, optimizer and step: `loop.State`; None after the run is closed, or if it was finished before."""
         return self._program and self._program.state
 
+    @_memory_errors()
     def prepare(self, stack):
         """Compiles the loop, restores the checkpoint, and prepares the folder.
 
@@ -303,7 +327,10 @@ class Run:
             environment=self.description.environment,
             identity=self.description.identity(),
         )
-        self.folder.save(variables.tracked, manifest)
+        warning = self.folder.save(variables.tracked, manifest)
+        if warning and warning not in self.warnings:  # once
+            self.warnings.append(warning)
+            command.warn(warning)
 
     def _check_whole(self):
         """Raises UserError if an exception that the caller caught has interrupted a step."""
@@ -343,7 +370,7 @@ class Run:
         chunks = loop.fit(self._program.train_steps, self.state, self.config, self._feed, self.progress)
         save_at = time.monotonic() + SAVE_EVERY * FIRST_SAVE
         try:
-            with self._event_log() as log:
+            with _memory_errors(), self._event_log() as log:
                 for progress in () if self._out_of_patience() else chunks:
                     self.progress = progress
                     row = self._end_epoch() if progress.step == progress.steps else None
@@ -436,6 +463,7 @@ class Run:
             )
         return loop.Sums(float(cost_sum), int(correct), int(count))
 
+    @_memory_errors()
     def _measure(self):
         """Returns the `Results`, of the best epoch's parameters under --patience, else of the last."""
         predict = self._program.predict_best if self.config.patience else self._program.predict

@@ -14,7 +14,7 @@ from mlp_tf.runs.folder import Results, read_folder
 from mlp_tf.runs.identity import OUTSIDE, Description
 
 # Settings that change no result, that the data say better, or that tell the runs of a row apart.
-_NOT_COMPARED = {*OUTSIDE, "dataset", "validation_size", "seed"}
+_NOT_COMPARED = {*OUTSIDE, "dataset", "validation_size", "label", "layout", "resize", "seed"}
 COMPARED = tuple(field.name for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED)
 _OF_DATA = ("dataset", "validation_rows", "sha256", "train_rows", "workers")
 _NAMES = [*COMPARED, *_OF_DATA]

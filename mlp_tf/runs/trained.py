@@ -95,7 +95,7 @@ class TrainedRun:
         """
         in_run = self.description.data
         data_dir = data_dir or self.config.data_dir
-        loaded = data.load(data.located(in_run.name, data_dir), data_dir, in_run.validation)
+        loaded = data.load(data.located(in_run.name, data_dir), data_dir, in_run.validation, config=self.config)
         if loaded.sha256 != in_run.sha256:
             raise UserError(
                 f"--workdir={self.path}: {loaded.name} is not the data that the run was trained on (its SHA-256 "
@@ -110,7 +110,7 @@ class TrainedRun:
 
     def labelled(self, dataset, data_dir=""):
         """Returns (name, `data.Split`, notes) of other data than the run's, for `evaluate`; see `labelled_rows`."""
-        name, split, notes = data.labelled_rows(dataset, self.description.data, data_dir)
+        name, split, notes = data.labelled_rows(dataset, self.description.data, data_dir, self.config)
         return name, split._replace(scaling=self._scaling), notes
 
     @property

@@ -2,7 +2,9 @@
 
 import json
 import os
+import pathlib
 import string
+import tempfile
 
 import pytest
 import tensorflow as tf
@@ -99,3 +101,25 @@ def test_json_that_is_no_object_of_its_form_is_a_value_error(tmp_path, text):
 def test_a_text_that_is_no_utf_8_can_be_written(tmp_path):
     files.write(tmp_path / "x.csv", json.loads('"\\udcff"'))
     assert (tmp_path / "x.csv").read_text() == "\\udcff"
+
+
+def test_what_a_library_leaves_in_the_temporary_folder_is_removed():
+    before = tempfile.gettempdir()
+    with files.temporary_files_removed():
+        left = pathlib.Path(tempfile.mkdtemp())
+        (left / "a").write_text("x")
+        assert left.parent != pathlib.Path(before)
+    assert not left.exists()
+    assert tempfile.gettempdir() == before
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, monkeypatch):
+    path, flushed, fsync = tmp_path / "a.json", [], os.fsync
+
+    def record(descriptor):
+        flushed.append((os.fstat(descriptor).st_ino, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    files.write(path, "text")
+    assert flushed == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]

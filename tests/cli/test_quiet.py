@@ -9,10 +9,15 @@ import pytest
 
 from mlp_tf.cli import quiet
 
-PAGES = """
-import resource
+# A process that imports TensorFlow; for each claim about that, a line of JSON.
+IMPORT = """
+import gc, json, resource
 from mlp_tf.cli import quiet
-quiet.import_tensorflow()
+frozen = []
+for _ in range(2):
+    quiet.import_tensorflow()
+    frozen.append(gc.get_freeze_count())
+print(json.dumps([gc.isenabled(), *frozen]))
 import tensorflow as tf
 
 @tf.function(jit_compile=True)
@@ -28,39 +33,28 @@ print([pages_of_a_call() for _ in range(5)])
 """
 
 
-def run_code(code, **variables):
-    words = [sys.executable, "-c", code]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, **variables})
-    return json.loads(done.stdout)
+@pytest.fixture(scope="module")
+def fresh_import():
+    """What a cold process that imports TensorFlow says: a list of lists of numbers."""
+    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_compiled_call_finds_the_memory_of_the_one_before():
-    assert min(run_code(PAGES)[1:]) < 1000
+def test_a_compiled_call_finds_the_memory_of_the_one_before(fresh_import):
+    _, pages = fresh_import
+    assert min(pages[1:]) < 1000
 
 
-def test_garbage_is_collected_after_the_import_and_after_a_second_call():
-    code = """
-import gc
-from mlp_tf.cli import quiet
-frozen = []
-for _ in range(2):
-    quiet.import_tensorflow()
-    frozen.append(gc.get_freeze_count())
-print([int(gc.isenabled()), *frozen])
-"""
-    enabled, after_the_import, after_a_second_call = run_code(code)
+def test_garbage_is_collected_after_the_import_and_after_a_second_call(fresh_import):
+    [enabled, after_the_import, after_a_second_call], _ = fresh_import
     assert enabled
     assert after_the_import == after_a_second_call > 100_000
 
 
-def test_what_the_environment_already_says_is_kept():
-    code = """
-import os
-from mlp_tf.cli import quiet
-quiet.import_tensorflow()
-print(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"])
-"""
-    assert run_code(code, TF_CPU_BFC_MEM_LIMIT_IN_MB="4096") == 4096
+def test_what_the_environment_already_says_is_kept(monkeypatch):
+    monkeypatch.setenv("TF_CPU_BFC_MEM_LIMIT_IN_MB", "4096")
+    quiet.import_tensorflow()
+    assert os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"] == "4096"
 
 
 @pytest.mark.parametrize("visible", [True, False])

@@ -106,7 +106,7 @@ def test_a_handler_needs_neither_utf_8_nor_a_stderr_that_can_be_written(number):
     words = "import os, signal; from mlp_tf.cli import signals; os.dup2(os.open('/dev/full', os.O_WRONLY), 2); "
     words += "stop = signals.graceful_stop('\\udcff'); stop.__enter__(); "
     words += f"os.kill(os.getpid(), {int(number)}); signal.pause()"
-    done = subprocess.run([sys.executable, "-c", words], timeout=20, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", words], timeout=60, cwd=ROOT)
     assert done.returncode == 128 + number
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlp_tf import UserError
+from mlp_tf import UserError, data, evaluate
+from mlp_tf.config import Config
 from mlp_tf.data.image_folder import image_folder
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
@@ -71,7 +72,7 @@ def test_train_alone_or_with_unlabelled_test_images_is_the_training_part(tmp_pat
     write(tmp_path / "test/0.png", GREY[0])
     source = image_folder(str(tmp_path))
     assert (source.test, len(source.train.labels)) == (None, 6)
-    assert source.notes[0].startswith("left out: test (1 in all);")
+    assert source.notes[0].startswith("left out (1): test;")
 
 
 @pytest.mark.parametrize("below", ["mnist_png", "a/mnist png"])
@@ -83,7 +84,7 @@ def test_images_in_an_only_folder_are_found(tmp_path, below, split):
     source = image_folder(str(tmp_path))
     np.testing.assert_array_equal(source.train.images, GREY)
     assert (source.name, source.class_names) == (str(tmp_path), ("cat", "dog"))
-    assert source.notes[0].startswith("left out: readme.txt (1 in all);")
+    assert source.notes[0].startswith("left out (1): readme.txt;")
 
 
 def test_a_colour_image_among_grey_ones_makes_all_colour(tmp_path):
@@ -102,6 +103,41 @@ def test_images_in_colour_that_show_grey_alone_are_grey(tmp_path):
     np.testing.assert_array_equal(image_folder(str(tmp_path)).train.images, GREY)
 
 
+def test_few_coloured_images_are_named(tmp_path):
+    write_classes(tmp_path, np.repeat(GREY, 2, axis=0))
+    write(tmp_path / "dog/1.png", COLOUR[0])
+    note = f"all images count as coloured, as {tmp_path}/dog/1.png is (1 of 12 are)"
+    assert image_folder(str(tmp_path)).notes == (note,)
+
+
+def test_images_of_several_sizes_are_resized(tmp_path):
+    wide = Image.fromarray(np.tile(np.uint8([[0, 100, 200]]), (6, 4)))  # 6 x 12
+    write_classes(tmp_path)
+    write(tmp_path / "cat/1.png", wide)
+    source = image_folder(str(tmp_path), "5x4")
+    np.testing.assert_array_equal(source.train.images[[0, 2, 3, 4, 5]], GREY[[0, 2, 3, 4, 5]])
+    np.testing.assert_array_equal(source.train.images[1], np.asarray(wide.resize((4, 5), Image.Resampling.LANCZOS)))
+    assert source.notes == ("1 of 6 images were resized to 5x4 by Pillow's LANCZOS filter",)
+    assert image_folder(str(tmp_path), "9x7").train.images.shape == (6, 9, 7)
+
+
+def test_a_run_reads_its_images_again_by_their_size(train, run, tmp_path):
+    """Costs two trainings, as what reads the data again must resize again."""
+    write_classes(tmp_path / "images", np.repeat(GREY, 5, axis=0))
+    write(tmp_path / "images/cat/1.png", GREY[0, :, :3])
+    flags = ["--hidden=4", "--batch_size=5", f"--workdir={tmp_path / 'run'}"]
+    assert "--resize=5x4" in train(*flags, f"--dataset={tmp_path / 'images'}").err
+    assert train(*flags, "--epochs=1", f"--dataset={tmp_path / 'images'}", "--resize=3x3").code == 0
+    assert run(evaluate, f"--workdir={tmp_path / 'run'}").code == 0
+    assert "2 Epochs" in train(*flags, "--epochs=2").out
+    assert "--resize=4x4, but 3x3 in the run" in train(*flags, "--epochs=3", "--resize=4x4").err
+
+
+def test_a_size_is_refused_where_there_is_no_folder_of_images(npz):
+    with pytest.raises(UserError, match=r"^--resize=3x3: .*small\.npz is not a folder of images; leave the flag out$"):
+        data.load(npz, config=Config(resize="3x3"))
+
+
 FEW = Image.fromarray(GREY[0] // 128 * 255)  # black and white, so that each mode can show it
 TURNED = Image.Exif()
 TURNED[0x0112] = 6  # a quarter to the right
@@ -113,6 +149,9 @@ TURNED[0x0112] = 6  # a quarter to the right
         *((f"a.{suffix}", FEW.convert(m), {}) for suffix in ("png", "BMP", "gif") for m in ("L", "RGB", "P", "1")),
         *(("a.png", FEW.convert(mode), {}) for mode in ("LA", "RGBA")),
         ("a.bmp", FEW.convert("RGBA"), {}),
+        *((f"a.{suffix}", FEW.convert(mode), {}) for suffix in ("tif", "TIFF") for mode in ("L", "RGB", "1")),
+        *(("a.webp", FEW.convert(mode), {"lossless": True}) for mode in ("L", "RGB")),
+        ("a.pgm", FEW, {}),
         ("a.jpg", FEW, {"quality": 100}),
         ("a.JPEG", FEW.convert("RGB"), {"quality": 100}),
         ("a.jpg", FEW.convert("CMYK"), {"quality": 100}),
@@ -162,9 +201,9 @@ def test_classes_are_sorted_as_numbers_if_all_are(tmp_path, names, wanted):
     np.testing.assert_array_equal(source.train.images, [GREY[names.index(name)] for name in wanted])
 
 
-def test_what_is_left_out_is_counted_and_one_named(tmp_path):
+def test_what_is_left_out_is_counted_and_named(tmp_path):
     write_classes(tmp_path)
-    for name in ("cat/notes.txt", "dog/a.tif", "cat/.hidden.png", ".DS_Store"):
+    for name in ("cat/notes.txt", "dog/a.heic", "cat/.hidden.png", ".DS_Store"):
         (tmp_path / name).write_text("x")
     write(tmp_path / "dog/more.png/a.png", GREY[0])
     write(tmp_path / ".cache/a.png", GREY[0])
@@ -172,8 +211,8 @@ def test_what_is_left_out_is_counted_and_one_named(tmp_path):
     assert source.train.images.shape == GREY.shape
     [note] = source.notes
     assert note == (
-        "left out: cat/notes.txt (3 in all); only .png, .jpg, .jpeg, .bmp or .gif files in the folders of classes are "
-        "read"
+        "left out (3): cat/notes.txt, dog/a.heic, dog/more.png; only .png, .jpg, .jpeg, .bmp, .gif, .tif, .tiff, .webp "
+        "or .pgm files in the folders of classes are read"
     )
 
 
@@ -183,7 +222,7 @@ def test_a_folder_beside_train_and_test_is_left_out_and_noted(tmp_path):
     (tmp_path / "train/list.csv").write_text("x")
     source = image_folder(str(tmp_path))
     assert source.train.images.shape == source.test.images.shape == GREY.shape
-    assert source.notes[0].startswith("left out: masks (2 in all);")
+    assert source.notes[0].startswith("left out (2): masks, train/list.csv;")
 
 
 def test_links_are_followed_and_strange_names_stay(tmp_path):
@@ -243,7 +282,7 @@ TRANSPARENT = "cat/1.png: has transparent pixels; flatten it onto a background"
         ),
         (
             lambda folder: write(folder / "dog/a.png", np.zeros((4, 5), np.uint8)),
-            "dog/a.png: 5 x 4 pixels, but {0}/cat/0.png has 4 x 5; make all images one size",
+            "dog/a.png: 5 x 4 pixels, but {0}/cat/0.png has 4 x 5; make all images one size, such as by --resize=5x4",
         ),
     ],
 )
@@ -262,8 +301,8 @@ def test_a_transparent_colour_that_no_pixel_has_is_no_matter(tmp_path, mode, key
 
 
 LAYOUTS = (
-    "put the images (.png, .jpg, .jpeg, .bmp or .gif) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in "
-    "FOLDER/CLASS/"
+    "put the images (.png, .jpg, .jpeg, .bmp, .gif, .tif, .tiff, .webp or .pgm) in FOLDER/train/CLASS/ and "
+    "FOLDER/test/CLASS/, or all in FOLDER/CLASS/"
 )
 NO_CLASSES = f"no folders of classes in train; a folder that is called as a split is no class; {LAYOUTS}"
 
@@ -278,6 +317,11 @@ NO_CLASSES = f"no folders of classes in train; a folder that is called as a spli
         (["test/a/0.png", "a/0.png", "b/0.png"], f": has test, but {NO_CLASSES}"),
         (["a/0.png", "b/0.png", "valid/0.png"], f": has valid, but {NO_CLASSES}"),
         (["train/a/0.png", "val/a/0.png", "dev/a/0.png"], ": both dev and val are called as a validation split; keep"),
+        (
+            ["images/0.png", "masks/0.png"],
+            ": holds images, masks, which are parts of the images, not classes of them; s",
+        ),
+        (["train/images/0.png", "train/labels/0.png"], "/train: holds images, labels, which are parts of the images"),
         (["a/0.png", "a/1.png"], f": has one class only, a; there must be two or more; {LAYOUTS}"),
         (["train/a/0.png", "test/a/0.png"], ": has one class only, a; there must be"),
         (["a/0.png", "b/0.txt"], f"/b: has no images; {LAYOUTS}"),

@@ -67,12 +67,12 @@ def test_labels_that_fit_no_class_are_refused_by_name_and_place(train, test, mes
         (
             "f4",
             (3,),
-            "y is float32 of shape (3,); labels must be .*; other numbers cannot be learned here",
+            "y is float32 of shape (3,); labels must be .*; regression is not supported",
         ),
         (
             "f2",
             (3,),
-            "y is float16 of shape (3,); .*; other numbers cannot be learned here",
+            "y is float16 of shape (3,); .*; regression is not supported",
         ),
         ("O", (3,), "y is object of shape (3,); .*: make them words or whole numbers, such as y.astype(str)"),
         ("f4", (3, 10), "y is float32 of shape (3, 10); .*: take y.argmax(axis=1), if they are one-hot"),

@@ -162,6 +162,37 @@ def test_a_run_on_a_validation_split_of_the_users_own_resumes(train, run, with_v
     assert run(evaluate, "--split=validation", f"--workdir={tmp_path / 'run'}").code == 0
 
 
+def numbers_to_predict(rows, count):
+    """Labels of which this many differ, and that do not number classes."""
+    return 25 + 3 * (np.arange(rows) % count)
+
+
+@pytest.mark.parametrize(("rows", "count"), [(442, 214), (442, 45), (60, 21)])
+def test_numbers_to_predict_are_refused(tmp_path, rows, count):
+    x = np.random.default_rng(0).normal(size=(rows, 3))
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=numbers_to_predict(rows, count))
+    message = f"a.npz: {count} different numbers are the labels of {rows} rows; regression is not supported: give"
+    with pytest.raises(UserError, match=message):
+        data.load(str(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels"),
+    [
+        ((442, 3), numbers_to_predict(442, 44)),
+        ((60, 3), numbers_to_predict(60, 20)),
+        ((60, 3), np.arange(60) % 30),
+        ((60, 3), np.arange(60) % 30 + 1),
+        ((60, 3), np.char.add(numbers_to_predict(60, 30).astype(str), "x")),
+        ((60, 4, 4), numbers_to_predict(60, 30)),
+    ],
+    ids=["a tenth", "20 classes", "from 0", "from 1", "words", "images"],
+)
+def test_few_or_numbered_classes_and_words_are_not_refused(tmp_path, shape, labels):
+    np.savez(tmp_path / "a.npz", x_train=np.random.default_rng(0).normal(size=shape), y_train=labels)
+    assert data.load(str(tmp_path / "a.npz")).classes == len(np.unique(labels))
+
+
 def make_source(arrays, name):
     """The small dataset as a set of tensorflow-datasets."""
     train, test = (data.Split(arrays[f"x_{kind}"], arrays[f"y_{kind}"]) for kind in ("train", "test"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mlp_tf import UserError, data
+from mlp_tf.config import Config
 from mlp_tf.runs.identity import Data
 
 
@@ -23,12 +24,10 @@ def table(tmp_path, *lines):
 
 
 def test_a_table_keeps_the_names_of_its_columns_in_order(tmp_path):
-    lines = [f"{i},{'ab'[i % 2]},{i % 3},7" for i in range(12)]
-    assert data.load(table(tmp_path, "z,label,a,Id", *lines)).feature_names == ("z", "a", "Id")
-    pixels = [f"{i},{i % 2},{i + 1},0,255" for i in range(12)]
-    assert (
-        data.load(table(tmp_path, "pixel0,label,pixel1,pixel2,pixel3", *pixels)).feature_names == PIXELS.feature_names
-    )
+    lines = [f"{i % 5},{'ab'[i % 2]},{i % 3},{i}" for i in range(12)]
+    assert data.load(table(tmp_path, "z,label,a,Id", *lines)).columns == ("z", "a")  # without the count of the rows
+    pixels = [f"{i % 5},{i % 2},{i % 7},0,255" for i in range(12)]
+    assert data.load(table(tmp_path, "pixel0,label,pixel1,pixel2,pixel3", *pixels)).columns == PIXELS.columns
 
 
 def test_columns_are_taken_by_name_and_an_id_is_kept_as_text(tmp_path):
@@ -59,6 +58,19 @@ def test_a_run_without_names_takes_the_columns_in_their_order(tmp_path):
         data.new_rows(table(tmp_path, "id,u,v,w", "1,2,3,4"), ARRAYS)
 
 
+def test_a_table_without_names_is_taken_in_order(tmp_path):
+    rows = data.new_rows(table(tmp_path, "1,2", "3,4"), on_features("b", "a"))
+    np.testing.assert_array_equal(rows.examples, [[1, 2], [3, 4]])
+    names = tuple(f"pixel{i}" for i in range(64))
+    in_run = Data("/t.csv", 9, 1, 2, (8, 8), "uint8", 2, ("4", "9"), "", 1, names)
+    x = np.random.default_rng(0).integers(0, 256, (40, 64))
+    path = table(tmp_path, *(f"{9 if i % 2 else 4},{','.join(map(str, row))}" for i, row in enumerate(x.tolist())))
+    _, split, _ = data.labelled_rows(path, in_run)
+    np.testing.assert_array_equal(split.images, x.reshape(40, 8, 8))
+    assert (split.images.dtype, split.labels.tolist()) == (np.uint8, 20 * [0, 1])
+    np.testing.assert_array_equal(data.new_rows(path, in_run).examples, split.images)
+
+
 @pytest.mark.parametrize(
     ("in_run", "lines", "message"),
     [
@@ -73,9 +85,9 @@ def test_a_run_without_names_takes_the_columns_in_their_order(tmp_path):
         (on_features("a", "b"), ["b,a", "1,2", "3,"], "row 2, column a: empty; must be a number from"),
         (on_features("a"), ["a", "inf"], "row 1, column a: 'inf'; must be a number from"),
         (PIXELS, ["pixel3,pixel2,pixel1,pixel0", "0,1,2,3", "0,256,1,2"], "row 2, column pixel2: 256.0; must be a"),
-        (PIXELS, ["pixel3,pixel2,pixel1,pixel0", "0,1,2.5,3"], "row 1, column pixel1: 2.5; must be a whole number"),
+        (PIXELS, ["pixel3,pixel2,pixel1,pixel0", "0,1,2.5,3"], "row 1, column pixel1: 2.5; must be a pixel"),
         (on_features("a"), ["a"], "no rows under the names of the columns"),
-        (on_features("a"), ["label", "x"], "no column but label"),
+        (on_features("a"), ["label", "x"], "lacks 1 of the 1 columns that the run was trained on, 'a'; add them, or"),
     ],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_the_run_is_refused(tmp_path, in_run, lines, message):
@@ -102,6 +114,44 @@ def test_the_array_of_new_rows_is_found_by_its_name(tmp_path, arrays, expected):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x[:, None],
+        lambda x: x[..., None],
+        lambda x: x.astype(int),
+        lambda x: x / 255,
+        lambda x: x / np.float32(255),
+    ],
+)
+def test_pixels_in_any_common_form_become_those_of_the_run(tmp_path, change):
+    x = np.random.default_rng(0).integers(0, 256, (3, 5, 4)).astype(np.uint8)
+    np.savez(tmp_path / "new.npz", change(x))
+    in_run = Data("/t.npz", 9, 1, 2, (5, 4), "uint8", 2, ("a", "b"), "", 1)
+    rows = data.new_rows(str(tmp_path / "new.npz"), in_run)
+    np.testing.assert_array_equal(rows.examples, x)
+    assert rows.examples.dtype == np.uint8
+
+
+def test_rows_take_the_shape_that_layout_has_given_the_run(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (3, 4)).astype(np.uint8)
+    np.savez(tmp_path / "new.npz", x)
+    rows = data.new_rows(str(tmp_path / "new.npz"), PIXELS, Config(layout="images"))
+    np.testing.assert_array_equal(rows.examples, x.reshape(3, 2, 2))
+    with pytest.raises(UserError, match=r"arr_0 has shape \(3, 4\); the run takes \(N, 2, 2\), N above 0"):
+        data.new_rows(str(tmp_path / "new.npz"), PIXELS)
+
+
+def test_the_column_of_labels_is_that_of_the_run(tmp_path):
+    path = table(tmp_path, "a,kind,label", "1,b,2", "3,a,4")
+    name, split, notes = data.labelled_rows(path, on_features("label", "a"), config=Config(label="kind"))
+    np.testing.assert_array_equal(split.images, [[2, 1], [4, 3]])
+    assert (name, split.labels.tolist(), notes) == (path, [1, 0], ())
+    message = "no column label, but 'a', 'kind'; rename the one that holds the classes"
+    with pytest.raises(UserError, match=message):
+        data.labelled_rows(table(tmp_path, "a,kind", "1,b", "3,a"), on_features("a"))
+
+
+@pytest.mark.parametrize(
     ("in_run", "arrays", "message"),
     [
         (ARRAYS, {"train": [[1, 2]], "b": [[3, 4]]}, ": holds train, b; it must hold x_test or x, or one array alone"),
@@ -110,7 +160,7 @@ def test_the_array_of_new_rows_is_found_by_its_name(tmp_path, arrays, expected):
         (ARRAYS, {"x": np.zeros((0, 2))}, ": x has shape (0, 2); the run takes (N, 2), N above 0"),
         (ARRAYS, {"x": [[1, 2], [3, np.nan]]}, ": x: row 2, column 1: nan; must be a finite number in float32"),
         (ARRAYS, {"x": [["1", "2"]]}, ": x is <U1; it must be uint8 (pixels from 0 to 255) or other real numbers"),
-        (PIXELS, {"x": [[[0, 1], [2, -1]]]}, ": x: row 1, column 1, 1: -1; must be a whole number from 0 to 255"),
+        (PIXELS, {"x": [[[0, 1], [2, -1]]]}, ": x: row 1, column 1, 1: -1; must be a pixel: a whole number from 0"),
     ],
 )
 def test_an_array_that_does_not_fit_the_run_is_refused(tmp_path, in_run, arrays, message):

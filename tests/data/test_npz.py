@@ -35,9 +35,15 @@ def test_an_npz_is_read_however_numpy_wrote_it(tmp_path, save, arrange):
         ("y_train", lambda y: y.astype(np.float32), "y_train is float32 .* whole numbers.*: .*, such as y.astype"),
         ("y_test", lambda y: np.eye(3)[y], r"y_test is float64 of shape \(61, 3\); .*: take y\.argmax\(axis=1\)"),
         ("y_train", lambda y: y[:-1], "240 rows in x_train but 239 labels in y_train"),
+        ("x_train", lambda x: x.reshape(240, 64).T, r"64 rows in x_train but 240 .*, save x_train\.T"),
+        ("x_train", lambda x: np.moveaxis(x, 0, -1), r"8 rows in x_train .*, save numpy\.moveaxis\(x_train, -1, 0\)"),
         ("x_train", lambda x: x[:0], "0 rows in x_train but 240 labels in y_train"),
         ("y_test", lambda y: y.astype(str), "y_train is int32, but .*y_test <U11; make both the same type"),
-        ("x_train", lambda x: x.astype(object), r"not an \.npz file of plain arrays \(ValueError\)"),
+        (
+            "x_train",
+            lambda x: x.astype(object),
+            r"x_train holds Python objects; make it numbers or words, such as x_tr",
+        ),
     ],
 )
 def test_wrong_arrays_are_refused_by_name_and_value(tmp_path, name, change, message):
@@ -126,6 +132,14 @@ def test_arrays_that_are_not_used_are_named(tmp_path, arrays):
     np.savez(tmp_path / "a.npz", **arrays, weights=np.zeros(3), x_extra=arrays["x_test"])
     splits = data.load(str(tmp_path / "a.npz"), validation_size=40)
     assert splits.notes == ("not used: weights, x_extra",)
+
+
+def test_a_column_that_numbers_the_rows_is_named(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[:, 1] = np.arange(60)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(60) // 20)
+    [warning] = data.load(str(tmp_path / "a.npz")).suspicions
+    assert warning.startswith("column 1 of x_train numbers the rows, which says nothing about new ones; leave it out")
 
 
 def npy_file():
@@ -228,7 +242,7 @@ def test_an_impossible_header_is_refused(write, arrays, words):
     [
         ("y_train", "<U1000000", "y_train is <U1000000 of shape"),
         ("y_train", [("a", "<i8", 100_000)], r"y_train is \[.* labels must be whole numbers"),
-        ("y_test", "|O", "not an .npz file of plain arrays"),
+        ("y_test", "|O", "y_test holds Python objects; make it numbers or words"),
         ("x_train", "|S1000000", r"x_train is \|S1000000; it must be uint8"),
         ("x_train", "<c16", r"x_train is complex128; it must be uint8 \(pixels from 0 to 255\) or other real numbers"),
         ("x_test", [("a", "|u1", (8, 8))], r"x_test is \[.* it must be uint8"),

@@ -53,6 +53,41 @@ def test_a_number_too_large_for_float32_is_refused_in_an_npz(tmp_path):
         data.load(str(tmp_path / "a.npz"))
 
 
+@pytest.mark.parametrize(
+    ("change", "value", "place"),
+    [
+        ({17: 1e30}, "1e+30", 17),
+        ({17: -900, 250: -1000}, "-1000", 250),
+        (dict.fromkeys(range(3, 300, 7), -999), "-999", 3),
+    ],
+    ids=["one value", "two values", "a code for missing values"],
+)
+def test_values_that_flatten_a_column_are_named(tmp_path, change, value, place):
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    x[[*change], 1] = [*change.values()]
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(300) % 2)
+    lines = ["label,a,b,c", *(f"{i % 2},{','.join(map(repr, row))}" for i, row in enumerate(x.tolist()))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    for name, where in (("a.npz", f"row {place} of x_train, column 1"), ("a.csv", f"row {place + 1}, column b")):
+        [warning] = data.load(str(tmp_path / name)).suspicions
+        assert warning.startswith(f"{where}: {value} is far from the others, half of which are from -")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.random.default_rng(0).normal(size=300),
+        np.random.default_rng(0).lognormal(sigma=1.5, size=300),
+        np.arange(300) == 7,
+        np.repeat([0, 1000], 150),
+    ],
+    ids=["normal", "lognormal", "a flag", "two values"],
+)
+def test_other_columns_have_no_outliers(tmp_path, column):
+    np.savez(tmp_path / "a.npz", x_train=np.column_stack([column, column]), y_train=np.arange(300) % 2)
+    assert not any("far from" in text for text in data.load(str(tmp_path / "a.npz")).suspicions)
+
+
 def rows(labels, largest=255, dtype=np.uint8):
     """A split of images whose brightest pixel is `largest`."""
     return data.Split(np.full((len(labels), 2, 2), largest, dtype), np.array(labels))

@@ -62,6 +62,20 @@ def test_words_that_name_nothing_are_told_the_kinds_there_are(dataset, message):
         assert kind in found
 
 
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.zip"])
+def test_a_packed_file_is_to_be_unpacked(here, name):
+    (here / name).write_bytes(b"x")
+    end = name.rpartition(".")[2]
+    assert refusal(name) == (
+        f"--dataset={name}: .{end} files are not read; unpack it, and give the file or folder in it"
+    )
+
+
+def test_a_slash_at_the_end_means_a_folder(here):
+    write_images(here / "mnist")
+    assert resolve("mnist/").name == str(here / "mnist")
+
+
 @pytest.mark.parametrize("dataset", ["mnist/nosuchconfig", "mnist:9.9.9", "mnist:x:y"])
 def test_a_set_without_such_a_version_or_configuration_is_refused(dataset):
     message = refusal(dataset)
@@ -93,6 +107,8 @@ def write_table(path, separator):
     [
         ("a.npy", lambda path: np.save(path, FEATURES), "a.npz", ("0", "1")),
         ("a.txt", lambda path: write_table(path, "   "), "a.csv", ("cat", "dog")),
+        ("b.txt", lambda path: write_table(path, ","), "b.csv", ("cat", "dog")),
+        ("c.txt", lambda path: write_table(path, "; "), "c.csv", ("cat", "dog")),
         ("a.tsv", lambda path: write_table(path, "\t"), "a.csv", ("cat", "dog")),
     ],
 )

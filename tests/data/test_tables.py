@@ -10,7 +10,8 @@ from helpers import NO_REGULAR_FILES
 from PIL import Image
 
 from mlp_tf import UserError
-from mlp_tf.data import tables
+from mlp_tf.config import Config
+from mlp_tf.data import load, tables
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.tables import csv
 
@@ -54,40 +55,38 @@ def digits(rows=30, side=3, seed=0):
     return values, rng.permutation(np.arange(rows) % 3), [f"pixel{i}" for i in range(side**2)]
 
 
+SPELLINGS = {
+    "pixel0": [f"pixel{i}" for i in range(9)],
+    "pixel1": [f"pixel{i}" for i in range(1, 10)],
+    "0x0": ["0x0", "0x1", "0x2", "1x0", "1x1", "1x2", "2x0", "2x1", "2x2"],
+    "1x1": ["1x1", "1x2", "1x3", "2x1", "2x2", "2x3", "3x1", "3x2", "3x3"],
+}
+
+
 @pytest.mark.parametrize("place", [0, 4, 9])
-def test_columns_of_pixels_are_images(write, place):
-    values, labels, names = digits()
+@pytest.mark.parametrize("names", SPELLINGS.values(), ids=SPELLINGS)
+def test_columns_called_as_pixels_are_images(write, place, names):
+    values, labels, _ = digits()
     path = write(table(values, labels, names, place))
     source = csv(path)
     assert (source.name, source.test, source.is_user_data, source.class_names) == (path, None, True, ("0", "1", "2"))
     images, numbers, *_ = source.train
-    assert (images.dtype, numbers.dtype) == (np.uint8, np.int32)
+    assert (images.dtype, numbers.dtype) == (np.float32, np.int32)
     np.testing.assert_array_equal(images, values.reshape(-1, 3, 3))
     np.testing.assert_array_equal(numbers, labels)
 
 
-def first_one(value):
-    """Makes a value the first one of a table of images."""
-    return lambda values, names: (np.where(np.arange(values.size).reshape(values.shape), values, value), names)
+PIXELS = SPELLINGS["pixel0"]
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        first_one(256),
-        first_one(-1),
-        first_one(0.5),
-        first_one(1 - 1e-12),
-        lambda values, names: (values[:, :8], names[:8]),
-        lambda values, names: (values, [*names[:7], names[8], names[7]]),
-        lambda values, names: (values, [f"pixel{i + 1}" for i in range(9)]),
-        lambda values, names: (values, [*names[:8], "width"]),
-    ],
-    ids=["256", "-1", "0.5", "almost 1", "8 pixels", "other order", "from pixel1", "other name"],
+    "names",
+    [PIXELS[:8], [*PIXELS[:7], "pixel8", "pixel7"], [f"pixel{i}" for i in range(2, 11)], [*PIXELS[:8], "width"]],
+    ids=["8 pixels", "other order", "from pixel2", "other name"],
 )
-def test_other_columns_and_other_values_are_features(read, change):
-    values, labels, names = digits()
-    values, names = change(values, names)
+def test_columns_of_other_names_are_features(read, names):
+    values, labels, _ = digits()
+    values = values[:, : len(names)]
     examples, numbers, _ = read(table(values, labels, names, 2))
     assert examples.dtype == np.float32
     np.testing.assert_array_equal(examples, values.astype(np.float32))
@@ -109,7 +108,7 @@ def test_one_value_or_label_of_another_kind_counts_however_late_it_is(read, late
         values = values.astype(object)
         values[-1, 3] = late
     examples, numbers, classes = read(table(values, [f"0{label}" for label in labels[:-1]] + ["cat"], names))
-    assert examples.dtype == (np.float32 if late else np.uint8)
+    assert examples.dtype == np.float32
     np.testing.assert_array_equal(examples.reshape(rows, -1), values.astype(np.float32))
     assert classes == ("00", "01", "02", "cat")
     np.testing.assert_array_equal(numbers, [*labels[:-1], 3])
@@ -176,6 +175,52 @@ def test_a_file_may_be_longer_than_the_longest_line(read, monkeypatch, end):
     assert examples.ravel().tolist() == [1, 2] * 50_000
 
 
+NOISE = np.random.default_rng(0).normal(size=(30, 2)).round(4)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("Id", range(1, 31)),
+        ("", range(30)),
+        ("Unnamed: 0", range(29, -1, -1)),
+        ("time", [1.7e12 + 20 * i for i in range(30)]),
+        ("t", [0.1 * i for i in range(30)]),
+        ("index", np.random.default_rng(1).permutation(30) + 100),
+    ],
+)
+def test_a_column_that_numbers_the_rows_is_left_out_with_a_warning(write, name, numbers):
+    names = ["a", name, "b"]
+    values = np.column_stack([NOISE[:, 0], numbers, NOISE[:, 1]])
+    source = csv(write(table(values, np.arange(30) // 10, names)))
+    np.testing.assert_array_equal(source.train.images, NOISE.astype(np.float32))
+    [warning] = source.suspicions
+    assert warning.startswith(f"the column {name or 'without a name'} numbers the rows, which says nothing")
+
+
+@pytest.mark.parametrize(
+    "numbers", [np.arange(30) ** 2, np.arange(30) // 2, [*range(29), 30], np.full(30, 7), NOISE[:, 1]]
+)
+def test_other_columns_of_whole_or_sorted_numbers_stay(write, numbers):
+    source = csv(write(table(np.column_stack([NOISE[:, 0], numbers]), np.arange(30) // 10, "ab")))
+    assert (source.train.images.shape, source.suspicions) == ((30, 2), ())
+
+
+def test_an_only_feature_may_be_in_steps(write):
+    """As numpy.linspace makes it for a first try."""
+    source = csv(write(table(np.linspace(-1, 1, 30)[:, None], np.arange(30) // 15, "x")))
+    assert (source.train.images.shape, source.suspicions) == ((30, 1), ())
+
+
+def test_row_numbers_are_left_out_of_every_table_of_a_folder(tmp_path):
+    for name, first in (("train", 0), ("test", 30)):
+        values = np.column_stack([np.arange(first, first + 30), NOISE])
+        write_tables(tmp_path, **{name: table(values, np.arange(30) % 3, ["Id", "a", "b"])})
+    source = resolve(str(tmp_path))
+    assert source.train.images.shape == source.test.images.shape == (30, 2)
+    assert len(source.suspicions) == 1
+
+
 ROWS = "x,1,2\ny,3,4\n"
 RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the row or the column out"
 
@@ -187,17 +232,26 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         (" \n\r\n", "empty; give a table"),
         ("label,a,b\n", "no rows under the names of the columns"),
         ("label,a,b", "no rows under the names of the columns"),
-        ("class,a,b\n" + ROWS, "no column label, but 'class', 'a', 'b'; rename the column that holds the classes to"),
-        ("Label,a,b\n" + ROWS, "no column label, but 'Label'"),
-        (",".join(f"f{i}" for i in range(11)) + "\n", r"no column label, but 'f0', .* 'f8', 'f9', \.\.\.; rename"),
-        ("x" * 1000 + ",y\n", r"no column label, but 'x{29}\.\.\.x{28}', 'y'; rename"),
+        ("class,a,b\n" + ROWS, "no column label, but 'class', 'a', 'b'; name the one .*, such as --label=class$"),
+        ("Label,a,b\n" + ROWS, "no column label, but 'Label', .*, such as --label=Label$"),
+        (",".join(f"f{i}" for i in range(11)) + "\n", r"no column label, but 'f0', .* 'f9', \.\.\.; name .* by"),
+        ("x" * 1000 + ",y\n", r"no column label, but 'x{29}\.\.\.x{28}', 'y'; name"),
+        ("a,the kind\n" + "1,x\n2,y\n" * 9, "no column label, but 'a', 'the kind'; name .* '--label=the kind'$"),
+        ("a,b\n" + "1,0.5\n2,0.25\n" * 9, "no column label, but 'a', 'b'; name .* by --label=NAME$"),
         ("label;a;b\nx;1;2\n", "no column label, and semicolons in the names; save the table with commas"),
         ("label\ta\tb\nx\t1\t2\n", "no column label, and tabs in the names; save the table with commas"),
+        ("label|a|b\nx|1|2\n", "no column label, and bars in the names; save the table with commas"),
+        ("label a b\nx 1 2\n", "no column label, and spaces in the names; save the table with commas"),
+        ("1,2,0\n2,3,1\n", "the first line holds numbers, not names; put a line of names above it, with label for"),
+        ("0,1,2\n" + "2,0.5,1\n3,0.5,1\n" * 9, "no column label, but '0', '1', '2'; name"),
+        ("400,410,class\n" + "2,3,x\n3,4,y\n" * 9, "no column label, but '400', '410', 'class'; name"),
         ("label\nx\ny\n", "no column but label; put the numbers of each example into other columns"),
         ("label,a,a\n" + ROWS, "2 columns are called a; give each another name"),
         ("label,a, label\n" + ROWS, "2 columns are called label; "),
-        (",label,a\n0,x,1\n1,y,2\n", "column 1 has no name; name it, or leave it out, as pandas does with index=False"),
+        (",label,a\n0,x,1\n1,y,2\n", "a column has no name; leave it out, as pandas does with index=False, or name it"),
+        (",label,\n0,x,1\n1,y,2\n", "2 columns have no name; give each another name"),
         ("label,a,b\n" + ROWS + "z,5,abc\n", "row 3, column b: 'abc'" + RANGE),
+        ("label,file\nx,a/0.PNG\n", "row 1, column file: 'a/0.PNG'; names of images are not read: put the"),
         ("label,a,b\n" + ROWS + "z,1_0,5\n", "row 3, column a: '1_0'; must be a number"),
         ('label,a,b\nx,"1,5",2\n', "row 1, column a: '1,5'; must be a number"),
         ("label,a,b\nx,nan,2\n", "row 1, column a: 'nan'; must be a number"),
@@ -215,7 +269,7 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         ("label,a,b\n" + ROWS + ",5,6\n", "row 3 has no label; give it one, or leave the row out"),
         ('label,a,b\n"",1,2\n', "row 1 has no label"),
         ("label,a,b\n" + ROWS + f"{'z' * 201},5,6\n", r"row 3, column label: 'z{29}\.\.\.z{28}' has 201 characters"),
-        ("label,a,b\n1,1,2\n1.5,3,4\n", "1.5 in column label; labels must be whole numbers or words: number the"),
+        ("label,a,b\n1,1,2\n1.5,3,4\n", "1.5 in column label; labels must be .* number the .*; regression"),
         ("label,a,b\nx,1,2\nx,3,4\n", "column label holds the class x only"),
         ("label,a,b\n1,1,2\n01,3,4\n", "column label holds the class 1 only"),
         ("label,a,b\nx,1,2,3\ny,3,4\n", "row 1 has more fields than the first line; quote a field that has commas"),
@@ -301,6 +355,59 @@ def test_more_than_the_memory_there_is_is_refused_before_it_is_read(write, monke
             csv(path)
 
 
+def test_another_column_may_hold_the_labels(write):
+    path = write("label,a,the kind\n1,2,cat\n3,4,dog\n")
+    source = csv(path, "the kind")
+    assert (source.train.images.tolist(), source.class_names) == ([[1, 2], [3, 4]], ("cat", "dog"))
+    with pytest.raises(UserError, match="no column a b, but 'label', 'a', 'the kind'; name the one"):
+        csv(path, "a b")
+
+
+def test_a_run_reads_its_table_again_by_its_label(write, train, run, tmp_path):
+    """Costs two trainings, as what reads the data again must find the labels again."""
+    from mlp_tf import evaluate
+
+    lines = table(NOISE, np.arange(30) % 3, "ab").replace("label", "kind")
+    flags = ["--hidden=4", "--batch_size=5", f"--workdir={tmp_path / 'run'}"]
+    assert train(*flags, "--epochs=1", f"--dataset={write(lines)}", "--label=kind").code == 0
+    assert run(evaluate, f"--workdir={tmp_path / 'run'}").code == 0
+    assert "2 Epochs" in train(*flags, "--epochs=2").out
+    assert "--label=a, but kind in the run" in train(*flags, "--epochs=3", "--label=a").err
+
+
+def test_a_label_is_refused_where_there_are_no_columns(npz):
+    with pytest.raises(UserError, match=r"^--label=a: .*small\.npz is not a table; leave the flag out$"):
+        load(npz, config=Config(label="a"))
+
+
+WITHOUT_NAMES = {
+    "words last": (np.column_stack([NOISE, np.arange(30) % 3]), 2, lambda label: "abc"[int(label)]),
+    "words first": (np.column_stack([np.arange(30) % 3, NOISE]), 0, lambda label: "abc"[int(label)]),
+    "numbers last": (np.column_stack([NOISE, np.arange(30) % 3]), 2, int),
+}
+
+
+@pytest.mark.parametrize(("values", "place", "word"), WITHOUT_NAMES.values(), ids=WITHOUT_NAMES)
+def test_a_table_without_names_is_read_if_one_column_may_be_labels(write, values, place, word):
+    lines = [[word(x) if i == place else x for i, x in enumerate(row)] for row in values.tolist()]
+    source = csv(write("".join(",".join(map(str, line)) + "\n" for line in lines)))
+    np.testing.assert_array_equal(source.train.images, NOISE.astype(np.float32))
+    np.testing.assert_array_equal(source.train.labels, np.arange(30) % 3)
+    assert source.notes == (
+        f"the first line holds no names, so it is read as a row, and column {place + 1} as the labels",
+    )
+
+
+@pytest.mark.parametrize("place", [0, 64])
+def test_pixels_without_names_are_images(write, place):
+    values, labels, _ = digits(side=8)
+    values[:, [0, -1]] = 0  # as at the border of a digit
+    rows = np.insert(values, place, labels, axis=1)
+    source = csv(write("".join(",".join(map(str, row)) + "\n" for row in rows)))
+    np.testing.assert_array_equal(source.train.images, values.reshape(30, 8, 8))
+    np.testing.assert_array_equal(source.train.labels, labels)
+
+
 def write_tables(folder, **texts):
     """Writes tables into a folder, by the names of their files without the ending."""
     for name, text in texts.items():
@@ -334,7 +441,7 @@ def test_pixels_in_several_tables_are_images(tmp_path):
         write_tables(tmp_path, **{name: table(values, labels, names)})
     source = resolve(str(tmp_path))
     np.testing.assert_array_equal(source.test.images, digits(seed=1)[0].reshape(-1, 3, 3))
-    assert (source.test.images.dtype, source.test.labels.tolist()) == (np.uint8, digits(seed=1)[1].tolist())
+    assert source.test.labels.tolist() == digits(seed=1)[1].tolist()
 
 
 def test_a_test_table_without_labels_is_not_used_and_noted(tmp_path):
@@ -357,7 +464,7 @@ def test_a_test_table_without_labels_is_not_used_and_noted(tmp_path):
         ({"val": "a,b,label\n1,2,7\n"}, "val.csv: row 1, column label: '7' is no class of train.csv"),
         ({"val": "a,b,label\n1,x,cat\n"}, "val.csv: row 1, column b: 'x'; must be a number"),
         ({"a_train": TRAIN}, ": both a_train.csv and train.csv are called as a train split; keep one"),
-        ({"train": "a,b\n1,2\n"}, "train.csv: no column label, but 'a', 'b'; rename"),
+        ({"train": "a,b\n1,2\n"}, "train.csv: no column label, but 'a', 'b'; name"),
     ],
 )
 def test_a_wrong_table_among_several_is_refused_by_name(tmp_path, texts, message):
@@ -373,4 +480,4 @@ def test_a_table_beside_folders_of_splits_is_left_out(tmp_path):
         Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "train" / name / "0.png")
     source = resolve(str(tmp_path))
     assert source.train.images.shape == (2, 2, 2)
-    assert source.notes[0].startswith("left out: train.csv (1 in all);")
+    assert source.notes[0].startswith("left out (1): train.csv;")

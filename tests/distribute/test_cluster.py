@@ -116,4 +116,4 @@ def test_a_mirrored_run_goes_on_as_a_default_one_and_says_what_differs(train, sm
     assert contents(tmp_path / "run") == before
     outcome = train(*small(epochs=2), "--strategy=default")
     assert outcome.code == 0
-    assert "resuming, but not bit for bit: replicas was 2, is 1" in outcome.error
+    assert "resuming, but not bit for bit: replicas 1, but 2 before" in outcome.error

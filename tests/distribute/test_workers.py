@@ -40,8 +40,8 @@ def start_workers(free_addresses):
     return processes
 
 
-def ended(processes, timeout=90):
-    return [Outcome(p.returncode, *out) for p, out in [(p, p.communicate(timeout=timeout)) for p in processes]]
+def ended(processes):
+    return [Outcome(p.returncode, *out) for p, out in [(p, p.communicate(timeout=90)) for p in processes]]
 
 
 def wait_for_an_epoch(folder, process):
@@ -56,7 +56,7 @@ def epochs_saved(folder):
 
 
 @pytest.fixture(scope="module")
-def two_workers(npz, start_workers, tmp_path_factory):
+def two_worker_run(npz, start_workers, tmp_path_factory):
     """The small run by two workers, never interrupted: its folder."""
     folder = tmp_path_factory.mktemp("workers")
     chief, other = ended(start_workers(lambda i: small_flags(npz, folder / f"run{i or ''}", epochs=EPOCHS)))
@@ -83,22 +83,22 @@ def test_two_workers_with_all_the_data_end_as_one_and_the_chief_prints(train, sm
     # Its checkpoint is a run's like any other: one process goes on with it, and says what differs.
     resumed = train(*small(workdir=tmp_path / "run0", epochs=4), "--strategy=default")
     assert resumed.code == 0
-    assert "resuming, but not bit for bit: replicas was 2, is 1; workers was 2, is 1" in resumed.error
+    assert "resuming, but not bit for bit: replicas 1, but 2 before; workers 1, but 2 before" in resumed.error
 
 
-def test_two_workers_with_shards_train_as_well_and_one_is_refused(run, train, small, two_workers):
-    assert read_results(two_workers)["test_accuracy"] > 0.8
-    assert json.loads((two_workers / "config.json").read_text())["data"]["shards"] == 2
-    outcome = train(*small(workdir=two_workers, epochs=EPOCHS + 1), "--strategy=default")
+def test_two_workers_with_shards_train_as_well_and_one_is_refused(run, train, small, two_worker_run):
+    assert read_results(two_worker_run)["test_accuracy"] > 0.8
+    assert json.loads((two_worker_run / "config.json").read_text())["data"]["shards"] == 2
+    outcome = train(*small(workdir=two_worker_run, epochs=EPOCHS + 1), "--strategy=default")
     assert outcome.code == 1
     assert "2 workers share the examples of this run, and 1 were started; start 2" in outcome.error
     # Evaluated by one process on the whole of the data, it is the same network on the same images.
-    evaluated = run(evaluate, f"--workdir={two_workers}")
-    assert f"Cost: {read_results(two_workers)['test_cost']:.4f}" in evaluated.out
-    assert f"Accuracy: {read_results(two_workers)['test_accuracy']:.4f}" in evaluated.out
+    evaluated = run(evaluate, f"--workdir={two_worker_run}")
+    assert f"Cost: {read_results(two_worker_run)['test_cost']:.4f}" in evaluated.out
+    assert f"Accuracy: {read_results(two_worker_run)['test_accuracy']:.4f}" in evaluated.out
 
 
-def test_a_killed_worker_ends_the_other_and_all_again_end_bit_equal(small, tmp_path, start_workers, two_workers):
+def test_a_killed_worker_ends_the_other_and_all_again_end_bit_equal(small, tmp_path, start_workers, two_worker_run):
     def flags(index):
         return small(workdir=tmp_path / f"run{index or ''}", epochs=EPOCHS)
 
@@ -116,10 +116,10 @@ def test_a_killed_worker_ends_the_other_and_all_again_end_bit_equal(small, tmp_p
         lost = rf"worker {victim} \(127.0.0.1:\d+\) ended or cannot be reached any more; start every"
         assert re.search(lost, other.error)
     assert [outcome.code for outcome in ended(start_workers(flags))] == [0, 0]
-    assert_same_run(tmp_path / "run", two_workers)
+    assert_same_run(tmp_path / "run", two_worker_run)
 
 
-def test_a_signal_to_any_worker_stops_all_and_they_resume_bit_equal(small, tmp_path, start_workers, two_workers):
+def test_a_signal_to_any_worker_stops_all_and_they_resume_bit_equal(small, tmp_path, start_workers, two_worker_run):
     def flags(index):
         return small(workdir=tmp_path / f"run{index or ''}", epochs=EPOCHS)
 
@@ -128,7 +128,7 @@ def test_a_signal_to_any_worker_stops_all_and_they_resume_bit_equal(small, tmp_p
         wait_for_an_epoch(tmp_path / "run", processes[0])
         for index in told:
             processes[index].send_signal(signal.SIGTERM)
-        outcomes = ended(processes, timeout=20)
+        outcomes = ended(processes)
         assert [outcome.code for outcome in outcomes] == [143, 143], outcomes
         for outcome in outcomes:
             assert "stopped and saved; to resume, in every worker: python -m mlp_tf.train" in outcome.error
@@ -137,7 +137,7 @@ def test_a_signal_to_any_worker_stops_all_and_they_resume_bit_equal(small, tmp_p
         assert [name[-3:] for name in saved(tmp_path / "run")] == [f"00{count}" for count in saves]
         assert not (tmp_path / "run1").exists()
     assert [outcome.code for outcome in ended(start_workers(flags))] == [0, 0]
-    assert_same_run(tmp_path / "run", two_workers)
+    assert_same_run(tmp_path / "run", two_worker_run)
 
 
 def test_workers_with_other_flags_end_with_one_line_each(small, tmp_path, start_workers):

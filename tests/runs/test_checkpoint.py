@@ -66,6 +66,15 @@ def test_checkpoints_that_vanished_are_not_taken_for_a_new_run(train, small, fin
     assert "no complete checkpoint is left" in train(*small(epochs=5)).error
 
 
+def test_a_copy_of_the_json_files_alone_is_not_taken_for_a_new_run(train, small, finished_run):
+    """As after cp RUN/*.json."""
+    shutil.rmtree(finished_run / "checkpoints")
+    (finished_run / "metrics.jsonl").unlink()
+    before = contents(finished_run)
+    assert "no complete checkpoint is left" in train(*small(epochs=5)).error
+    assert contents(finished_run) == before
+
+
 @pytest.mark.parametrize("keep", [[], FILES[2:], FILES[1:], FILES], ids=["empty", "data", "variables", "all"])
 def test_a_save_killed_before_its_rename_leaves_nothing_that_counts(live, config, stopped_run, whole_run, keep):
     unfinished(stopped_run, *keep)
@@ -102,6 +111,21 @@ def test_the_last_three_checkpoints_are_kept(live, config, tmp_path):
     for step in (5, 9, 14, 33):
         live(config, tmp_path / "run", step=step)
     assert steps(tmp_path / "run") == [9, 14, 33]
+
+
+def test_a_checkpoint_is_on_the_disk_before_its_name_is(live, config, tmp_path, monkeypatch):
+    flushed, fsync = [], os.fsync
+
+    def record(descriptor):
+        flushed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    live(config, tmp_path / "run", step=5)
+    folder = newest(tmp_path / "run")
+    *before, last = [i for i, number in enumerate(flushed) if number == folder.parent.stat().st_ino]
+    assert len(before) == 1  # of the checkpoint of step 0
+    assert {path.stat().st_ino for path in (folder, *folder.iterdir())} <= set(flushed[before[0] : last])
 
 
 def test_a_name_tells_the_step_and_counts_the_saves_of_the_run(stopped_run):

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import assert_same_run, command, contents, end_by_signal, newest, start
+from helpers import assert_same_run, command, contents, end_by_signal, newest, read_results, saved, start
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ PHASES = {
     "evaluation": ("mlp_tf.loop", "evaluate", 1),
     "saving": ("mlp_tf.runs.checkpoint", "save", 1),
 }
-# Runs the command with the nth call of one function announcing itself on stderr, then taking 0.3 s longer.
+# Runs the command with the nth call of one function announcing itself on stderr, then taking some seconds longer.
 ANNOUNCE = """
 import importlib, sys, time
 from mlp_tf import train
@@ -34,16 +34,16 @@ def announcing(*arguments, **named):
     calls.append(1)
     if len(calls) == int(sys.argv[3]):
         print("NOW", file=sys.stderr, flush=True)
-        time.sleep(0.3)
+        time.sleep(float(sys.argv[4]))
     return real(*arguments, **named)
 setattr(module, sys.argv[2], announcing)
-sys.exit(cli_command.run(train.main, train.__doc__, flags.define, ["train", *sys.argv[4:]]))
+sys.exit(cli_command.run(train.main, train.__doc__, flags.define, ["train", *sys.argv[5:]]))
 """
 
 
-def start_announcing(module, function, call, flags):
+def start_announcing(module, function, call, flags, seconds=0.3):
     """A process of the train command that is in a call of a function."""
-    process = start("-c", ANNOUNCE, module, function, call, *flags, stdout=subprocess.DEVNULL)
+    process = start("-c", ANNOUNCE, module, function, call, seconds, *flags, stdout=subprocess.DEVNULL)
     line = process.stderr.readline()
     if line != "NOW\n":
         process.kill()
@@ -102,25 +102,23 @@ def test_a_signal_ends_every_phase_within_2_s_and_the_run_resumes(train, small, 
 
 
 def test_a_second_signal_ends_at_once_and_leaves_the_folder_sound(train, small, whole_run, tmp_path):
-    process = start_announcing("mlp_tf.loop", "evaluate", 2, small())
+    process = start_announcing("mlp_tf.loop", "evaluate", 2, small(), seconds=50)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=1) == -signal.SIGTERM
+    assert process.wait(timeout=40) == -signal.SIGTERM  # after the call it would be 143
     assert train(*small()).code == 0
     assert_same_run(tmp_path / "run", whole_run)
 
 
-def test_a_second_process_is_refused_within_5_s_and_changes_nothing(train, small, tmp_path):
+def test_a_second_process_is_refused_at_once_and_changes_nothing(train, small, tmp_path):
     flags = small(epochs=100_000)
     first = start("mlp_tf.train", *flags, stdout=subprocess.DEVNULL)  # a full pipe would hold it
     try:
         while not (tmp_path / "run/checkpoints").exists():
             time.sleep(0.05)
             assert first.poll() is None
-        begin = time.monotonic()
         second = command("mlp_tf.train", *flags)
-        assert time.monotonic() - begin < 5
         assert second.code == 1
         assert "another process is using this folder" in second.error
         assert first.poll() is None
@@ -165,7 +163,7 @@ def test_a_file_size_limit_leaves_the_checkpoint_before_it_usable(train, small, 
 
 @contextlib.contextmanager
 def mounted(folder, options):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     try:
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
     except FileNotFoundError:
@@ -195,6 +193,17 @@ def test_a_full_disk_exits_1_and_the_run_goes_on_once_there_is_room(
         assert_same_run(disk / "run", whole_run)
 
 
+def test_an_old_checkpoint_that_cannot_be_removed_is_a_warning(train, small, two_epoch_run, monkeypatch):
+    monkeypatch.setattr("mlp_tf.runs.run.SAVE_EVERY", 0)  # it saves after each chunk of steps
+    oldest = two_epoch_run / "checkpoints" / saved(two_epoch_run)[0]
+    with mounted(oldest, "size=16k"):  # a mount point can be neither renamed nor removed
+        outcome = train(*small())
+        assert outcome.code == 0
+        assert outcome.err.count("WARNING") == 1
+        assert f"{oldest}: Device or resource busy; this old checkpoint is not needed any more" in outcome.err
+    assert read_results(two_epoch_run)["epochs"] == 3
+
+
 def test_a_read_only_disk_exits_1_and_changes_nothing(train, small, two_epoch_run_once, tmp_path):
     with mounted(tmp_path / "disk", "size=1m") as disk:
         shutil.copytree(two_epoch_run_once, disk / "run")
@@ -207,3 +216,18 @@ def test_a_read_only_disk_exits_1_and_changes_nothing(train, small, two_epoch_ru
         fresh = train(*small(workdir=disk / "new"))
         assert fresh.code == 1
         assert "--workdir=" in fresh.error
+
+
+def test_memory_that_runs_out_is_one_line_and_a_sweep_goes_on(npz, small, tmp_path):
+    # A process of its own, as TensorFlow reads the limit when it begins: 40 MB are little for 2,000,2000.
+    few = {**os.environ, "TF_CPU_BFC_MEM_LIMIT_IN_MB": "40"}
+    outcome = command("mlp_tf.train", *small(hidden="2000,2000"), env=few, cold=True)
+    assert outcome.code == 1
+    assert outcome.error.startswith("error: out of memory (OOM when allocating tensor ")
+    assert "; give fewer units, a smaller --batch_size or fewer examples; " in outcome.error
+    flags = [f"--dataset={npz}", "--batch_size=10", "--seeds=1", "--epochs=1", f"--workdir={tmp_path / 'sweep'}"]
+    outcome = command("mlp_tf.sweep", *flags, "--hidden=2000,2000", "--hidden=4", env=few, cold=True)
+    assert outcome.code == 1
+    table = (tmp_path / "sweep/sweep.csv").read_text()
+    assert "failed: out of memory" in table
+    assert (tmp_path / "sweep/hidden=4/seed-0/results.json").exists()

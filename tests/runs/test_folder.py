@@ -237,7 +237,7 @@ def test_a_folder_that_went_away_ends_its_run_in_one_line(small, tmp_path, long_
         before = contents(tmp_path / "run")
     if signalled:
         long_run.send_signal(signal.SIGTERM)
-    _, err = long_run.communicate(timeout=20)
+    _, err = long_run.communicate(timeout=60)
     assert long_run.returncode == 1
     assert err.startswith(f"error: --workdir={tmp_path / 'run'}: the folder was moved, removed or replaced while")
     assert len(err.splitlines()) == 1

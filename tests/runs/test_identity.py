@@ -4,7 +4,13 @@ import os
 import re
 
 import numpy as np
+import pytest
 from helpers import contents, make_arrays, newest
+
+from mlp_tf import UserError
+from mlp_tf.config import Config
+from mlp_tf.runs import identity
+from mlp_tf.runs.identity import Data, Description
 
 
 def test_other_settings_are_named_with_both_values_and_change_nothing(refused, small, finished_run):
@@ -41,7 +47,7 @@ def test_the_total_cannot_change_where_the_schedule_depends_on_it(train, small, 
 def test_another_environment_is_warned_of(live, config, stopped_run, change_manifest):
     change_manifest(newest(stopped_run), lambda manifest: manifest["environment"].update(threads=64))
     [warning] = live(config, stopped_run)
-    assert re.search(r"not bit for bit: threads was 64, is \d+", warning)
+    assert re.search(r"not bit for bit: threads \d+, but 64 before", warning)
 
 
 def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_path, monkeypatch):
@@ -49,7 +55,7 @@ def test_the_machine_that_saved_counts_not_the_one_that_began(live, config, tmp_
     live(config, tmp_path / "run", step=5)
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
     [warning] = live(config, tmp_path / "run", step=9)
-    assert "threads was 1, is" in warning
+    assert ", but 1 before" in warning
     assert live(config, tmp_path / "run", step=12) == []
 
 
@@ -58,9 +64,9 @@ def test_a_variable_that_changes_bits_is_recorded_and_warned_of(live, config, tm
     monkeypatch.delenv(name, raising=False)
     live(config, tmp_path / "run", step=5)
     monkeypatch.setenv(name, "1")  # TensorFlow has read it long ago
-    assert live(config, tmp_path / "run", step=9) == [f"resuming, but not bit for bit: {name} was not set, is 1"]
+    assert live(config, tmp_path / "run", step=9) == [f"resuming, but not bit for bit: {name} 1, but unset before"]
     monkeypatch.setenv(name, "0")
-    assert live(config, tmp_path / "run", step=12) == [f"resuming, but not bit for bit: {name} was 1, is 0"]
+    assert live(config, tmp_path / "run", step=12) == [f"resuming, but not bit for bit: {name} 0, but 1 before"]
     assert live(config, tmp_path / "run", step=15) == []
 
 
@@ -69,3 +75,19 @@ def test_threads_that_are_as_many_are_not_warned_of(live, config, tmp_path, monk
     live(config, tmp_path / "run", step=5)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))))
     assert live(config, tmp_path / "run", step=9) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"hidden": (100_000, 100_000)}, "--hidden=100000,100000, --batch_size=100: 10,001,200,002 parameters"),
+        ({"hidden": (100_000,), "batch_size": 700_000}, "--hidden=100000, --batch_size=700000: 1,100,002 parameters"),
+    ],
+)
+def test_a_network_or_batch_larger_than_the_memory_is_refused(settings, reason):
+    data = Data("/x.npz", 1_000_000, 10, 10, (8,), "float32", 2, ("0", "1"), "", 1)
+    with pytest.raises(
+        UserError, match=rf"^{reason} and the outputs of all layers need [\d,]+ GiB, and this machine has"
+    ):
+        identity.check_memory(Description(Config(**settings), data, None))
+    identity.check_memory(Description(Config(batch_size=10_000), data, None))

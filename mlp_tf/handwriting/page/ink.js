@@ -83,12 +83,13 @@ const ink = (() => {
     const begins = (step) => mask.filter((value, i) => value && !mask[i - step]).length;
     const strokes = (begins(1) + begins(ROW)) / longer; // that a row and a column meet on average
     const tangled = strokes > 4 || loops > 3 || area > 0.6 * longer ** 2;
+    const touches = Math.min(x.start, y.start, SIDE - x.end, SIDE - y.end) === 0;
     const oddities = {
-      "hardly any ink (draw larger)": tiny,
-      "several pieces of ink, as of several digits": several,
+      "hardly any ink": tiny,
+      "several pieces of ink, like several digits": several,
       "wider than a digit": x.size > 1.75 * y.size && !several,
-      "more ink than in a digit, as in a scribble": tangled && !tiny,
-      "ink at the border, as of a digit that is cut off": Math.min(x.start, y.start, SIDE - x.end, SIDE - y.end) === 0,
+      "more ink than in a digit, like a scribble or a blot": tangled && !tiny,
+      "ink at the border, like a frame or a digit that is cut off": touches,
     };
     return Object.keys(oddities).filter((text) => oddities[text]);
   }
