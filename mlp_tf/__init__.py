@@ -43,6 +43,7 @@ listed before it; so each can be read knowing just those above it here.
         layout.py         whether the user's examples are images or features
         held_out.py       validation and test splits of the user's data
         loading.py        load(name): checked, fingerprinted Splits
+        new_rows.py       rows that come after training, as a run takes them
         feed.py           Feed: what each replica sees in an epoch, placed on its device
       cli/                what every command shares
         streams.py        stdout and stderr that cannot be written

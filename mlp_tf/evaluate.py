@@ -5,6 +5,7 @@
     python -m mlp_tf.evaluate RUN --json
     python -m mlp_tf.evaluate RUN1 RUN2 RUN3
     python -m mlp_tf.evaluate RUN --show=7
+    python -m mlp_tf.evaluate RUN --on=more.csv
 
 RUN is a run's folder; --workdir=RUN names it too. Several runs are an ensemble, whose answer is the mean of their
 probabilities; they must share their data. The cost is the cross-entropy loss.
@@ -27,9 +28,16 @@ example to example-7.png, in the same folder; an image as the network sees it, t
 With --json, the object has run, dataset, split, example (its number), true and predicted (for each: class, its number;
 name; probability), cost, classes (the same for every class, the most probable first), features (of an example that is
 not an image) and plots. For an ensemble it has runs (for each: run, predicted, cost) instead of run.
+
+--on=DATA evaluates all examples of other data: a table with labels, an .npz file with x_test and y_test or x and y,
+or whatever --dataset takes. If they have a test split, it is that alone. Columns and classes are matched by their
+names. The plots are named after the data, such as confusion-more.png. With --json, split is null, and there is no
+train_accuracy or test_accuracy.
 """
 
 import json
+import os
+import pathlib
 import shutil
 import sys
 
@@ -54,6 +62,8 @@ def define_flags(values):
     flags.define_data_dir(values)
     splits = ["test", "validation", "train"]
     absl_flags.DEFINE_enum("split", "test", splits, "Which examples.", values, module_name="data")
+    text = "Other data with labels to evaluate, such as a FILE.csv."
+    absl_flags.DEFINE_string("on", "", text, values, module_name="data")
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_integer("show", None, "Print and draw only the example with this number.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
@@ -66,11 +76,12 @@ def main(values, words):
     """Prints the evaluation of the runs that the command line names; returns the exit code."""
     workdirs = flags.run_folders(values, words)
     out = flags.path(values, "out")
-    name = values["split"].value
     number = values["show"].value
     as_json = values["json"].value
     if number is not None and values["plots"].value:
         raise UserError(f"--show={number}: draws this example only; leave out --plots, or --show")
+    if values["on"].value and values["split"].present:
+        raise UserError(f"--split={values['split'].value}: names examples of the run's own data; leave it out, or --on")
     has_plots = values["plots"].value or number is not None
     if has_plots and len(workdirs) > 1 and not out:
         raise UserError("an ensemble has no folder: say where its plots go with --out=FOLDER")
@@ -79,19 +90,15 @@ def main(values, words):
 
     ensemble = load_ensemble(workdirs)
     command.warn(*ensemble.warnings)
-    splits = ensemble.splits(flags.path(values, "data_dir"))
-    split = getattr(splits, name)
-    if splits.classes > MOST_CLASSES:
-        raise UserError(
-            f"--workdir={workdirs[0]}: has {splits.classes:,} classes; at most {MOST_CLASSES:,} can be shown"
-        )
-    if not len(split.labels):
-        raise UserError(f"--split={name}: the run has no validation examples; give --split=test or train")
+    classes = len(ensemble.class_names)
+    if classes > MOST_CLASSES:
+        raise UserError(f"--workdir={workdirs[0]}: has {classes:,} classes; at most {MOST_CLASSES:,} can be shown")
+    about, split, others = _read_data(ensemble, values)
     if number is None:
         probabilities = ensemble.probabilities(split.images)
-        report = _report(ensemble, splits, name, probabilities.argmax(axis=1))
+        report = about | _report(ensemble, split, others, probabilities.argmax(axis=1))
     else:
-        report = _report_example(ensemble, splits, name, number)
+        report = about | _report_example(ensemble, about, split, number)
     if not as_json:
         print(f"Run: {ensemble.title}")
         if number is None:
@@ -107,8 +114,9 @@ def main(values, words):
             drawn = _draw(ensemble, report, split, probabilities)
         else:
             drawn = {f"example-{number}": _draw_example(ensemble, report, split)}
+        suffix = "" if report["split"] else f"-{pathlib.Path(report['dataset']).stem}"
         for stem, figure in drawn.items():
-            plots.append(str(figures.save(figure, folder / stem, **flags.plot_options(values))))
+            plots.append(str(figures.save(figure, folder / f"{stem}{suffix}", **flags.plot_options(values))))
     if as_json:
         print(json.dumps({**report, "plots": plots}))
         return 0
@@ -117,20 +125,40 @@ def main(values, words):
     return 0
 
 
-def _report(ensemble, splits, name, predicted):
-    """Returns what is printed, of JSON's types."""
+def _read_data(ensemble, values):
+    """Returns what is evaluated.
+
+    Returns:
+      {"dataset": its name, "split": the name of the run's split, or None for the data of --on}; the `data.Split`; the
+      run's training and test splits, {"train": ..., "test": ...}, or {} with --on.
+    """
+    data_dir = flags.path(values, "data_dir")
+    if values["on"].value:
+        dataset, split, notes = ensemble.labelled(flags.path(values, "on"), data_dir)
+        command.note(*notes)
+        return {"dataset": dataset, "split": None}, split, {}
+    name = values["split"].value
+    splits = ensemble.splits(data_dir)
+    split = getattr(splits, name)
+    if not len(split.labels):
+        raise UserError(f"--split={name}: the run has no validation examples; give --split=test or train")
+    return {"dataset": splits.name, "split": name}, split, {"train": splits.train, "test": splits.test}
+
+
+def _report(ensemble, split, others, predicted):
+    """Returns what is printed of the examples of a split, of JSON's types; `others` as `_read_data` returns them."""
     import numpy as np
 
-    split = getattr(splits, name)
     sums = ensemble.evaluate(split)
-    counts = np.bincount(split.labels.astype(np.int64) * splits.classes + predicted, minlength=splits.classes**2)
-    counts = counts.reshape(splits.classes, splits.classes)  # rows are true classes, columns predicted ones
-    report = {"dataset": splits.name, "split": name, "examples": len(split.labels)}
+    number = len(ensemble.class_names)
+    counts = np.bincount(split.labels.astype(np.int64) * number + predicted, minlength=number**2)
+    counts = counts.reshape(number, number)  # rows are true classes, columns predicted ones
+    report = {"examples": len(split.labels)}
     if len(ensemble.members) == 1:
         report["run"] = ensemble.members[0].path.resolve().name
-        for other in ("train", "test"):
-            of_other = sums if other == name else ensemble.evaluate(getattr(splits, other))
-            report[f"{other}_accuracy"] = of_other.accuracy
+        for name, other in others.items():
+            of_other = sums if other is split else ensemble.evaluate(other)
+            report[f"{name}_accuracy"] = of_other.accuracy
     else:
         report["runs"] = []
         for run in ensemble.members:
@@ -171,10 +199,11 @@ def _print(report):
     """Prints the report in words."""
     for each in report.get("runs", ()):
         print(f"  accuracy {each['accuracy']:.4f}, cost {each['cost']:.4f}: {printable(each['run'])}")
-    print(f"Split: {report['split']}, {plural(report['examples'], 'example')}")
+    name = f"Split: {report['split']}" if report["split"] else f"Data: {printable(report['dataset'])}"
+    print(f"{name}, {plural(report['examples'], 'example')}")
     print(f"Cost: {report['cost']:.4f}")
     print(f"Accuracy: {report['accuracy']:.4f}")
-    if "run" in report:
+    if "train_accuracy" in report:
         train = report["train_accuracy"]
         test = report["test_accuracy"]
         print(f"Generalization gap: {train - test:.4f} (training {train:.4f} - test {test:.4f})")
@@ -236,9 +265,8 @@ def _draw(ensemble, report, split, probabilities):
     from mlp_tf import figures
 
     predicted = probabilities.argmax(axis=1)
-    name = report["split"]
     title = _title(ensemble)
-    accuracy = f"accuracy {report['accuracy']:.4f} on {plural(len(predicted), f'{name} example')}"
+    accuracy = f"accuracy {report['accuracy']:.4f} on {_count(report, len(predicted), 'example')}"
     counts = np.array(report["confusion"])
     figure = figures.plot_confusion(counts, ensemble.class_names, f"{title}\nconfusion matrix, {accuracy}")
     drawn = {"confusion": figure}
@@ -257,7 +285,7 @@ def _draw(ensemble, report, split, probabilities):
         ]
         mistakes = plural(len(wrong), "mistake")
         which = f"the {len(worst)} most confident of {mistakes}" if len(worst) < len(wrong) else mistakes
-        title = f"{title}\n{which} in {plural(len(predicted), f'{name} image')}"
+        title = f"{title}\n{which} in {_count(report, len(predicted), 'image')}"
         drawn["mistakes"] = figures.plot_images(split.images[worst], captions, title)
     return drawn
 
@@ -269,20 +297,27 @@ def _title(ensemble):
     return f"{ensemble.title}: {shorten(', '.join(short_names([run.path for run in ensemble.members])), 200)}"
 
 
-def _report_example(ensemble, splits, name, number):
-    """Returns what is printed of one example, of JSON's types."""
-    split = getattr(splits, name)
+def _count(report, number, noun):
+    """Returns how many examples there are in words: of a split, or of other data."""
+    if report["split"]:
+        return plural(number, f"{report['split']} {noun}")
+    return f"{plural(number, noun)} of {shorten(os.path.basename(report['dataset']), 60)}"
+
+
+def _report_example(ensemble, about, split, number):
+    """Returns what is printed of one example of a split, of JSON's types; `about` as `_read_data` returns it."""
     if not 0 <= number < len(split.labels):
-        raise UserError(f"--show={number}: must be from 0 to {len(split.labels) - 1}, the {name} examples of this run")
+        examples = f"the {about['split']} examples of this run" if about["split"] else f"those of {about['dataset']}"
+        raise UserError(f"--show={number}: must be from 0 to {len(split.labels) - 1}, {examples}")
     one = split._replace(images=split.images[number : number + 1], labels=split.labels[number : number + 1])
 
     def answer(trained):
         """Returns {"class", "name", "probability"} of each class, the most probable first."""
         [probabilities] = trained.probabilities(one.images)
         order = (-probabilities).argsort(kind="stable").tolist()
-        return [{"class": c, "name": splits.class_names[c], "probability": float(probabilities[c])} for c in order]
+        return [{"class": c, "name": ensemble.class_names[c], "probability": float(probabilities[c])} for c in order]
 
-    report = {"dataset": splits.name, "split": name, "example": number}
+    report = {"example": number}
     if len(ensemble.members) == 1:
         report["run"] = ensemble.members[0].path.resolve().name
     else:
@@ -303,7 +338,7 @@ def _print_example(report, examples):
         best = each["predicted"]
         answer = f"predicted {printable(best['name'])} ({best['probability']:.4f}), cost {each['cost']:.4f}"
         print(f"  {answer}: {printable(each['run'])}")
-    print(f"Example: {report['example']} of the {plural(examples, report['split'] + ' example')}, counted from 0")
+    print(f"Example: {report['example']} of the {printable(_count(report, examples, 'example'))}, counted from 0")
     width = shutil.get_terminal_size((_IN_A_FILE, 0)).columns
     if "features" in report:
         print(f"Features: {shorten(_features_text(report), width - 10)}")
@@ -331,7 +366,9 @@ def _draw_example(ensemble, report, split):
     from mlp_tf.data.augmentation import deskew
 
     number = report["example"]
-    title = f"{_title(ensemble)}\n{report['split']} example {number}, cost {report['cost']:.4f} nats"
+    example = f"example {number}, cost {report['cost']:.4f} nats"
+    of = f"{report['split']} " if report["split"] else f"{shorten(os.path.basename(report['dataset']), 60)}: "
+    title = f"{_title(ensemble)}\n{of}{example}"
     image = None
     caption = ""
     if "features" in report:

@@ -3,9 +3,10 @@
     python -m mlp_tf.export RUN --export_dir=DIR
 
 RUN is a run's folder; --workdir=RUN names it too. The signature is serving_default(images: uint8 or float32 [N, ...],
-as the run's data are) -> classes int32 [N], probabilities float32 [N, classes]. Before the command reports success, a
-fresh process loads the model and predicts the whole test split: the classes must be equal to the run's, and the
-probabilities within 1e-6.
+as the run's data are) -> classes int32 [N], probabilities float32 [N, classes]; the input of a run on rows of numbers
+[N, D] is called features. class_names of the loaded model are the names of the classes. Before the command reports
+success, a fresh process loads the model and predicts the whole test split: the classes must be equal to the run's, and
+the probabilities within 1e-6.
 """
 
 import contextlib
@@ -26,8 +27,9 @@ _RELOAD = """
 import sys
 import numpy as np, tensorflow as tf
 serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-images, batch = np.load(sys.argv[2]), int(sys.argv[4])
-answers = [serve(images=tf.constant(images[i : i + batch])) for i in range(0, len(images), batch)]
+examples, batch = np.load(sys.argv[2]), int(sys.argv[4])
+[name] = serve.structured_input_signature[1]
+answers = [serve(**{name: tf.constant(examples[i : i + batch])}) for i in range(0, len(examples), batch)]
 np.savez(sys.argv[3], **{name: np.concatenate([a[name] for a in answers]) for name in answers[0]})
 """
 

@@ -1,8 +1,9 @@
-"""Classifies image files with a trained run, or an ensemble: the class of each, and the three most probable ones.
+"""Classifies images or rows with a trained run, or an ensemble: the class of each, and the three most probable ones.
 
     python -m mlp_tf.predict --workdir=RUN digit.png photo.jpg
     python -m mlp_tf.predict --workdir=RUN --show --json FOLDER
     python -m mlp_tf.predict --workdir=RUN1 --workdir=RUN2 digit.png
+    python -m mlp_tf.predict --workdir=RUN --out=answers.csv test.csv
 
 The answer of several runs, an ensemble on the same data, is the mean of their probabilities. A folder stands for the
 images in it. --show writes what the network sees, with its answers, to predictions.png in the current folder or in
@@ -13,16 +14,30 @@ An answer of low confidence says why: ink that does not look like one digit, or 
 light on dark or dark on light like the training images. One of their size stays as it is otherwise; all others, and any
 that is framed in another way if the training images are framed as MNIST's, are prepared as MNIST's were: cut out,
 scaled and centered. A file that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
+
+A FILE.csv or FILE.npz gets a line for each row. The columns of a table are matched by name with those that the run was
+trained on. A column label is ignored. Of columns that the run does not know, one called id or ending in Id, ID or _id,
+such as PassengerId, names the rows, which are counted from 1 otherwise; the rest is ignored, with a note. A run on
+arrays or images knows no names, and takes the columns in their order. Of an .npz file, x_test or x is predicted, or
+the only array. stderr says how many answers have low confidence.
+
+--out=FILE.csv writes the answers for rows to a file instead, in Kaggle's layout: the id, and Label, the name of the
+class. Without such a column, the id is the count, called ImageId if the run is on images, else Id. --json prints an
+object for each row: row (from 1), id (if there is such a column), class, name, probability and top.
 """
 
+import csv
+import io
 import json
 import os
+import pathlib
 import sys
 
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.base.text import printable, short_names, shorten
+from mlp_tf.base import files
+from mlp_tf.base.text import plural, printable, short_names, shorten
 from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs.folder import read_folder
 
@@ -35,17 +50,23 @@ def define_flags(values):
     """Defines the flags of this command."""
     flags.define_runs(values, "A run's folder. Several runs on the same data are an ensemble.")
     absl_flags.DEFINE_boolean("show", False, "Write predictions.png: what the network sees.", flag_values=values)
-    absl_flags.DEFINE_boolean("json", False, "Print a JSON object for each file instead of words.", flag_values=values)
-    absl_flags.DEFINE_string("out", ".", "Folder for predictions.png.", flag_values=values)
+    text = "Print a JSON object for each file or row instead of words."
+    absl_flags.DEFINE_boolean("json", False, text, flag_values=values)
+    text = "Folder for predictions.png; for rows, the .csv file to write."
+    absl_flags.DEFINE_string("out", ".", text, flag_values=values)
     flags.define_plots(values)
 
 
 def main(values, paths):
-    """Predicts the images on the command line; returns the exit code."""
+    """Predicts the images or rows on the command line; returns the exit code."""
     workdirs = flags.run_folders(values)
     as_json = values["json"].value
     if not paths:
         raise UserError("no image given; name one or more files, or a folder, after the flags")
+    if tables := [path for path in paths if path.lower().endswith((".csv", ".npz"))]:
+        if len(paths) > 1:
+            raise UserError(f"{tables[0]}: {len(paths):,} files are given; give a table or .npz file alone")
+        return _predict_rows(values, workdirs, tables[0])
     trained_on = _read_data(workdirs[0])
     quiet.import_tensorflow()
     import numpy as np
@@ -62,7 +83,8 @@ def main(values, paths):
     probabilities = ensemble.probabilities(images)
     warnings = [list_warnings(ensemble, *answer) for answer in zip(prepared, probabilities, strict=True)]
     for path, row, texts in zip(read, probabilities, warnings, strict=True):
-        print(_line(path, row, names, texts, as_json), flush=True)
+        line = _json({"file": path}, row, names, warnings=texts) if as_json else _line(path, row, names, texts)
+        print(line, flush=True)
     if values["show"].value:
         from mlp_tf import figures
 
@@ -74,6 +96,45 @@ def main(values, paths):
     return code
 
 
+def _predict_rows(values, workdirs, path):
+    """Predicts the rows of a table or of an array; returns the exit code."""
+    as_json = values["json"].value
+    out = flags.path(values, "out") if values["out"].present else ""
+    if values["show"].value:
+        raise UserError("--show: draws image files only; leave it out")
+    if out and (not out.lower().endswith(".csv") or os.path.realpath(out) == os.path.realpath(path)):
+        raise UserError(f"--out={out}: must be another file that ends in .csv, as the answers are a table")
+    quiet.import_tensorflow()
+    from mlp_tf import data
+    from mlp_tf.runs.trained import load_ensemble
+
+    ensemble = load_ensemble(workdirs)
+    command.warn(*ensemble.warnings)
+    names = ensemble.class_names
+    first = ensemble.members[0]
+    rows = data.new_rows(path, first.description.data, first.config)
+    command.note(*rows.notes)
+    probabilities = ensemble.probabilities(rows.examples)
+    ids = rows.ids or range(1, len(probabilities) + 1)
+    if as_json or not out:
+        for i, (each, row) in enumerate(zip(ids, probabilities, strict=True), start=1):
+            about = {"row": i, "id": each} if rows.ids else {"row": i}
+            print(_json(about, row, names) if as_json else _line(str(each), row, names))
+    if doubted := int((probabilities.max(axis=1) < ensemble.trusted).sum()):
+        command.warn(
+            f"{doubted:,} of {plural(len(probabilities), 'row')} have low confidence: a probability below "
+            f"{ensemble.trusted:.2f}"
+        )
+    if out:
+        id_name = rows.id_name or ("Id" if rows.examples.ndim == 2 else "ImageId")
+        answers = [names[c] for c in probabilities.argmax(axis=1)]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([(id_name, "Label"), *zip(ids, answers, strict=True)])
+        files.write(pathlib.Path(out), text.getvalue())
+        print(f"Answers: {out}, {plural(len(answers), 'row')}", file=sys.stderr if as_json else sys.stdout)
+    return 0
+
+
 def _read_data(workdir):
     """Returns the `Description` of a run that takes image files; raises UserError if it does not."""
     description = read_folder(workdir).description
@@ -83,7 +144,7 @@ def _read_data(workdir):
     if data.dtype != "uint8" or not (len(shape) == 2 or is_in_color):
         raise UserError(
             f"--workdir={workdir}: was trained on {data.dtype} of shape {list(shape)}; image files need a run that was "
-            "trained on images, uint8 [H, W] or [H, W, 3]; for feature rows, use runs.load(workdir).probabilities"
+            "trained on images, uint8 [H, W] or [H, W, 3]; give rows as a FILE.csv or FILE.npz"
         )
     return description
 
@@ -195,14 +256,23 @@ def _draw(ensemble, paths, images, probabilities, framed):
     return figures.plot_images(seen, captions, title, across=5, framed=framed)
 
 
-def _line(path, probabilities, names, warnings, as_json):
-    """Returns the line that is printed for one file."""
+def _best(probabilities, names):
+    """Returns {"class", "name", "probability"} of the three most probable classes."""
     best = probabilities.argsort(kind="stable")[::-1][:3]
-    top = [{"class": int(c), "name": names[c], "probability": float(probabilities[c])} for c in best]
-    if as_json:
-        return json.dumps({"file": path, **top[0], "top": top, "warnings": warnings})
+    return [{"class": int(c), "name": names[c], "probability": float(probabilities[c])} for c in best]
+
+
+def _json(about, probabilities, names, **more):
+    """Returns the JSON object of a file or row, which begins with what is said `about` it."""
+    top = _best(probabilities, names)
+    return json.dumps({**about, **top[0], "top": top, **more})
+
+
+def _line(name, probabilities, names, warnings=()):
+    """Returns the line in words of a file or row of this name."""
+    top = _best(probabilities, names)
     answers = "  ".join(f"{printable(each['name'])}: {each['probability']:.4f}" for each in top)
-    text = f"{printable(path)}: {printable(top[0]['name'])}   {answers}"
+    text = f"{printable(name)}: {printable(top[0]['name'])}   {answers}"
     return f"{text}   low confidence: {'; '.join(warnings)}" if warnings else text
 
 

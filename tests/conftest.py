@@ -112,6 +112,25 @@ def run_folder(npz, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def table_run(tmp_path_factory):
+    """(folder of a run, path of its table): 120 rows of weight, size and age, labels in words; not to be changed."""
+    from mlp_tf.config import Config
+    from mlp_tf.runs import open_run
+
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    numbers = np.arange(120) % 3
+    weights = rng.normal(3 * numbers, 0.6).tolist()
+    lines = [f"{weights[i]},{rng.normal()},{rng.integers(90)},{'abc'[numbers[i]]}x" for i in range(120)]
+    (folder / "people.csv").write_text("\n".join(["weight,size,age,label", *lines]))
+    settings = {"hidden": (8, 4), "batch_size": 10, "epochs": 30, "learning_rate": 0.01}
+    with open_run(Config(**settings, dataset=str(folder / "people.csv")), folder / "run") as run:
+        for _ in run.train():
+            pass
+    return folder / "run", folder / "people.csv"
+
+
+@pytest.fixture(scope="session")
 def noisy_npz(tmp_path_factory):
     """Path of a dataset whose training labels are noise: nothing to generalise, so val_cost soon rises."""
     path = tmp_path_factory.mktemp("noise") / "noise.npz"

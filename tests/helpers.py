@@ -171,11 +171,24 @@ def tensors(folder):
     return {name: reader.get_tensor(name) for name in names}
 
 
-def logits(folder, images):
-    """What the newest checkpoint of a run of 64-8-4-3 predicts, in NumPy and float64."""
+def forward(folder, x):
+    """Logits of the newest checkpoint of a run with two hidden layers, in NumPy and float64; x is scaled already."""
     saved, names = tensors(folder), {"weights": ("h1", "h2", "out"), "biases": ("b1", "b2", "out")}
     layers = [{name: saved[f"{kind}/{name}/.ATTRIBUTES/VARIABLE_VALUE"] for name in names[kind]} for kind in names]
-    return oracle.forward(images.reshape(len(images), -1) / 255.0, *layers)[-1]
+    return oracle.forward(x, *layers)[-1]
+
+
+def logits(folder, images):
+    """What the newest checkpoint of a run of 64-8-4-3 predicts, in NumPy and float64."""
+    return forward(folder, images.reshape(len(images), -1) / 255.0)
+
+
+def feature_probabilities(folder, x, train_x):
+    """What such a run on features predicts, in float64; they are standardised by the training rows."""
+    deviation = train_x.std(axis=0)
+    values = forward(folder, (x - train_x.mean(axis=0)) / np.where(deviation > 0, deviation, 1))
+    exponentials = np.exp(values - values.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def read_lines(path):

@@ -1,10 +1,11 @@
 """The evaluate command: its numbers against NumPy, its plots, and the data that it takes or refuses."""
 
 import json
+import struct
 
 import numpy as np
 import pytest
-from helpers import logits, make_arrays, read_results
+from helpers import feature_probabilities, logits, make_arrays, read_results
 from PIL import Image
 
 from mlp_tf import data, evaluate, figures
@@ -144,6 +145,9 @@ def test_an_ensemble_answers_with_the_mean_of_the_probabilities(run, members, ar
     np.testing.assert_allclose(scores_in(report), scores(labels, predicted.argmax(axis=1)))
     assert sum(map(sum, report["confusion"])) == len(labels)
     assert sum(report["confusion"][c][c] for c in range(3)) == round(report["accuracy"] * len(labels))
+    np.savez(members[0].parent / "more.npz", x=arrays["x_test"], y=labels)
+    other = json.loads(run(evaluate, *members, f"--on={members[0].parent / 'more.npz'}", "--json").out)
+    assert (other["cost"], other["confusion"], other["runs"]) == (report["cost"], report["confusion"], report["runs"])
 
 
 def test_an_ensemble_is_reported_in_words(run, members):
@@ -347,3 +351,123 @@ def test_where_names_do_not_fit_the_columns_have_numbers_and_names_are_cut(named
 def test_a_matrix_that_is_too_wide_is_left_out_and_says_where_it_is(named):
     _, matrix = named([f"class {i}" for i in range(30)], 80)
     assert matrix == [": 30 classes do not fit into 80 columns; see --plots or --json"]
+
+
+def pixel_table(folder, x, y):
+    lines = [f"{label},{','.join(map(str, row))}" for row, label in zip(x.reshape(-1, 64).tolist(), y, strict=True)]
+    (folder / "more.csv").write_text("\n".join([",".join(["label", *(f"pixel{i}" for i in range(64))]), *lines]))
+    return folder / "more.csv"
+
+
+def image_folder(folder, x, y):
+    for i, (image, label) in enumerate(zip(x, y, strict=True)):
+        (folder / f"more/{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"more/{label}/{i}.png")
+    return folder / "more"
+
+
+def idx_folder(folder, x, y):
+    (folder / "more").mkdir()
+    head = bytes([0, 0, 8, 3]) + struct.pack(">III", *x.shape)
+    (folder / "more/train-images-idx3-ubyte").write_bytes(head + x.tobytes())
+    head = bytes([0, 0, 8, 1]) + struct.pack(">I", len(y))
+    (folder / "more/train-labels-idx1-ubyte").write_bytes(head + y.astype(np.uint8).tobytes())
+    return folder / "more"
+
+
+def npz_file(folder, **arrays):
+    np.savez(folder / "more.npz", **arrays)
+    return folder / "more.npz"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pixel_table,
+        image_folder,
+        idx_folder,
+        lambda folder, x, y: npz_file(folder, x_test=x, y_test=y.astype(str), x_train=x[:9], y_train=y[:9]),
+        lambda folder, x, y: npz_file(folder, X=x.astype(float), Y=y),
+    ],
+)
+def test_the_test_examples_in_any_form_have_the_cost_of_the_run(run, run_folder, arrays, tmp_path, write):
+    path = write(tmp_path, arrays["x_test"], arrays["y_test"])
+    report = json.loads(run(evaluate, run_folder, f"--on={path}", "--json").out)
+    results = read_results(run_folder)
+    assert report["accuracy"] == results["test_accuracy"]
+    assert report["cost"] == pytest.approx(results["test_cost"], rel=1e-6)
+    assert (report["dataset"], report["split"], report["examples"]) == (str(path), None, 61)
+
+
+@pytest.fixture
+def more(table_run, tmp_path):
+    """(a run on a table, a table of two of its three classes with other columns, labels, probabilities by NumPy)."""
+    folder, table = table_run
+    labels = np.arange(40) % 2 * 2
+    rng = np.random.default_rng(1)
+    x = np.column_stack([rng.normal(3 * labels, 3), rng.normal(size=40), rng.integers(90, size=40)])
+    lines = [f"{age},{'abc'[c]}x ,{weight},?,{size}" for (weight, size, age), c in zip(x.tolist(), labels, strict=True)]
+    (tmp_path / "more.csv").write_text("\n".join(["age,label,weight,Name,size", *reversed(lines)]))
+    train_x = data.load(str(table)).train.images.astype(np.float64)
+    return folder, tmp_path / "more.csv", labels[::-1], feature_probabilities(folder, x[::-1], train_x)
+
+
+def test_other_data_are_evaluated_whole_with_columns_and_classes_by_name(run, more):
+    folder, table, labels, expected = more
+    outcome = run(evaluate, folder, f"--on={table}")
+    assert outcome.error == "note: not used: Name"
+    guesses = expected.argmax(axis=1)
+    cost = -np.log(expected[np.arange(40), labels]).mean()
+    lines = outcome.out.splitlines()
+    assert lines[1:4] == [
+        f"Data: {table}, 40 examples",
+        f"Cost: {cost:.4f}",
+        f"Accuracy: {(guesses == labels).mean():.4f}",
+    ]
+    assert lines[4].startswith("Precision")  # no generalization gap
+    report = json.loads(run(evaluate, folder, f"--on={table}", "--json").out)
+    counts = [[int(((labels == c) & (guesses == p)).sum()) for p in range(3)] for c in range(3)]
+    assert report["confusion"] == counts
+    assert not {"train_accuracy", "test_accuracy"} & report.keys()
+
+
+def test_plots_of_other_data_are_named_after_them(run, run_folder, arrays, tmp_path, monkeypatch):
+    confusion, mistakes = drawn(monkeypatch, "plot_confusion"), drawn(monkeypatch, "plot_images")
+    path = npz_file(tmp_path, x=arrays["x_test"], y=(arrays["y_test"] + 1) % 3)
+    words = [run_folder, f"--on={path}", f"--out={tmp_path}", "--dpi=50"]
+    assert run(evaluate, *words, "--plots").code == 0
+    wrong = (logits(run_folder, arrays["x_test"]).argmax(axis=1) != (arrays["y_test"] + 1) % 3).sum()
+    assert confusion[0][2].endswith(f"accuracy {1 - wrong / 61:.4f} on 61 examples of more.npz")
+    assert mistakes[0][2].endswith(f" of {wrong} mistakes in 61 images of more.npz")
+    examples = drawn(monkeypatch, "plot_example")
+    lines = run(evaluate, *words, "--show=60").out.splitlines()
+    assert lines[1:3] == ["Example: 60 of the 61 examples of more.npz, counted from 0", "True class: 1"]
+    assert "\nmore.npz: example 60, cost " in examples[0][4]
+    names = ["confusion-more.png", "example-60-more.png", "mistakes-more.png", "more.npz"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+    error = run(evaluate, *words, "--show=61").err.splitlines()[-1]
+    assert error == f"error: --show=61: must be from 0 to 60, those of {path}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"x": np.zeros((2, 8, 8), np.uint8), "y": [1, 7]}, "y: row 2 is '7', but the classes of the run are 0, 1, 2;"),
+        ({"x": np.zeros((2, 9, 8), np.uint8), "y": [1, 2]}, "x has shape (2, 9, 8); the run takes (N, 8, 8), N above"),
+        ({"x": np.zeros((2, 8, 8), np.uint8), "y": [1]}, "2 rows in x but 1 labels in y; give one label for each row"),
+        ({"a": np.zeros((2, 8, 8), np.uint8)}, "holds a; it must hold x_test and y_test, or x and y"),
+    ],
+)  # fmt: skip
+def test_other_data_that_do_not_fit_the_run_are_refused(run, run_folder, tmp_path, content, said):
+    path = npz_file(tmp_path, **content)
+    assert run(evaluate, run_folder, f"--on={path}").error.startswith(f"error: {path}: {said}")
+
+
+def test_what_names_no_other_data_is_refused_in_one_line(run, run_folder, tmp_path):
+    (tmp_path / "train.csv").write_text("a,label\n1,x\n2,y\n")
+    for words, said in (
+        (["--on=./no"], "--on=./no: no such file or folder; give"),
+        (["--on=a.csv", "--split=test"], "--split=test: names examples of the run's own data; leave it out, or --on"),
+        ([f"--on={tmp_path}"], f"--on={tmp_path}: a folder of tables; give one of them, such as its test.csv"),
+    ):
+        assert run(evaluate, run_folder, *words).error.startswith(f"error: {said}")

@@ -3,9 +3,8 @@
 import json
 
 import numpy as np
-import oracle
 import pytest
-from helpers import CLASSES, make_arrays, tensors
+from helpers import CLASSES, feature_probabilities, make_arrays, tensors
 from PIL import Image
 
 from mlp_tf import data, evaluate, export, plot, predict, runs, show_data, sweep
@@ -34,22 +33,11 @@ def float_run(train, tmp_path):
     return tmp_path / "run"
 
 
-def probabilities(folder, x, train_x):
-    """What a run on blobs predicts, in NumPy and float64; features are standardised by the training rows."""
-    deviation = train_x.std(axis=0)
-    scaled = (x - train_x.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
-    saved, names = tensors(folder), {"weights": ("h1", "h2", "out"), "biases": ("b1", "b2", "out")}
-    layers = [{name: saved[f"{kind}/{name}/.ATTRIBUTES/VARIABLE_VALUE"] for name in names[kind]} for kind in names]
-    logits = oracle.forward(scaled, *layers)[-1]
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
 def test_float_rows_are_standardised_in_training_evaluation_and_export(run, float_run, tmp_path, monkeypatch):
     x, y = blobs(60, seed=1)
     splits = data.load(str(tmp_path / "blobs.npz"))
     assert splits.class_names == ("blue", "green", "red")
-    expected = probabilities(float_run, x, splits.train.images.astype(np.float64))
+    expected = feature_probabilities(float_run, x, splits.train.images.astype(np.float64))
     guesses = np.array(splits.class_names)[expected.argmax(axis=1)]
     report = json.loads(run(evaluate, f"--workdir={float_run}", "--json").out)
     assert report["accuracy"] == report["test_accuracy"] == (guesses == y).mean() > 0.9
@@ -62,9 +50,13 @@ def test_float_rows_are_standardised_in_training_evaluation_and_export(run, floa
     assert "Compared: 60 test examples" in outcome.out
     import tensorflow as tf
 
-    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
-    served = serve(images=tf.constant(x, tf.float32))
+    model = tf.saved_model.load(str(tmp_path / "model"))
+    assert model.class_names.numpy().tolist() == [b"blue", b"green", b"red"]
+    serve = model.signatures["serving_default"]
+    served = serve(features=tf.constant(x, tf.float32))
     np.testing.assert_allclose(served["probabilities"], expected, atol=1e-4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"tensor features \[60,2\] .* expected shape \[\?,3\]"):
+        serve(features=tf.constant(x[:, :2], tf.float32))
     ours = runs.load(float_run).probabilities(x)  # float64, as it is
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 

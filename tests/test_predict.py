@@ -9,10 +9,10 @@ import zlib
 
 import numpy as np
 import pytest
-from helpers import bar, command
+from helpers import bar, command, feature_probabilities, logits
 from PIL import Image, ImageDraw
 
-from mlp_tf import figures, predict, runs
+from mlp_tf import data, figures, predict, runs
 from mlp_tf.config import Config
 from mlp_tf.handwriting import images
 
@@ -58,7 +58,13 @@ def test_with_json_the_plot_is_named_on_stderr_and_lies_in_out(run, run_folder, 
     assert (tmp_path / "new/predictions.pdf").exists()
 
 
-def test_an_ensemble_predicts_the_mean_of_its_runs(run, train, small, run_folder, tmp_path):
+def softmax_of(values):
+    """Probabilities from logits `[N, classes]`."""
+    exponentials = np.exp(values)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def test_an_ensemble_predicts_the_mean_of_its_runs(run, train, small, run_folder, arrays, tmp_path):
     train(*small(workdir=tmp_path / "other", seed=1, epochs=1))
     bar().save(tmp_path / "a.png")
     members = [f"--workdir={run_folder}", f"--workdir={tmp_path / 'other'}"]
@@ -71,6 +77,11 @@ def test_an_ensemble_predicts_the_mean_of_its_runs(run, train, small, run_folder
     )
     for c, probability in together.items():
         assert probability == pytest.approx((alone[0][c] + alone[1][c]) / 2, rel=1e-5)
+    np.savez(tmp_path / "x.npz", arrays["x_test"])
+    answers = map(json.loads, run(predict, *members, "--json", tmp_path / "x.npz").out.splitlines())
+    softmax = [softmax_of(logits(folder, arrays["x_test"])) for folder in (run_folder, tmp_path / "other")]
+    best = np.mean(softmax, axis=0).max(axis=1)
+    assert [each["probability"] for each in answers] == pytest.approx(best, rel=1e-4)
 
 
 @pytest.mark.slow
@@ -285,3 +296,78 @@ def test_images_of_the_runs_size_are_checked_too(run, shapes_run, tmp_path):
 
 def test_predict_without_images_says_so(run, run_folder):
     assert "no image given" in run(predict, f"--workdir={run_folder}").error
+
+
+@pytest.fixture
+def people(table_run, tmp_path):
+    """(a run on a table, a table of 33 new rows with other columns, what NumPy says of them)."""
+    folder, table = table_run
+    rows = [(3 + i / 10, -1.5 + i / 10, 2 * i) for i in range(33)]  # from one class to the next
+    lines = [f'{age},?,{weight},"Doe, J",{size},{i:03}' for i, (weight, size, age) in enumerate(rows)]
+    (tmp_path / "new.csv").write_text("\n".join(["age,label,weight,Name,size,PassengerId", *lines]) + "\n")
+    train_x = data.load(str(table)).train.images.astype(np.float64)
+    return folder, tmp_path / "new.csv", feature_probabilities(folder, np.array(rows), train_x)
+
+
+def test_rows_of_a_table_are_matched_by_the_names_of_their_columns(run, people):
+    folder, table, expected = people
+    assert json.loads((folder / "config.json").read_text())["data"]["columns"] == ["weight", "size", "age"]
+    outcome = run(predict, f"--workdir={folder}", table)
+    order = (-expected).argsort(axis=1)
+    names = ["ax", "bx", "cx"]
+    lines = []
+    for i, row in enumerate(expected):
+        answers = "  ".join(f"{names[c]}: {row[c]:.4f}" for c in order[i])
+        lines.append(f"{i:03}: {names[order[i, 0]]}   {answers}")
+    assert outcome.out.splitlines() == lines
+    doubted = (expected.max(axis=1) < 0.9).sum()
+    assert 0 < doubted < 33
+    warning = f"WARNING: {doubted} of 33 rows have low confidence: a probability below 0.90"
+    assert outcome.err.splitlines() == ["note: not used: Name", warning]
+    answers = [json.loads(line) for line in run(predict, f"--workdir={folder}", "--json", table).out.splitlines()]
+    assert [(each["row"], each["id"], each["class"], each["name"]) for each in answers] == [
+        (i + 1, f"{i:03}", order[i, 0], names[order[i, 0]]) for i in range(33)
+    ]
+    found = [[top["probability"] for top in each["top"]] for each in answers]
+    np.testing.assert_allclose(found, -np.sort(-expected), atol=1e-5)
+
+
+def test_answers_are_written_in_kaggles_layout_with_the_id_carried_over(run, people, tmp_path):
+    folder, table, expected = people
+    out = tmp_path / "answers.csv"
+    out.write_text("old")
+    outcome = run(predict, f"--workdir={folder}", f"--out={out}", table)
+    assert (outcome.code, outcome.out) == (0, f"Answers: {out}, 33 rows\n")
+    best = expected.argmax(axis=1)
+    lines = [f"{i:03},{'abc'[c]}x" for i, c in enumerate(best)]
+    assert out.read_text() == "\n".join(["PassengerId,Label", *lines]) + "\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "new.csv"]
+    for wrong in (table, tmp_path / "answers.txt"):
+        refused = run(predict, f"--workdir={folder}", f"--out={wrong}", table).error
+        assert refused == f"error: --out={wrong}: must be another file that ends in .csv, as the answers are a table"
+
+
+def test_rows_of_pixels_get_kaggles_image_ids(run, run_folder, arrays, tmp_path):
+    x = arrays["x_test"].reshape(61, 64)
+    lines = [",".join(map(str, row)) for row in x.tolist()]
+    (tmp_path / "test.csv").write_text("\n".join([",".join(f"pixel{i}" for i in range(64)), *lines]))
+    out = tmp_path / "answers.csv"
+    outcome = run(predict, f"--workdir={run_folder}", f"--out={out}", "--json", tmp_path / "test.csv")
+    note = "note: the run does not know the names of its columns; those of the table are taken in their order"
+    assert outcome.err.splitlines()[0] == note
+    best = logits(run_folder, arrays["x_test"]).argmax(axis=1)
+    expected = ["ImageId,Label", *(f"{i},{c}" for i, c in enumerate(best, start=1))]
+    assert out.read_text().splitlines() == expected
+    answers = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [(each["row"], each["class"]) for each in answers] == list(enumerate(best, start=1))
+    assert "id" not in answers[0]
+
+
+def test_what_rows_cannot_do_is_one_line(run, run_folder, table_run, tmp_path):
+    (tmp_path / "a.csv").write_text("weight,size,age\n1,2,3\n")
+    error = run(predict, f"--workdir={run_folder}", tmp_path / "a.csv", "b.png").error
+    assert error.endswith("a.csv: 2 files are given; give a table or .npz file alone")
+    error = run(predict, f"--workdir={table_run[0]}", "--show", tmp_path / "a.csv").error
+    assert error == "error: --show: draws image files only; leave it out"
+    error = run(predict, f"--workdir={table_run[0]}", tmp_path / "b.csv").error
+    assert error == f"error: {tmp_path / 'b.csv'}: No such file or directory; give a .csv file that can be read"

@@ -2,7 +2,8 @@
 
 from mlp_tf.data.feed import Feed, batches
 from mlp_tf.data.loading import load
+from mlp_tf.data.new_rows import labelled_rows, new_rows
 from mlp_tf.data.sources import located
 from mlp_tf.data.splits import Shard, Split, Splits
 
-__all__ = ["Feed", "Shard", "Split", "Splits", "batches", "load", "located"]
+__all__ = ["Feed", "Shard", "Split", "Splits", "batches", "labelled_rows", "load", "located", "new_rows"]

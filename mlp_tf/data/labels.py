@@ -62,12 +62,48 @@ def number(labels, names):
         unknown = numbered[split] < 0
         if unknown.any():
             row = unknown.argmax()
-            listed = class_names if len(class_names) <= 10 else [*class_names[:9], "...", class_names[-1]]
             raise UserError(
                 f"{names[split]}[{row}] is {others[row].item()!r}, but the classes of {names['train'].split()[-1]} are "
-                f"{', '.join(listed)}; leave such rows out, or add some to the training rows"
+                f"{_listed(class_names)}; leave such rows out, or add some to the training rows"
             )
     return numbered, class_names
+
+
+def match(labels, class_names, name):
+    """Returns the classes of a run that labels name, int32 `[N]`.
+
+    Args:
+      labels: array `[N]` of whole numbers or of words. Where no class is called 01 or 1.0, these are the class 1.
+      class_names: of the run.
+      name: of the array, for the message.
+
+    Raises:
+      UserError: a label that is no class of the run.
+    """
+    values, places = np.unique(_decode(labels), return_inverse=True)
+    number_of = {each: i for i, each in enumerate(class_names)}
+    words = [str(value) for value in values.tolist()]
+    numbers = np.array([number_of.get(word, number_of.get(_whole(word), -1)) for word in words], np.int32)[places]
+    if (numbers < 0).any():
+        row = (numbers < 0).argmax()
+        raise UserError(
+            f"{name}: row {row + 1} is {words[places[row]]!r}, but the classes of the run are {_listed(class_names)}; "
+            "leave such rows out"
+        )
+    return numbers
+
+
+def _whole(word):
+    """Returns a whole number as its digits, such as 1 for 01 and 1.0; other words as they are."""
+    try:
+        value = float(word)
+    except ValueError:
+        return word
+    return str(int(value)) if value.is_integer() else word
+
+
+def _listed(class_names):
+    return ", ".join(class_names if len(class_names) <= 10 else [*class_names[:9], "...", class_names[-1]])
 
 
 def _decode(labels):

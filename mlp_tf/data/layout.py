@@ -9,7 +9,7 @@ from mlp_tf.base import machine
 from mlp_tf.data.scan import DARKEST
 
 _BLOCK = 1000  # rows compared or converted at once
-_EXACT = 1 / 64  # how far 255 * x may be from a whole number: 4 decimals of x are enough
+EXACT = 1 / 64  # how far 255 * x may be from a whole number: 4 decimals of x are enough
 _PIXELS = "pixels are numbers from 0 to 255, or from 0 to 1"
 _FEWEST_PIXELS = 64  # of an image that rows are asked about
 
@@ -38,12 +38,9 @@ def arrange(source, layout):
         return _replace(source, {name: x.reshape(len(x), -1).astype(np.float32) for name, x in arrays.items()})
     notes = []
     _, *shape = source.train.images.shape
-    if len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 3:
-        arrays = {name: np.moveaxis(x, 1, -1) for name, x in arrays.items()}
+    if _is_channels_first(shape):
         notes.append(f"the images have their channels first, [N, {shape[0]}, H, W], and are transposed")
-        shape = [*shape[1:], shape[0]]
-    if len(shape) == 3 and shape[2] == 1:
-        arrays = {name: x[..., 0] for name, x in arrays.items()}
+    arrays = {name: channels_last(x) for name, x in arrays.items()}
     side = math.isqrt(shape[0])
     is_row = len(shape) == 1
     if is_row and layout == "images":
@@ -74,11 +71,22 @@ def arrange(source, layout):
     return _replace(source, arrays, notes)
 
 
+def _is_channels_first(shape):
+    return len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 3
+
+
+def channels_last(examples):
+    """Returns examples `[N, C, H, W]` of 1 or 3 channels as `[N, H, W, C]`, and these without a last axis of 1."""
+    if _is_channels_first(examples.shape[1:]):
+        examples = np.moveaxis(examples, 1, -1)
+    return examples[..., 0] if examples.ndim == 4 and examples.shape[3] == 1 else examples
+
+
 def _is_exact(examples, factor):
     """Checks whether all values times `factor` are whole numbers."""
     if examples.dtype == np.uint8:
         return True
-    tolerance = _EXACT if factor > 1 else 0
+    tolerance = EXACT if factor > 1 else 0
     for first in range(0, len(examples), _BLOCK):
         values = factor * examples[first : first + _BLOCK]
         if (np.abs(values - np.rint(values)) > tolerance).any():

@@ -64,9 +64,8 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
         _take(split, rows)._replace(classes=len(source.class_names), scaling=scaling)
         for split, rows in zip(source.splits.values(), shards, strict=True)
     ]
-    return Splits(
-        source.name, source.class_names, *splits, digest.hexdigest(), source.warning, notes, source.suspicions
-    )
+    about = (source.warning, notes, source.suspicions, source.columns)
+    return Splits(source.name, source.class_names, *splits, digest.hexdigest(), *about)
 
 
 def _check_settings(source, config):

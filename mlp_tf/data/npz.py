@@ -79,6 +79,45 @@ def npz(path):
     )
 
 
+def npz_rows(path, needs_labels):
+    """Reads the examples of an .npz file for a run that is trained already, as they are.
+
+    They are x_test and y_test, or x and y; without labels, also an array that is the only one; with labels, also
+    x_train and y_train. The names may be those that `npz` takes too.
+
+    Returns:
+      (examples, labels or None, name of the examples, name of the labels or None).
+
+    Raises:
+      UserError: as of `npz`; there are no such arrays.
+    """
+    with _opened(path) as archive:
+        x, y = _find_rows(path, [name.removesuffix(".npy") for name in archive.zip.namelist()], needs_labels)
+        headers = {name: _read_header(path, archive.zip, name) for name in (x, y) if name}
+        _check_numbers(path, x, headers[x])
+        if needs_labels:
+            _check_pair(path, headers, x, y)
+        machine.check_memory(_needed(headers[x]), f"{path}: {x} needs", "give fewer or smaller images")
+        return archive[x], archive[y].ravel() if needs_labels else None, x, y
+
+
+def _find_rows(path, members, needs_labels):
+    """Returns the names of examples and of their labels, None if these are not needed; see `npz_rows`."""
+    names = {member.lower(): member for member in members}
+    pairs = _find_pairs(path, members)
+    found = [pairs["test"]] if "test" in pairs else []
+    found.append(tuple(names.get(name, name) for name in "xy"))
+    if needs_labels:
+        found = [pair for pair in [*found, pairs["train"]] if {*pair} <= {*members}]
+        wanted = "x_test and y_test, or x and y"
+    else:
+        found = [(x, None) for x in [*(x for x, _ in found), *members[: len(members) == 1]] if x in members]
+        wanted = "x_test or x, or one array alone"
+    if not found:
+        raise UserError(f"{path}: holds {shorten(', '.join(members), 200) or 'nothing'}; it must hold {wanted}")
+    return found[0]
+
+
 def _find_pairs(path, members):
     """Returns {split: (name of its examples, name of its labels)}; one of the two may be missing."""
     names = {member.lower(): member for member in members}
@@ -109,7 +148,7 @@ def _opened(path):
         raise
     except Exception as error:  # NumPy and zipfile fail in any way on a torn or malicious file
         if reason := getattr(error, "strerror", None):
-            raise UserError(f"--dataset={path}: {reason}; give an .npz file that can be read") from None
+            raise UserError(f"{path}: {reason}; give an .npz file that can be read") from None
         raise UserError(
             f"{path}: not an .npz file of plain arrays ({type(error).__name__}); write it with numpy.savez(FILE, "
             "x_train=..., y_train=..., x_test=..., y_test=...), without Python objects in it"
@@ -138,12 +177,16 @@ def _read_header(path, archive, name):
     return header
 
 
+def _check_numbers(path, name, header):
+    if header.dtype.kind not in "biuf" or header.dtype.itemsize > 8:
+        raise UserError(
+            f"{path}: {name} is {header.dtype}; it must be uint8 (pixels from 0 to 255) or other real numbers"
+        )
+
+
 def _check_pair(path, headers, x, y):
     examples, labels = headers[x], headers[y]
-    if examples.dtype.kind not in "biuf" or examples.dtype.itemsize > 8:
-        raise UserError(
-            f"{path}: {x} is {examples.dtype}; it must be uint8 (pixels from 0 to 255) or other real numbers"
-        )
+    _check_numbers(path, x, examples)
     check_type(f"{path}: {y}", labels.dtype, labels.shape)
     if examples.shape and examples.shape[0] != labels.shape[0]:
         advice = "give one label for each row"

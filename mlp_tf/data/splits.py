@@ -63,6 +63,7 @@ class Splits(NamedTuple):
     warning: str = ""  # why this is not the data hoped for, if so
     notes: tuple[str, ...] = ()  # how they were split, for the user
     suspicions: tuple[str, ...] = ()  # what looks wrong in them
+    columns: tuple[str, ...] = ()  # the names of the features of a table, in their order
 
     @property
     def classes(self):
@@ -93,7 +94,7 @@ class Source(NamedTuple):
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
     kind: str = ""  # of the user's data: table, folder of images, or empty
-    columns: tuple[str, ...] = ()  # the names of the features of a table
+    columns: tuple[str, ...] = ()  # as in `Splits`
 
     @property
     def splits(self):

@@ -1,6 +1,7 @@
 """The user's table in a .csv file: a column of labels, and numbers in all others."""
 
 import collections
+import contextlib
 import io
 import math
 import os
@@ -14,7 +15,7 @@ import pandas
 from mlp_tf import UserError
 from mlp_tf.base import machine
 from mlp_tf.base.files import open_regular
-from mlp_tf.base.text import shorten
+from mlp_tf.base.text import plural, shorten
 from mlp_tf.config import DEFAULTS
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
@@ -26,8 +27,7 @@ _MOST_COLUMNS = 100_000  # pandas takes 0.2 ms for each
 _FIELD = 32  # bytes that pandas takes for a field, besides its text
 _LARGEST = np.finfo(np.float32).max
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
-
-
+_ID = re.compile(r"id|.*(Id|ID|_id)", re.DOTALL)  # names of columns that tell the rows apart, if they are no features
 _FIRST_FIELDS = 2**22  # read to find out which column may hold the labels
 _FEW = 10  # distinct whole numbers that may be labels, in however few rows
 _LABELS = ("label", "labels", "class", "target", "species", "category", "y")  # what the column may be called
@@ -78,6 +78,81 @@ def csv_folder(path, label=DEFAULTS.label):
     unused = [name for name in names if name not in found.values()]
     order = sorted(found, key=lambda split: split != "train")
     return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused, label)
+
+
+def csv_rows(path, columns, width, label, needs_labels):
+    """Reads the rows of a table for a run that is trained already.
+
+    Args:
+      path: as of `csv`.
+      columns: those that the run was trained on, which may be in any order here. If it does not know them, all but the
+        label and the id are its features, in their order.
+      width: how many they are.
+      label: the column of the labels.
+      needs_labels: whether there must be a label in each row.
+
+    Returns:
+      (features, float32 `[N, width]`, in the run's order; their names; a data frame of all other columns, as text; the
+      name of the one that is the id, such as Id or PassengerId, or None).
+
+    Raises:
+      UserError: as of `csv`; a column that the run needs is missing.
+    """
+    with _opened(path) as file:
+        names = _read_first_line(path, file)
+        has_names = label in names or not (needs_labels or _are_numbers(names))
+        if not has_names and len(names) == width and not needs_labels:
+            names = [*columns] or [str(i) for i in range(width)]
+        elif not has_names:
+            try:
+                names = _name_columns(path, file, names, label)
+            except _WithoutLabel:
+                text = f"no column {shorten(label, 60)}, but {_listed(names)}; rename the one that holds the classes"
+                raise UserError(f"{path}: {text}") from None
+        _check_different(path, names)
+        ids = [name for name in names if _ID.fullmatch(name) and name not in columns]
+        besides = {label, *ids[:1]}
+        features = [*columns] or [name for name in names if name not in besides]
+        known = {*features}
+        others = [name for name in names if name not in known]
+        _check_features(path, features, width, names, others, label)
+        frame = _read_columns(path, file, names, has_names, others)
+    if needs_labels:
+        frame[label] = frame[label].str.strip()
+        _check_labels(path, frame[label])
+    values = np.empty((len(frame), width), np.float32)
+    for i, name in enumerate(features):
+        values[:, i] = _to_numbers(path, frame[name])
+    return values, features, frame[others], ids[0] if ids else None
+
+
+def _are_numbers(fields):
+    """Checks whether a first line holds numbers, and not the names 0, 1, 2, ... that pandas gives."""
+    is_number = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna()
+    return is_number.all() and fields != [str(i) for i in range(len(fields))]
+
+
+def _check_features(path, features, width, names, others, label):
+    """Raises UserError if a table lacks columns of a run, or has another number of them than a run without names."""
+    there = {*names}
+    if missing := [name for name in features if name not in there]:
+        unknown = [name for name in others if name != label]
+        besides = f"; the run does not know {_listed(unknown)}" if unknown else ""
+        raise UserError(
+            f"{path}: lacks {len(missing):,} of the {width:,} columns that the run was trained on, "
+            f"{_listed(missing)}{besides}; add them, or rename columns"
+        )
+    if len(features) != width:
+        raise UserError(
+            f"{path}: {plural(len(features), 'column')} besides {label} and id, but the run takes {width:,}, in its "
+            "order; leave the others out"
+        )
+
+
+def _listed(names):
+    """Returns the first names of columns in words."""
+    listed = [repr(shorten(name, 60)) for name in names[:10]]
+    return ", ".join([*listed, "..."] if len(names) > 10 else listed)
 
 
 def _to_source(path, files, unused, label):
@@ -156,21 +231,36 @@ def _number(path, files, labels):
 
 def _read_table(path, label):
     """Returns (a table as a data frame, its labels as words, once it has rows and names; a note or "")."""
+    with _opened(path) as file:
+        names = _read_first_line(path, file)
+        has_names = label in names
+        names = names if has_names else _name_columns(path, file, names, label)
+        if len(names) == 1:
+            raise UserError(f"{path}: no column but {label}; put the numbers of each example into other columns")
+        _check_different(path, names)
+        frame = _read_columns(path, file, names, has_names, [label])
+    note = "the first line holds no names, so it is read as a row, and column {} as the labels"
+    return frame, "" if has_names else note.format(1 + names.index(label))
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """Yields the opened file, once it was checked to be text that fits into memory."""
     try:
         with open_regular(path) as file:
             _check_text(path, file)
-            names = _read_first_line(path, file)
-            has_names = label in names
-            names = names if has_names else _name_columns(path, file, names, label)
-            _check_names(path, names, label)
-            file.seek(0)
-            frame = _read(path, file, header=0 if has_names else None, names=names, dtype={label: str})
+            yield file
     except OSError as error:
-        raise UserError(f"--dataset={path}: {error.strerror}; give a .csv file that can be read") from None
+        raise UserError(f"{path}: {error.strerror}; give a .csv file that can be read") from None
+
+
+def _read_columns(path, file, names, has_names, texts):
+    """Returns the table in a file as a data frame, these of its columns as text; raises UserError if it has no rows."""
+    file.seek(0)
+    frame = _read(path, file, header=0 if has_names else None, names=names, dtype=dict.fromkeys(texts, str))
     if frame.empty:
         raise UserError(f"{path}: no rows under the names of the columns; give one for each example")
-    note = "the first line holds no names, so it is read as a row, and column {} as the labels"
-    return frame, "" if has_names else note.format(1 + names.index(label))
+    return frame
 
 
 def _check_text(path, file):
@@ -238,9 +328,7 @@ def _read_first_line(path, file):
     return frame.iloc[0].fillna("").str.strip().tolist()
 
 
-def _check_names(path, names, label):
-    if len(names) == 1:
-        raise UserError(f"{path}: no column but {label}; put the numbers of each example into other columns")
+def _check_different(path, names):
     name, times = collections.Counter(names).most_common(1)[0]
     if times > 1:
         called = f"are called {shorten(name, 60)}" if name else "have no name"
@@ -287,13 +375,10 @@ def _without_label(names, rows, label):
     for separator, words in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" " * (len(names) == 1), "spaces")):
         if separator and any(separator in name for name in names):
             return f"no column {label}, and {words} in the names; save the table with commas between its columns"
-    listed = [repr(shorten(name, 60)) for name in names[:10]]
-    if len(names) > 10:
-        listed.append("...")
     likely = [name for name in names if name.lower() in _LABELS]
     likely += [names[-1]] if _may_be_labels(rows[1:][len(names) - 1]) else []
     example = f", such as {shlex.quote(f'--label={shorten(likely[0], 60)}')}" if likely else ""
-    return f"no column {label}, but {', '.join(listed)}; name the one that holds the classes by --label=NAME{example}"
+    return f"no column {label}, but {_listed(names)}; name the one that holds the classes by --label=NAME{example}"
 
 
 def _check_labels(path, column):

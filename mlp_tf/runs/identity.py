@@ -64,6 +64,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     class_names: tuple[str, ...]
     sha256: str
     shards: _Positive  # 1 if every worker holds all training examples
+    columns: tuple[str, ...] = ()  # the names of the features of a table, in their order
 
     @property
     def is_user_data(self):
@@ -136,6 +137,7 @@ class Description(NamedTuple):
         del data["name"]
         data["example_shape"] = list(data["example_shape"])  # as JSON has it
         data["class_names"] = digest(data["class_names"])
+        data["columns"] = digest(data["columns"])
         data["scaling"] = digest(self.scaling)
         return settings | {f"data {name}": value for name, value in data.items()}
 
@@ -170,6 +172,7 @@ class Description(NamedTuple):
         fits = (
             values < 2**30
             and len(file.data.class_names) == file.data.classes
+            and len(file.data.columns) in (0, values)
             and file.model == description._model()
             and lengths == ({"mean": values, "std": values} if file.data.dtype == "float32" else {})
             and min(scaling.get("std", [1.0])) > 0
@@ -202,6 +205,7 @@ def describe(config, splits, cluster):
         class_names=splits.class_names,
         sha256=splits.sha256,
         shards=splits.train.shard.workers,
+        columns=splits.columns,
     )
     environment = Environment(
         mlp_tf=mlp_tf.__version__,

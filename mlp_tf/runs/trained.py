@@ -108,12 +108,17 @@ class TrainedRun:
             )
         return loaded.scaled(self._scaling)
 
+    def labelled(self, dataset, data_dir=""):
+        """Returns (name, `data.Split`, notes) of other data than the run's, for `evaluate`; see `labelled_rows`."""
+        name, split, notes = data.labelled_rows(dataset, self.description.data, data_dir, self.config)
+        return name, split._replace(scaling=self._scaling), notes
+
     @property
     def _scaling(self):
         return Scaling.from_json(self.description.scaling, self.description.data.example_shape)
 
     def evaluate(self, split):
-        """Returns the `loop.Sums` of the run on a split, from `splits`."""
+        """Returns the `loop.Sums` of the run on a split, from `splits` or `labelled`."""
         return loop.evaluate(self._predict, data.batches(split, self.config))
 
     @functools.cached_property
@@ -125,23 +130,29 @@ class TrainedRun:
         """A `tf.Module` whose `serve` is what the run predicts, here and wherever it is exported to.
 
         serve: examples `[N, *example_shape]`, of the type of the run's data -> {"classes": int32 `[N]`,
-        "probabilities": float32 `[N, classes]`}.
+        "probabilities": float32 `[N, classes]`}. Other shapes raise an error, also in a signature, which does not check
+        them itself. class_names: a variable, strings `[classes]` in UTF-8.
         """
         module = tf.Module()
+        names = [name.encode(errors="backslashreplace") for name in self.class_names]
+        module.class_names = tf.Variable(names, trainable=False, name="class_names")
         module.weights = {name: tf.Variable(value) for name, value in self.weights.items()}
         module.biases = {name: tf.Variable(value) for name, value in self.biases.items()}
         module.logits = self._logits_function(module)
 
-        def serve(images):
-            probabilities = tf.nn.softmax(module.logits(images))
+        signature = self._signature()
+
+        def serve(examples):
+            probabilities = tf.nn.softmax(module.logits(tf.ensure_shape(examples, signature.shape)))
             return {"classes": tf.argmax(probabilities, axis=1, output_type=tf.int32), "probabilities": probabilities}
 
-        module.serve = tf.function(serve, autograph=False, input_signature=[self._signature()])
+        module.serve = tf.function(serve, autograph=False, input_signature=[signature])
         return module
 
     def _signature(self):
         in_run = self.description.data
-        return tf.TensorSpec([None, *in_run.example_shape], in_run.dtype, name="images")
+        name = "features" if len(in_run.example_shape) == 1 else "images"
+        return tf.TensorSpec([None, *in_run.example_shape], in_run.dtype, name)
 
     def _logits_function(self, module):
         model = loop.model_function(self.config)
@@ -247,8 +258,12 @@ class Ensemble:
         """Returns the `data.Splits` that all were trained on; see `TrainedRun.splits`."""
         return self.members[0].splits(data_dir)
 
+    def labelled(self, dataset, data_dir=""):
+        """Returns (name, `data.Split`, notes) of other data; see `TrainedRun.labelled`."""
+        return self.members[0].labelled(dataset, data_dir)
+
     def evaluate(self, split):
-        """Returns the `loop.Sums` of the ensemble on a split, from `splits`."""
+        """Returns the `loop.Sums` of the ensemble on a split, from `splits` or `labelled`."""
         if len(self.members) == 1:
             return self.members[0].evaluate(split)
         raw = split._replace(scaling=None)  # each member prepares the examples itself

@@ -7,7 +7,7 @@ import pytest
 from helpers import make_arrays
 
 from mlp_tf import UserError, data
-from mlp_tf.data.labels import check_type, number
+from mlp_tf.data.labels import check_type, match, number
 
 
 @pytest.mark.parametrize(
@@ -113,3 +113,26 @@ def test_bytes_that_are_no_utf_8_are_escaped():
 def test_whole_numbers_beyond_float64_are_told_apart():
     train, test = np.array([2**60, 2**60 + 1], np.uint64), np.array([2**60 + 1], np.int64)
     assert number({"train": train, "test": test}, {})[0]["test"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "numbers"),
+    [
+        (np.array(["7", "10", "7"]), ("10", "7"), [1, 0, 1]),
+        (np.array([7, 10, 7]), ("10", "7"), [1, 0, 1]),
+        (np.array(["01", "2.0", "-1"]), ("-1", "1", "2"), [1, 2, 0]),
+        (np.array(["01", "1"]), ("01", "1", "a"), [0, 1]),
+        (np.array([b"cat"]), ("an eel", "cat"), [1]),
+        (np.array([True, False]), ("False", "True"), [1, 0]),
+    ],
+)
+def test_labels_of_other_data_are_matched_by_name(labels, classes, numbers):
+    found = match(labels, classes, "")
+    assert (found.tolist(), found.dtype) == (numbers, np.int32)
+
+
+@pytest.mark.parametrize("label", ["3", "1.5", "nan", "inf", "Cat", ""])
+def test_a_label_that_the_run_does_not_know_is_named(label):
+    message = f"a.csv: column label: row 2 is {label!r}, but the classes of the run are 1, 2, cat; leave such rows out"
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        match(np.array(["cat", label, "x"]), ("1", "2", "cat"), "a.csv: column label")

@@ -1,0 +1,147 @@
+"""Rows that come after training, as a trained run takes them: to predict, or with labels to evaluate it on."""
+
+import math
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from mlp_tf import UserError
+from mlp_tf.base.text import shorten
+from mlp_tf.config import DEFAULTS
+from mlp_tf.data.labels import match
+from mlp_tf.data.layout import EXACT, channels_last
+from mlp_tf.data.npz import npz_rows
+from mlp_tf.data.sources import resolve
+from mlp_tf.data.splits import Split
+
+
+class NewRows(NamedTuple):
+    """Examples without labels, and what to call them."""
+
+    examples: np.ndarray  # as the run takes them: uint8 or float32, `[N, *example_shape]`
+    id_name: str | None  # of the column that tells the rows apart, if there is one
+    ids: list[str] | None  # what it holds, `[N]`
+    notes: tuple[str, ...]  # for the user
+
+
+def new_rows(path, in_run, config=DEFAULTS):
+    """Reads rows to predict.
+
+    Args:
+      path: of a .csv file, whose columns are matched by their names with those that the run was trained on; or of an
+        .npz file, see `npz_rows`.
+      in_run: `Data` of the run.
+      config: its settings, of which `label` and `layout` count.
+
+    Returns:
+      `NewRows`.
+
+    Raises:
+      UserError: as of `csv_rows` and `npz_rows`; examples of another shape; a value that the run does not take.
+    """
+    if path.lower().endswith(".npz"):
+        values, _, name, _ = npz_rows(path, needs_labels=False)
+        return NewRows(_to_examples(f"{path}: {name}", values, in_run, config), None, None, ())
+    examples, others, id_name, notes = _read_table(path, in_run, config, needs_labels=False)
+    ids = others[id_name].fillna("").tolist() if id_name else None
+    return NewRows(examples, id_name, ids, notes)
+
+
+def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
+    """Reads all rows of other data than a run's to evaluate it on: no split is held out.
+
+    Args:
+      dataset: as `load` takes it. Of data with a test split, only this is read. An .npz file need not have training
+        rows, see `npz_rows`. The columns of a .csv file are matched by their names.
+      in_run: `Data` of the run. Classes are matched by their names.
+      data_dir: as `load` takes it.
+      config: settings of the run, of which `label`, `layout` and `resize` count.
+
+    Returns:
+      (name of the data, `Split`, notes for the user).
+
+    Raises:
+      UserError: as of `load` and `new_rows`; a label that is no class of the run.
+    """
+    path = os.path.abspath(os.path.expanduser(dataset))
+    if path.lower().endswith(".csv"):
+        examples, others, _, notes = _read_table(path, in_run, config, needs_labels=True)
+        name = f"{path}: column {shorten(config.label, 60)}"
+        labels = match(np.array(others[config.label].tolist()), in_run.class_names, name)
+        return path, Split(examples, labels, in_run.classes), notes
+    if path.lower().endswith(".npz"):
+        values, words, x, y = npz_rows(path, needs_labels=True)
+        examples = _to_examples(f"{path}: {x}", values, in_run, config)
+        labels = match(words, in_run.class_names, f"{path}: {y}")
+        return path, Split(examples, labels, in_run.classes), (f"the examples are {x}, their labels {y}",)
+    try:
+        source = resolve(dataset, data_dir, config)
+    except UserError as error:
+        raise UserError(str(error).replace("--dataset=", "--on=", 1)) from None
+    if source.kind == "table":
+        raise UserError(f"--on={dataset}: a folder of tables; give one of them, such as its test.csv")
+    part = source.test or source.train
+    examples = _to_examples(source.name, part.images, in_run, config)
+    labels = match(np.array(source.class_names)[part.labels], in_run.class_names, source.name)
+    notes = (*source.notes, source.warning, "only the test split is evaluated" if source.test else "")
+    return source.name, Split(examples, labels, in_run.classes), notes
+
+
+def _read_table(path, in_run, config, needs_labels):
+    """Returns (examples, data frame of the other columns, name of the id or None, notes)."""
+    from mlp_tf.data.tables import csv_rows  # and pandas, which takes 0.4 s
+
+    width = math.prod(in_run.example_shape)
+    values, columns, others, id_name = csv_rows(path, in_run.columns, width, config.label, needs_labels)
+    examples = _to_examples(path, values.reshape(-1, *in_run.example_shape), in_run, config, columns)
+    notes = []
+    if not in_run.columns:
+        notes.append("the run does not know the names of its columns; those of the table are taken in their order")
+    if unused := [name or "a column without a name" for name in others if name not in (config.label, id_name)]:
+        notes.append(f"not used: {shorten(', '.join(unused), 400)}")
+    return examples, others, id_name, tuple(notes)
+
+
+def _to_examples(name, values, in_run, config, columns=None):
+    """Returns values as the run takes them: uint8 or float32 `[N, *example_shape]`.
+
+    Args:
+      name: of the values, for the message.
+      values: any real numbers. Of a run on pixels they are pixels too, as `arrange` takes them: uint8, whole numbers,
+        or, if none is above 1, multiples of 1 / 255.
+      in_run: `Data` of the run.
+      config: settings of the run, of which `layout` counts, as in `arrange`.
+      columns: names of the values of an example, if they have any.
+
+    Raises:
+      UserError: another shape, or a value that is not finite, or not a pixel though the run takes pixels.
+    """
+    shape = in_run.example_shape
+    found = values.shape
+    values = channels_last(values)
+    if config.layout != "auto" and values.size and math.prod(values.shape[1:]) == math.prod(shape):
+        values = values.reshape(-1, *shape)
+    if values.shape[1:] != shape or not values.size:
+        raise UserError(f"{name} has shape {found}; the run takes (N, {', '.join(map(str, shape))}), N above 0")
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is refused
+        if in_run.dtype == "float32":
+            examples = values.astype(np.float32)
+            fits = np.isfinite(examples)
+            allowed = "a finite number in float32"
+        else:
+            factor = 255 if values.dtype != np.uint8 and values.max() <= 1 else 1
+            exact = values * factor
+            rounded = np.rint(exact)
+            examples = rounded.astype(np.uint8)
+            tolerance = 0.5 if config.layout == "images" else EXACT * (factor > 1)
+            fits = (rounded == examples) & (np.abs(exact - rounded) <= tolerance)
+            allowed = "a pixel: a whole number from 0 to 255" if factor == 1 else "a pixel: a multiple of 1 / 255"
+    if not fits.all():
+        row, *place = np.argwhere(~fits)[0].tolist()
+        where = columns[np.ravel_multi_index(place, shape)] if columns else ", ".join(map(str, place))
+        raise UserError(
+            f"{name}: row {row + 1}, column {shorten(where, 60)}: {values[row, *place]}; must be {allowed}, as the run "
+            "was trained on: fix it, or leave the row out"
+        )
+    return np.ascontiguousarray(examples)
