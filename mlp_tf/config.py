@@ -124,8 +124,9 @@ class Config:
     layout: Literal["auto", "images", "features"] = _setting(
         "auto",
         "data",
-        "Your own examples are images (pixels from 0 to 255, or from 0 to 1; rows become square images), or features; "
-        "auto decides by their shape, their values, and the names of a table's columns.",
+        "Whether your own examples are images or features: auto decides by their shape, their values, and the names of "
+        "a table's columns; images takes numbers from 0 to 255, or from 0 to 1, as pixels, and rows as square images; "
+        "features takes all numbers as rows of features.",
     )
     resize: Size = _setting("", "data", "Size that the images in a folder are resized to; empty: they have one size.")
     scaling: Literal["auto", "none"] = _setting(
