@@ -42,7 +42,8 @@ from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs.folder import read_folder
 
 IN_PLOT = 100  # images in predictions.png
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")  # of the files that are read in a folder
+# Of the files that are read in a folder.
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 _MOST_SKIPPED = 20  # names in a note
 
 
