@@ -66,7 +66,7 @@ def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folde
     folder = shutil.copytree(run_folder, tmp_path / "run")
     (newest(folder) / "state.index").write_bytes(b"damaged")
     picture, model = tmp_path / "a.png", tmp_path / "model"
-    bar().save(picture)
+    bar(8, 8).save(picture)
     for module, more in ((draw, []), (evaluate, []), (export, [f"--export_dir={model}"]), (predict, [picture])):
         outcome = run(module, f"--workdir={folder}", *more)
         assert outcome.code == 1
@@ -79,7 +79,7 @@ ODD = "".join(chr(code) for code in range(32, 127) if chr(code) != "/") + "\n é
 def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, monkeypatch):
     folder, pictures = tmp_path / ODD / "run", tmp_path / ODD / "$x_{$.png"
     outcomes = [run(train, *small(folder, epochs=1), "--tensorboard"), run(train, *small(folder, epochs=2))]
-    bar().save(pictures)
+    bar(8, 8).save(pictures)
     monkeypatch.chdir(tmp_path / ODD)
     given = f"--workdir={folder}"
     outcomes += [run(evaluate, given, "--plots"), run(plot, given), run(plot, given, given, f"--out={folder.parent}")]
@@ -98,7 +98,7 @@ def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, 
 def test_what_tensorflow_says_while_it_is_imported_is_not_shown(module, small, run_folder, tmp_path):
     """A stand-in for TensorFlow writes to stderr, as its C++ code does, and ends the process."""
     (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'words'); os._exit(7)")
-    bar().save(tmp_path / "a.png")
+    bar(8, 8).save(tmp_path / "a.png")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     words = words_of(module, small, run_folder, tmp_path)
     outcome = command(module.__name__, *words, cwd=tmp_path, env=environment, cold=True)
@@ -127,7 +127,7 @@ def words_of(module, small, run_folder, tmp_path):
 @pytest.mark.parametrize("module", COMMANDS, ids=name_of)
 def test_a_command_works_in_a_process_of_its_own_and_warns_of_nothing(module, small, run_folder, tmp_path):
     """In this process, it would find imported what another test needs; there, TensorFlow alone is."""
-    bar().save(tmp_path / "a.png")
+    bar(8, 8).save(tmp_path / "a.png")
     outcome = command(module.__name__, *words_of(module, small, run_folder, tmp_path), cwd=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     assert SAID[module] in outcome.out
