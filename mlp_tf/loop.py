@@ -270,13 +270,17 @@ def compile_steps(
     def step_on_batch(images, labels, order, i):  # runs on each replica
         rows = tf.gather(order, i)  # [B / replicas]; slicing `order` would give a dynamic shape
         result = step(state, config, scale(tf.gather(images, rows)), tf.gather(labels, rows))
-        both = result if isinstance(result, tuple) else (result, math.nan)
-        if len(both) != 2 or any(each is None or np.shape(each) != () for each in both):
+        both = result if isinstance(result, tuple | list) else (result, math.nan)
+        try:
+            sums = [tf.cast(each, tf.float64) for each in both]
+        except (TypeError, ValueError):  # such as None
+            sums = []
+        if [each.shape.rank for each in sums] != [0, 0]:
             raise UserError(
                 f"step={step}: returned {result}; must return (summed loss, correct predictions) of its batch, or the "
                 "loss alone, as scalars"
             )
-        return tf.stack([tf.cast(each, tf.float64) for each in both])
+        return tf.stack(sums)
 
     def take_steps(epoch, start, stop, sums):
         def take_step(i, sums):

@@ -196,7 +196,7 @@ def _read(paths, trained_on):
         try:
             if os.path.isdir(path):
                 raise UserError(f"{path}: a folder without images ({', '.join(_SUFFIXES)}) that can be read")
-            pixels = _read_as_it_is(path, shape)
+            pixels = _read_as_it_is(path, shape, trained_on.config.resize)
             if pixels is None:
                 prepared.append(images.read(path, height, width, style))
             else:
@@ -212,8 +212,11 @@ def _read(paths, trained_on):
     return done, prepared, code
 
 
-def _read_as_it_is(path, shape):
-    """Returns the pixels of an image that has the size of the run's images; None for another one to be prepared."""
+def _read_as_it_is(path, shape, resize):
+    """Returns the pixels of an image that has the size of the run's images; None for another one to be prepared.
+
+    If the run resizes images, it resizes this one too.
+    """
     import numpy as np
 
     from mlp_tf.data import image_folder
@@ -221,12 +224,12 @@ def _read_as_it_is(path, shape):
     height, width, *channels = shape
     with image_folder.open_image(path) as image:
         size = image.size
-    if size != (width, height):
+    if size != (width, height) and not resize:
         if channels:
             raise UserError(f"{path}: {size[0]} x {size[1]} pixels; must be {width} x {height}, like the run's images")
         return None
     try:
-        pixels = image_folder.read_pixels(path)
+        pixels = image_folder.resized(image_folder.read_pixels(path), resize)
     except UserError:
         if channels:
             raise

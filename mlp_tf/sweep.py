@@ -80,7 +80,10 @@ def grid(values):
     varied = {name for name in names if len(several[name]) > 1}
     runs = []
     for combination in itertools.product(*several.values()):
-        config = flags.to_config(values, **dict(zip(names, combination, strict=True)))
+        chosen = dict(zip(names, combination, strict=True))
+        if "optimizer" in varied and chosen["optimizer"] != "momentum":
+            chosen["momentum"] = settings.Config.momentum  # that of another optimizer
+        config = flags.to_config(values, **chosen)
         if not config.hidden:  # there is nothing to activate or drop, so these would train one network several times
             config = dataclasses.replace(config, activation=settings.Config.activation, dropout=0.0)
         pairs = [(name, getattr(config, name)) for name in _VARIED if name in {"hidden", *varied}]

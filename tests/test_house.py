@@ -14,7 +14,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 # Modules whose distribution has another name.
 IMPORTED_AS = {"absl-py": "absl", "pillow": "PIL", "tensorflow-datasets": "tensorflow_datasets"}
 COMMAND_RANK = 6
-MOST_STATEMENTS = 270  # of model.py and loop.py: some ten minutes to read
+MOST_STATEMENTS = 275  # of model.py and loop.py: some ten minutes to read
 
 
 def read_map():

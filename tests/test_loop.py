@@ -478,7 +478,9 @@ def test_a_step_may_return_its_loss_in_any_float_type(split):
         assert train_steps(feed.epoch(0), 0, 24, [0.0, 0.0]).numpy()[0] == 12
 
 
-@pytest.mark.parametrize("result", [None, np.zeros(3, np.float32), (1.0, None), (1.0, np.zeros(3)), (1.0, 2.0, 3.0)])
+@pytest.mark.parametrize(
+    "result", [None, np.zeros(3, np.float32), (1.0, None), (1.0, np.zeros(3)), (1.0, 2.0, 3.0), {"loss": 1.0}]
+)
 def test_a_step_that_returns_anything_but_scalars_is_refused(split, result):
     with pytest.raises(UserError, match=r"must return \(summed loss, correct predictions\) of its batch"):
         loop.compile_steps(loop.new_state(CONFIG, SIZES, 48), CONFIG, Feed(split, CONFIG), step=steps_that(result))

@@ -211,3 +211,22 @@ def test_sweep_prints_one_json_object(run, small, tmp_path):
     assert [row["hidden"] for row in report["networks"]] == ["4", "4,3"]
     assert report["networks"][0]["parameters"] == 64 * 4 + 4 + 4 * CLASSES + CLASSES
     assert (report["table"], report["plot"]) == tuple(str(tmp_path / f"sweep/sweep.{end}") for end in ("csv", "png"))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_predict_resizes_images_as_the_run_did(run, train, tmp_path, mode):
+    """Costs two trainings of a second: a light half tells the class, and the images are not of the run's size."""
+    for i in range(24):
+        pixels = np.full((10, 6), 40 + i, np.uint8)
+        pixels[:, 3 * (i % 2) : 3 * (i % 2) + 3] = 200
+        path = tmp_path / "images" / "lr"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).convert(mode).save(path)
+        if mode == "RGB":
+            Image.merge("RGB", [Image.fromarray(pixels)] * 2 + [Image.fromarray(pixels // 2)]).save(path)
+    flags = [f"--dataset={tmp_path / 'images'}", "--resize=8x8", "--hidden=8", "--batch_size=4", "--epochs=20"]
+    assert train(*flags, f"--workdir={tmp_path / 'run'}").code == 0
+    outcome = run(predict, f"--workdir={tmp_path / 'run'}", "--json", tmp_path / "images/l", tmp_path / "images/r")
+    assert outcome.err == ""
+    answers = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [each["name"] for each in answers] == 12 * ["l"] + 12 * ["r"]

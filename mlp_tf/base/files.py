@@ -189,13 +189,14 @@ def replaced(path):
 @contextlib.contextmanager
 def temporary_folder(parent=None):
     """Yields the path of a new folder, below the one for temporary files by default; it is removed at the end."""
-    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent) as folder:
-        path = pathlib.Path(folder)
-        _temporary.append(path)
-        try:
+    folder = tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent)
+    path = pathlib.Path(folder.name)
+    _temporary.append(path)
+    try:
+        with folder:
             yield path
-        finally:
-            _temporary.remove(path)
+    finally:
+        _temporary.remove(path)
 
 
 def remove_temporary():
@@ -204,7 +205,8 @@ def remove_temporary():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the process ends in any case
+                path.unlink(missing_ok=True)
 
 
 def flush(path):

@@ -229,7 +229,7 @@ def open_image(path):
     Whatever Pillow raises in the block becomes a `UserError` too, so the block should only convert the image.
 
     Args:
-      path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
+      path: PNG, JPEG, BMP, GIF, WebP, PGM or uncompressed TIFF, whatever its name; a regular file, or a link to one.
 
     Raises:
       UserError: a file that cannot be opened, is not such an image, or has more than `MOST_PIXELS`.
@@ -250,7 +250,7 @@ def open_image(path):
         raise UserError(f"{path}: too large; must be at most {MOST_PIXELS:,} pixels in all; scale it down") from None
     except Exception as error:  # a torn or malicious file makes a decoder fail in any way
         reason = getattr(error, "strerror", None) or "not an image that can be read"
-        raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP or GIF file") from None
+        raise UserError(f"{path}: {reason}; give a PNG, JPEG, BMP, GIF, WebP or PGM file") from None
 
 
 def _check(path, image):
@@ -259,4 +259,4 @@ def _check(path, image):
             f"{path}: {image.width} x {image.height} pixels; must be at most {MOST_PIXELS:,} in all; scale it down"
         )
     if image.format == "TIFF" and image.info["compression"] != "raw":
-        raise UserError(f"{path}: a compressed TIFF file; give a PNG, JPEG, BMP or GIF file")
+        raise UserError(f"{path}: a compressed TIFF file; give a PNG, JPEG, BMP, GIF, WebP or PGM file")

@@ -61,6 +61,7 @@ def arrange(source, layout):
         pass
     elif layout == "images" or (is_exact and factor * high >= DARKEST):
         arrays = {name: _to_uint8(x, factor) for name, x in arrays.items()}
+        source = source._replace(factor=factor)
         if factor == 255 or not is_exact:
             rounded = "" if is_exact else ", rounded"
             text = f"the values are from {low:g} to {high:g}, and are taken as pixels: {factor} * x as uint8{rounded}"

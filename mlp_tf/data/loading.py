@@ -10,7 +10,7 @@ from mlp_tf.data.held_out import hold_out_test, hold_out_validation
 from mlp_tf.data.layout import arrange
 from mlp_tf.data.sample import HELD_OUT
 from mlp_tf.data.scaling import measure
-from mlp_tf.data.scan import outliers
+from mlp_tf.data.scan import dark_pixels, outliers
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.splits import ALL_ROWS, Splits
 
@@ -29,7 +29,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
         rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. Data that have a validation split
         of their own allow no other size.
       shard: the rows of each split to keep.
-      config: the settings, of which `layout`, `label` and `resize` say how the user's files are read.
+      config: the settings, of which `layout`, `label`, `resize` and `scaling` say how the user's files are used.
 
     Returns:
       `Splits`.
@@ -43,7 +43,8 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
     if source.is_user_data:
         source = arrange(source, config.layout)
         _check_classes(source)
-        source = source._replace(suspicions=(*source.suspicions, *outliers(source)))
+        if config.scaling == "auto":
+            source = source._replace(suspicions=(*source.suspicions, *dark_pixels(source), *outliers(source)))
     source, hashes = hold_out_test(source)
     size = _validation_size(source, validation_size)
     notes = source.notes
@@ -64,7 +65,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
         _take(split, rows)._replace(classes=len(source.class_names), scaling=scaling)
         for split, rows in zip(source.splits.values(), shards, strict=True)
     ]
-    about = (source.warning, notes, source.suspicions, source.columns)
+    about = (source.warning, notes, source.suspicions, source.columns, source.factor)
     return Splits(source.name, source.class_names, *splits, digest.hexdigest(), *about)
 
 

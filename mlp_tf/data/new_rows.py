@@ -81,9 +81,10 @@ def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
         raise UserError(str(error).replace("--dataset=", "--on=", 1)) from None
     if source.kind == "table":
         raise UserError(f"--on={dataset}: a folder of tables; give one of them, such as its test.csv")
-    part = source.test or source.train
-    examples = _to_examples(source.name, part.images, in_run, config)
-    labels = match(np.array(source.class_names)[part.labels], in_run.class_names, source.name)
+    parts = [source.test] if source.test else [*source.splits.values()]
+    examples = _to_examples(source.name, np.concatenate([part.images for part in parts]), in_run, config)
+    words = np.array(source.class_names)[np.concatenate([part.labels for part in parts])]
+    labels = match(words, in_run.class_names, source.name)
     notes = (*source.notes, source.warning, "only the test split is evaluated" if source.test else "")
     return source.name, Split(examples, labels, in_run.classes), notes
 
@@ -93,9 +94,11 @@ def _read_table(path, in_run, config, needs_labels):
     from mlp_tf.data.tables import csv_rows  # and pandas, which takes 0.4 s
 
     width = math.prod(in_run.example_shape)
-    values, columns, others, id_name = csv_rows(path, in_run.columns, width, config.label, needs_labels)
+    values, columns, others, id_name, note = csv_rows(
+        path, in_run.columns, width, config.label, needs_labels, in_run.class_names
+    )
     examples = _to_examples(path, values.reshape(-1, *in_run.example_shape), in_run, config, columns)
-    notes = []
+    notes = [note] if note else []
     if not in_run.columns:
         notes.append("the run does not know the names of its columns; those of the table are taken in their order")
     if unused := [name or "a column without a name" for name in others if name not in (config.label, id_name)]:
@@ -108,8 +111,8 @@ def _to_examples(name, values, in_run, config, columns=None):
 
     Args:
       name: of the values, for the message.
-      values: any real numbers. Of a run on pixels they are pixels too, as `arrange` takes them: uint8, whole numbers,
-        or, if none is above 1, multiples of 1 / 255.
+      values: any real numbers. Of a run on pixels they are pixels too: uint8, or numbers as those that it was trained
+        on, whole or multiples of 1 / 255.
       in_run: `Data` of the run.
       config: settings of the run, of which `layout` counts, as in `arrange`.
       columns: names of the values of an example, if they have any.
@@ -119,7 +122,8 @@ def _to_examples(name, values, in_run, config, columns=None):
     """
     shape = in_run.example_shape
     found = values.shape
-    values = channels_last(values)
+    if config.layout != "features":
+        values = channels_last(values)
     if config.layout != "auto" and values.size and math.prod(values.shape[1:]) == math.prod(shape):
         values = values.reshape(-1, *shape)
     if values.shape[1:] != shape or not values.size:
@@ -130,8 +134,11 @@ def _to_examples(name, values, in_run, config, columns=None):
             fits = np.isfinite(examples)
             allowed = "a finite number in float32"
         else:
-            factor = 255 if values.dtype != np.uint8 and values.max() <= 1 else 1
-            exact = values * factor
+            exact = values.astype(np.float32)
+            are_fractions = values.max() <= 1 and (exact != np.rint(exact)).any()
+            are_pixels = values.dtype == np.uint8 and values.max() > 1
+            factor = 255 if are_fractions else 1 if are_pixels else in_run.factor
+            exact *= factor
             rounded = np.rint(exact)
             examples = rounded.astype(np.uint8)
             tolerance = 0.5 if config.layout == "images" else EXACT * (factor > 1)

@@ -61,6 +61,17 @@ def numbers_rows(values):
     return step == 1 or (values == ordered).all() or (values == ordered[::-1]).all()
 
 
+def dark_pixels(source):
+    """Returns a line if no pixel is bright, or none."""
+    largest = max(split.images.max(initial=0) for split in source.splits.values())
+    if source.train.images.dtype != np.uint8 or largest >= DARKEST:
+        return ()
+    return (
+        f"the largest pixel is {largest}, and pixels are divided by 255, so the inputs are almost zero; give "
+        "--layout=features, which standardizes them, or scale them up to 255",
+    )
+
+
 def outliers(source):
     """Returns a line about the first feature that a few values far from the others flatten, or none."""
     examples = source.train.images
@@ -93,12 +104,6 @@ def suspicions(source, copies):
       copies: {split: how many of its rows are training rows too}.
     """
     lines = []
-    largest = max(split.images.max(initial=0) for split in source.splits.values())
-    if source.train.images.dtype == np.uint8 and largest < DARKEST:
-        lines.append(
-            f"the largest pixel is {largest}, and pixels are divided by 255, so the inputs are almost zero; give "
-            "--layout=features, which standardizes them, or scale them up to 255"
-        )
     classes = len(source.class_names)
     if classes > MOST_CLASSES:
         lines.append(

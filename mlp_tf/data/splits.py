@@ -64,6 +64,7 @@ class Splits(NamedTuple):
     notes: tuple[str, ...] = ()  # how they were split, for the user
     suspicions: tuple[str, ...] = ()  # what looks wrong in them
     columns: tuple[str, ...] = ()  # the names of the features of a table, in their order
+    factor: int = 1  # 255 if the user's values were from 0 to 1, and became pixels
 
     @property
     def classes(self):
@@ -94,7 +95,8 @@ class Source(NamedTuple):
     notes: tuple[str, ...] = ()
     suspicions: tuple[str, ...] = ()
     kind: str = ""  # of the user's data: table, folder of images, or empty
-    columns: tuple[str, ...] = ()  # as in `Splits`
+    columns: tuple[str, ...] = ()  # this and the next as in `Splits`
+    factor: int = 1
 
     @property
     def splits(self):

@@ -80,7 +80,7 @@ def csv_folder(path, label=DEFAULTS.label):
     return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused, label)
 
 
-def csv_rows(path, columns, width, label, needs_labels):
+def csv_rows(path, columns, width, label, needs_labels, class_names):
     """Reads the rows of a table for a run that is trained already.
 
     Args:
@@ -90,17 +90,23 @@ def csv_rows(path, columns, width, label, needs_labels):
       width: how many they are.
       label: the column of the labels.
       needs_labels: whether there must be a label in each row.
+      class_names: of the run; in a table without names they tell which column holds labels.
 
     Returns:
       (features, float32 `[N, width]`, in the run's order; their names; a data frame of all other columns, as text; the
-      name of the one that is the id, such as Id or PassengerId, or None).
+      name of the one that is the id, such as Id or PassengerId, or None; a note or "").
 
     Raises:
       UserError: as of `csv`; a column that the run needs is missing.
     """
     with _opened(path) as file:
         names = _read_first_line(path, file)
-        has_names = label in names or not (needs_labels or _are_numbers(names))
+        are_names = not _are_numbers(names) or (columns and {*columns} <= {*names})
+        has_names = label in names or (are_names and not needs_labels)
+        wrong = (
+            f"the first line holds numbers, not names, and {len(names):,} columns; the run takes {width:,}: put a line "
+            "of names above it"
+        )
         if not has_names and len(names) == width and not needs_labels:
             names = [*columns] or [str(i) for i in range(width)]
         elif not has_names:
@@ -108,7 +114,10 @@ def csv_rows(path, columns, width, label, needs_labels):
                 names = _name_columns(path, file, names, label)
             except _WithoutLabel:
                 text = f"no column {shorten(label, 60)}, but {_listed(names)}; rename the one that holds the classes"
-                raise UserError(f"{path}: {text}") from None
+                raise UserError(f"{path}: {text if needs_labels else wrong}") from None
+            place = names.index(label)
+            if columns and len(names) == width + 1:
+                names = [*columns[:place], label, *columns[place:]]
         _check_different(path, names)
         ids = [name for name in names if _ID.fullmatch(name) and name not in columns]
         besides = {label, *ids[:1]}
@@ -117,19 +126,23 @@ def csv_rows(path, columns, width, label, needs_labels):
         others = [name for name in names if name not in known]
         _check_features(path, features, width, names, others, label)
         frame = _read_columns(path, file, names, has_names, others)
+    if not has_names and label in frame and not (needs_labels or {*frame[label].str.strip()} <= {*class_names}):
+        raise UserError(f"{path}: {wrong}")
     if needs_labels:
         frame[label] = frame[label].str.strip()
         _check_labels(path, frame[label])
     values = np.empty((len(frame), width), np.float32)
     for i, name in enumerate(features):
         values[:, i] = _to_numbers(path, frame[name])
-    return values, features, frame[others], ids[0] if ids else None
+    note = "" if has_names else "the first line holds no names, so it is read as a row"
+    return values, features, frame[others], ids[0] if ids else None, note
 
 
 def _are_numbers(fields):
-    """Checks whether a first line holds numbers, and not the names 0, 1, 2, ... that pandas gives."""
-    is_number = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna()
-    return is_number.all() and fields != [str(i) for i in range(len(fields))]
+    """Checks whether a first line holds numbers, or nothing, and not the names 0, 1, 2, ... that pandas gives."""
+    is_number = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna().tolist()
+    are_values = any(is_number) and all(is_number[i] or not field for i, field in enumerate(fields))
+    return are_values and fields != [str(i) for i in range(len(fields))]
 
 
 def _check_features(path, features, width, names, others, label):

@@ -34,7 +34,7 @@ def read(path, height, width, style=None):
     """Reads an image of any size and kind: dark on light or light on dark, gray or color, with alpha, a photo.
 
     Args:
-      path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
+      path: PNG, JPEG, BMP, GIF, WebP, PGM or uncompressed TIFF, whatever its name; a regular file, or a link to one.
       height, width: of the images that the network was trained on.
       style: their `runs.identity.InkStyle`; None: bright on black.
 

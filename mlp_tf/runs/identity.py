@@ -65,6 +65,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
     shards: _Positive  # 1 if every worker holds all training examples
     columns: tuple[str, ...] = ()  # the names of the features of a table, in their order
+    factor: Literal[1, 255] = 1  # 255 if the user's values were from 0 to 1, and became pixels
 
     @property
     def is_user_data(self):
@@ -206,6 +207,7 @@ def describe(config, splits, cluster):
         sha256=splits.sha256,
         shards=splits.train.shard.workers,
         columns=splits.columns,
+        factor=splits.factor,
     )
     environment = Environment(
         mlp_tf=mlp_tf.__version__,

@@ -123,3 +123,17 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_pat
     monkeypatch.setattr(os, "fsync", record)
     files.write(path, "text")
     assert flushed == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_a_signal_handler_removes_unfinished_files_and_folders(tmp_path, monkeypatch):
+    with files.temporary_folder(tmp_path) as folder, files.replaced(tmp_path / "a") as file:
+        file.write(b"half")
+        (folder / "b").write_text("x")
+        monkeypatch.setattr(pathlib.Path, "unlink", lambda path, missing_ok: os.unlink(tmp_path / "nosuch"))
+        files.remove_temporary()  # what cannot be removed is left
+        assert [path.name for path in tmp_path.iterdir()] == [".mlp_tf-a"]
+        monkeypatch.undo()
+        files.remove_temporary()
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / ".mlp_tf-a").write_text("whole")
+    assert (tmp_path / "a").read_text() == "whole"

@@ -168,3 +168,56 @@ def test_an_array_that_does_not_fit_the_run_is_refused(tmp_path, in_run, arrays,
     with pytest.raises(UserError) as raised:
         data.new_rows(str(tmp_path / "new.npz"), in_run)
     assert str(raised.value).startswith(f"{tmp_path / 'new.npz'}{message}")
+
+
+def test_names_that_are_numbers_are_matched_too(tmp_path):
+    rows = data.new_rows(table(tmp_path, "420,410,400", "3,2,1"), on_features("400", "410", "420"))
+    np.testing.assert_array_equal(rows.examples, [[1, 2, 3]])
+
+
+def test_a_first_line_of_numbers_is_a_row_and_a_note_says_so(tmp_path):
+    rows = data.new_rows(table(tmp_path, "5,6", "3,4"), on_features("b", "a"))
+    assert rows.notes == ("the first line holds no names, so it is read as a row",)
+    with pytest.raises(UserError, match="row 1, column 1: empty; must be a number"):
+        data.new_rows(table(tmp_path, "1.5,", "3,4"), ARRAYS)
+
+
+def test_one_column_too_many_without_names_is_not_guessed_to_be_labels(tmp_path):
+    lines = [f"{i},{i / 7},{i % 2}" for i in range(40)]
+    with pytest.raises(
+        UserError, match="holds numbers, not names, and 3 columns; the run takes 2: put a line of names"
+    ):
+        data.new_rows(table(tmp_path, *lines), on_features("b", "a"))
+
+
+def test_channels_first_under_layout_features_keep_their_order(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (12, 3, 4, 5), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(12) % 2, x_test=x, y_test=np.arange(12) % 2)
+    config = Config(layout="features")
+    splits = data.load(str(tmp_path / "a.npz"), config=config)
+    in_run = Data("/a.npz", 9, 1, 2, (60,), "float32", 2, ("0", "1"), "", 1)
+    _, split, _ = data.labelled_rows(str(tmp_path / "a.npz"), in_run, config=config)
+    np.testing.assert_array_equal(split.images, splits.test.images)
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1, 1), (255, 255)])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "float32", "bool"])
+def test_pixels_of_0_and_1_are_multiplied_as_those_of_the_run_were(tmp_path, dtype, factor, expected):
+    in_run = Data("/a.npz", 9, 1, 2, (2, 2), "uint8", 2, ("a", "b"), "", 1, (), factor)
+    np.savez(tmp_path / "a.npz", x_test=np.array([[[0, 1], [1, 0]]], dtype))
+    rows = data.new_rows(str(tmp_path / "a.npz"), in_run)
+    np.testing.assert_array_equal(rows.examples, [[[0, expected], [expected, 0]]])
+
+
+def test_on_a_folder_without_test_split_every_split_is_evaluated(tmp_path):
+    from PIL import Image
+
+    for split, count in (("train", 3), ("val", 4)):
+        for name in "ab":
+            folder = tmp_path / "f" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(np.full((2, 2), 10 * i, np.uint8)).save(folder / f"{i}.png")
+    in_run = Data("/f", 9, 1, 2, (2, 2), "uint8", 2, ("a", "b"), "", 1)
+    _, split, _ = data.labelled_rows(str(tmp_path / "f"), in_run)
+    assert split.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]

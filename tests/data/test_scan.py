@@ -7,7 +7,7 @@ import pytest
 from helpers import make_arrays
 
 from mlp_tf import UserError, data
-from mlp_tf.data.scan import hash_rows, suspicions
+from mlp_tf.data.scan import dark_pixels, hash_rows, suspicions
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -101,7 +101,7 @@ DARK = {"train": rows([0, 1, 2], 9), "validation": rows([0, 1, 2], 63), "test": 
 def found(classes=3, copies=None, **splits):
     """The suspicions about data of three splits."""
     source = data.splits.Source("a", splits["train"], splits["test"], ("x",) * classes, splits["validation"])
-    return suspicions(source, copies)
+    return (*dark_pixels(source), *suspicions(source, copies))
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,10 @@ def test_formats_and_modes_are_read(tmp_path, name, mode):
         (lambda path: path.mkdir(), "Is a directory"),
         (lambda path: None, "No such file or directory"),
         (lambda path: digit().save(path, "TIFF", compression="tiff_lzw"), "a compressed TIFF file; give a PNG"),
-        (lambda path: digit().save(path, "TGA"), "not an image that can be read; give a PNG, JPEG, BMP or GIF file"),
+        (
+            lambda path: digit().save(path, "TGA"),
+            "not an image that can be read; give a PNG, JPEG, BMP, GIF, WebP or PGM file",
+        ),
     ],
 )
 def test_an_image_that_shows_nothing_gets_a_clear_message(tmp_path, make, message):
