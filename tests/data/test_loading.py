@@ -89,7 +89,7 @@ def test_labels_of_64_bits_become_int32(tmp_path, arrays):
     assert data.load(str(tmp_path / "a.npz"), validation_size=0).train.labels.dtype == np.int32
 
 
-def relabelled(row, value):
+def relabeled(row, value):
     """Gives one row another label."""
     return lambda labels: np.where(np.arange(len(labels)) == row, value, labels)
 
@@ -98,7 +98,7 @@ def relabelled(row, value):
     ("changes", "message"),
     [
         ({"x_train": lambda x: x / 255}, r"float32 of \(8, 8\) in x_train, uint8 of \(8, 8\) in x_test"),
-        ({"y_test": relabelled(5, 3)}, r"y_test\[5\] is 3, but the classes of y_train are 0, 1, 2"),
+        ({"y_test": relabeled(5, 3)}, r"y_test\[5\] is 3, but the classes of y_train are 0, 1, 2"),
         ({"y_train": np.zeros_like}, "y_train holds the class 0 only"),
         ({"x_train": lambda x: x[:0], "y_train": lambda y: y[:0]}, "y_train holds no labels"),
         ({"x_train": lambda x: x[:, :0], "x_test": lambda x: x[:, :0]}, r"x_train has shape \(240, 0, 8\)"),

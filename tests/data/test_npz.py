@@ -110,7 +110,7 @@ def test_a_validation_split_stays_where_a_test_split_is_held_out(tmp_path, array
         ({"val_images": lambda a: a["x_train"]}, "val_labels is not a file in the archive"),
         (
             {"train_images": lambda a: a["x_train"], "train_labels": lambda a: a["y_train"]},
-            "both x_train and train_images are called as a train split; keep one",
+            "both x_train and train_images name a train split; keep one",
         ),
         (
             {"x_val": lambda a: a["x_test"], "y_val": lambda a: a["y_test"] + 9},

@@ -187,7 +187,7 @@ def test_data_that_were_moved_are_found_by_folder_or_path(moved, name, data_dir,
     ],
 )
 def test_data_that_are_nowhere_are_asked_for_by_data_dir(moved, name, data_dir):
-    missing = f"{moved / name}: the data of this run are not there any more"
+    missing = f"{moved / name}: the data of this run are no longer there"
     elsewhere = f", nor in {moved / data_dir}" if data_dir else ""
     with pytest.raises(UserError) as caught:
         located(str(moved / name), data_dir and str(moved / data_dir))
