@@ -229,7 +229,7 @@ def open_image(path):
     Whatever Pillow raises in the block becomes a `UserError` too, so the block should only convert the image.
 
     Args:
-      path: PNG, JPEG, BMP, GIF or uncompressed TIFF, whatever its name; a regular file, or a link to one.
+      path: of a file in one of the `FORMATS`, whatever its name; a regular file, or a link to one.
 
     Raises:
       UserError: a file that cannot be opened, is not such an image, or has more than `MOST_PIXELS`.

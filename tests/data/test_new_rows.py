@@ -155,7 +155,7 @@ def test_the_column_of_labels_is_that_of_the_run(tmp_path):
     ("in_run", "arrays", "message"),
     [
         (ARRAYS, {"train": [[1, 2]], "b": [[3, 4]]}, ": holds train, b; it must hold x_test or x, or a single array"),
-        (ARRAYS, {"x_train": [[1, 2]], "y_train": [0]}, ": holds x_train, y_train; it must hold x_test or x, or a single"),
+        (ARRAYS, {"x_train": [[1, 2]], "y_train": [0]}, ": holds x_train, y_train; it must hold x_test or x"),
         (ARRAYS, {"x": [[1, 2, 3]]}, ": x has shape (1, 3); the run takes (N, 2), N above 0"),
         (ARRAYS, {"x": np.zeros((0, 2))}, ": x has shape (0, 2); the run takes (N, 2), N above 0"),
         (ARRAYS, {"x": [[1, 2], [3, np.nan]]}, ": x: row 2, column 1: nan; must be a finite number in float32"),

@@ -200,7 +200,7 @@ def test_an_old_checkpoint_that_cannot_be_removed_is_a_warning(train, small, two
         outcome = train(*small())
         assert outcome.code == 0
         assert outcome.err.count("WARNING") == 1
-        assert f"{oldest}: Device or resource busy; this old checkpoint is not needed any more" in outcome.err
+        assert f"{oldest}: Device or resource busy; this old checkpoint is no longer needed" in outcome.err
     assert read_results(two_epoch_run)["epochs"] == 3
 
 
