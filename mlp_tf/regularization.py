@@ -39,8 +39,8 @@ def with_dropout(activation: Callable, config: Config, seed: tf.Tensor, step: tf
 def draw_masks(config: Config, widths: Sequence[int], seed: tf.Tensor, step: tf.Tensor, examples: tf.Tensor) -> list:
     """Draws masks of inverted dropout: 0 with probability P, else 1 / (1 - P), which keeps the mean of a unit.
 
-    Each value depends on (seed, step, layer, row of the batch, unit) alone, so a batch has the same masks however many
-    replicas share it.
+    Each value depends only on (seed, step, layer, row of the batch, unit), so the masks of a batch do not depend on the
+    number of replicas.
 
     Args:
       config: `input_dropout` and `dropout`, the P of the input and of the hidden layers.

@@ -1,6 +1,6 @@
-"""Data augmentation: images set upright, and distorted by random affine and elastic maps.
+"""Data augmentation: sets images upright, and distorts them by random affine and elastic maps.
 
-Each is a pure function; the maps of an epoch are drawn from (seed, epoch).
+All functions are pure; the maps of an epoch are drawn from (seed, epoch).
 """
 
 import math
@@ -55,7 +55,7 @@ def _sum(values):
 
 
 def _shift_rows(images, x):
-    """Returns images that show at each point what is at column `x`, `[N, H, W]`, of its row; linear between pixels.
+    """Moves each point of the images to column `x`, `[N, H, W]`, of its row, and returns what is there, interpolated.
 
     Uses plain operations, as this is part of exported graphs: TensorFlow Lite and ONNX have no projective transform.
     """
@@ -162,7 +162,7 @@ def _sample(image, x, y):
 def distort(images, config, epoch, split=None, look=lambda: None):
     """Distorts each image by its own random map, affine and elastic: a pure function of its arguments.
 
-    A map belongs to a row of the whole split, so it is the same however many workers share the rows.
+    A map belongs to a row of the whole split, so it does not depend on the number of workers.
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`.

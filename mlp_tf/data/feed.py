@@ -70,7 +70,7 @@ class Feed:
         shard = self._split.shard
         batch_size = self._config.batch_size // shard.workers
         order = epoch_order(len(self._split.labels), batch_size, self._config.seed, number, shard.index)[: self.steps]
-        # The order of a worker covers the replicas of all workers or, if it holds a shard, its own.
+        # The order covers the replicas of all workers or, if this worker holds a shard, only its replicas.
         parts = order.shape[1] // (self._config.batch_size // self._cluster.replicas)
         return self._cluster.place(tf.split(tf.constant(order), parts, axis=1))
 

@@ -1,4 +1,4 @@
-"""The user's IDX files, the format in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published."""
+"""Reads the user's IDX files, the format in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published."""
 
 import contextlib
 import glob
@@ -47,7 +47,7 @@ def idx_folder(path):
         listed = ", ".join(os.path.relpath(min(files.values()), path) for files in sets.values())
         raise UserError(
             f"{path}: holds {len(sets)} sets of IDX files, those of {shorten(listed, 400)}; give the "
-            "folder of one, or move the files of one into a folder of their own"
+            "folder of one, or move the files of one into a separate folder"
         )
     [((folder, prefix), files)] = sets.items()
     shapes = _read_shapes(folder, prefix, files)

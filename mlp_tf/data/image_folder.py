@@ -1,4 +1,4 @@
-"""The user's images in a folder, which has a folder for each class, named like it."""
+"""Reads the user's images from a folder that has a folder for each class, named like it."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""Labels of any kind: the class of each, and the names of the classes."""
+"""Turns labels of any kind into numbers of classes, and names the classes."""
 
 import numpy as np
 

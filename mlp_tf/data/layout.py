@@ -1,4 +1,4 @@
-"""Whether the user's examples are images or features: by their shape and values, or by --layout."""
+"""Takes the user's examples as images or features: by their shape and values, or by --layout."""
 
 import math
 

@@ -48,7 +48,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
     size = _validation_size(source, validation_size)
     notes = source.notes
     if source.validation is not None:
-        notes = (*notes, f"the data have a validation split of their own, of {size:,} rows")
+        notes = (*notes, f"the data have a validation split, of {size:,} rows")
     elif validation_size is None and size < VALIDATION_SIZE and source.name != "mnist_sample":
         rows = len(source.train.labels)
         note = f"{size:,} of the {rows:,} training rows are held out for validation; --validation_size=N sets it"
@@ -113,8 +113,7 @@ def _validation_size(source, asked):
         size = len(source.validation.labels)
         if asked not in (None, size):
             raise UserError(
-                f"--validation_size={asked}: {source.name} has a validation split of its own, of {size} rows; leave "
-                "the flag out"
+                f"--validation_size={asked}: {source.name} has a validation split, of {size} rows; leave the flag out"
             )
         return size
     rows = len(source.train.labels)

@@ -1,4 +1,4 @@
-"""The user's arrays in an .npz file, in the layout of Keras' mnist.npz."""
+"""Reads the user's arrays from an .npz file in the layout of Keras' mnist.npz."""
 
 import contextlib
 import io

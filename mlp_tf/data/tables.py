@@ -1,4 +1,4 @@
-"""The user's table in a .csv file: a column of labels, and numbers in all others."""
+"""Reads the user's tables from .csv files: a column of labels, and numbers in all others."""
 
 import collections
 import contextlib

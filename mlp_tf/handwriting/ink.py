@@ -56,7 +56,7 @@ def find_ink(light):
     contrast = np.median(ink[is_dark]) - paper
     noise = 1.4826 * np.median(np.abs(ink[~is_dark] - paper))  # its standard deviation, if it is normal
     if contrast < max(_FAINTEST, 5 * noise):
-        raise NoInk("nothing that can be told from the paper and the noise; there is nothing to recognize")
+        raise NoInk("no ink that differs from the paper and its noise; there is nothing to recognize")
     ink = np.clip((ink - paper) / contrast, 0, 1)
     ink[ink < max(_INK, 3 * noise / contrast)] = 0
     return _whole_pieces(ink, faint=contrast < 0.1)

@@ -267,7 +267,7 @@ class RunFolder:
         return None, []
 
     def _check_same_run(self, found):
-        """Refuses a checkpoint that is not of the run that config.json describes, naming what differs."""
+        """Raises UserError if a checkpoint is not of the run in config.json; names what differs."""
         in_config = {**self.description.identity(), "steps of an epoch": self.description.steps}
         in_checkpoint = {**found.manifest.identity, "steps of an epoch": found.manifest.progress["steps"]}
         was_raised = in_config["patience"] > in_checkpoint.get("patience", 0) > 0  # which it may be

@@ -134,7 +134,7 @@ def test_a_validation_split_of_the_users_own_allows_no_other_size(with_validatio
     assert splits.sha256 == data.load(with_validation).sha256
     for size in (0, 30, 240):
         with pytest.raises(
-            UserError, match=rf"--validation_size={size}: {with_validation} has a validation split of its own, of 31"
+            UserError, match=rf"--validation_size={size}: {with_validation} has a validation split, of 31"
         ):
             data.load(with_validation, validation_size=size)
 
@@ -156,7 +156,7 @@ def test_a_validation_split_of_the_users_own_is_scaled_and_shared(with_validatio
 def test_a_run_on_a_validation_split_of_the_users_own_resumes(train, run, with_validation, tmp_path):
     flags = ["--hidden=4", "--batch_size=10", f"--workdir={tmp_path / 'run'}", f"--dataset={with_validation}"]
     outcome = train(*flags, "--epochs=1")
-    assert outcome.err.endswith("note: the data have a validation split of their own, of 31 rows\n")
+    assert outcome.err.endswith("note: the data have a validation split, of 31 rows\n")
     assert "240 training, 31 validation, 61 test" in outcome.out
     assert train(*flags, "--epochs=2").code == 0
     assert run(evaluate, "--split=validation", f"--workdir={tmp_path / 'run'}").code == 0

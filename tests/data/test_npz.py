@@ -87,7 +87,7 @@ def test_the_users_own_validation_split_is_used_however_it_is_called(tmp_path, n
         np.testing.assert_array_equal(split.images, x)
         np.testing.assert_array_equal(split.labels, y)
         assert (split.labels.dtype, split.classes) == (np.int32, 3)
-    assert splits.notes == ("the data have a validation split of their own, of 31 rows",)
+    assert splits.notes == ("the data have a validation split, of 31 rows",)
 
 
 def test_a_validation_split_stays_where_a_test_split_is_held_out(tmp_path, arrays):
