@@ -244,13 +244,13 @@ def torn(path):
 
 
 def keyed(mode, transparent):
-    """An image one value of which is transparent."""
+    """An image with one transparent value."""
     image = FEW.convert(mode) if mode != "I;16" else Image.fromarray(np.asarray(FEW).astype(np.uint16))
     return lambda folder: write(folder / "cat/1.png", image, transparency=transparent)
 
 
 def one_clear_pixel():
-    """An image one pixel of which is not wholly opaque."""
+    """An image with one pixel that is not fully opaque."""
     image = Image.fromarray(COLOR[0]).convert("RGBA")
     image.putpixel((1, 1), (9, 9, 9, 254))
     return image

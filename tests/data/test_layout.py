@@ -1,4 +1,4 @@
-"""Images and features told apart: by shape and values, and by --layout."""
+"""Which examples are images and which features: by shape and values, and by --layout."""
 
 import re
 

@@ -48,7 +48,7 @@ def test_auto_falls_back_when_the_download_breaks_off(tmp_path, home, monkeypatc
 
 @pytest.fixture
 def keras_mnist(home, arrays, monkeypatch):
-    """The small dataset in the place of Keras' MNIST, which tensorflow-datasets cannot download here."""
+    """The small dataset in place of Keras' MNIST, which tensorflow-datasets cannot download here."""
     path = home / ".keras/datasets/mnist.npz"
     path.parent.mkdir(parents=True)
     np.savez(path, **arrays)
@@ -163,7 +163,7 @@ def test_a_run_on_a_validation_split_of_the_users_own_resumes(train, run, with_v
 
 
 def numbers_to_predict(rows, count):
-    """Labels of which this many differ, and that do not number classes."""
+    """This many different labels, which do not number classes."""
     return 25 + 3 * (np.arange(rows) % count)
 
 
@@ -215,7 +215,7 @@ def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(arrays,
 
 
 def test_the_fingerprint_of_given_rows_never_changes(npz, arrays, tmp_path):
-    """Else a run would not find its data again: these are the digests of version 0.8.0."""
+    """Otherwise a run would not find its data again: these are the digests of version 0.8.0."""
     with_test = data.load(npz, validation_size=40)
     assert with_test.sha256 == "7a301ddc81a585f27b8cc9e5e93b82f7be3225626e2d81bb01d449883358e93a"
     np.savez(tmp_path / "a.npz", x_train=arrays["x_train"] / 8, y_train=arrays["y_train"])

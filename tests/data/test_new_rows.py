@@ -1,4 +1,4 @@
-"""Rows that come after training: which columns and arrays are taken, and what is refused."""
+"""New rows for a trained run: which columns and arrays are read, and what is refused."""
 
 import numpy as np
 import pytest

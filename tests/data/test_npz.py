@@ -1,4 +1,4 @@
-"""The user's arrays: read however NumPy wrote them, and refused by name and value."""
+"""The user's arrays: read in any form that NumPy writes, and refused by name and value."""
 
 import io
 import pickle

@@ -40,7 +40,7 @@ def read(write):
 
 
 def table(values, labels, names, place=0):
-    """Text of a table whose column `label` stands at `place`."""
+    """Text of a table with the column `label` at `place`."""
     lines = [[*names], *([f"{value}" for value in row] for row in values.tolist())]
     for line, label in zip(lines, ["label", *labels], strict=True):
         line.insert(place, str(label))

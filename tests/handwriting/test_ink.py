@@ -1,4 +1,4 @@
-"""Ink on paper: found whatever the image, and nothing where there is none."""
+"""Ink on paper: found in every kind of image, and nothing found where there is none."""
 
 import numpy as np
 import pytest
