@@ -17,7 +17,7 @@ from mlp_tf.base.text import shorten
 _LARGEST_INT = 2**31 - 1
 _LARGEST_FLOAT = sys.float_info.max  # as a bound, it refuses infinity; every bound refuses NaN
 
-# The range of each type holds for flags, JSON and calls. The description says it in the words of a command line.
+# The range of each type holds for flags, JSON and calls. Its description is for flags.
 Layers = Annotated[
     tuple[Annotated[int, Meta(ge=1, le=100_000)], ...],
     Meta(description="integers from 1 to 100000 separated by commas, such as 256,256, or empty"),
@@ -35,7 +35,7 @@ Size = Annotated[
 ]
 Strength = Annotated[float, Meta(ge=0, le=10, description="a number from 0 to 10")]
 
-# What a call may give, where that is not what a flag may give.
+# What a call may give, where a flag may not.
 _IN_PROGRAM = {
     "hidden": "a tuple of integers from 1 to 100000, such as (256, 256), or ()",
     "validation_size": "None, or an integer of 0 or more, below 2**31",
@@ -44,7 +44,7 @@ _FUNCTIONS = {
     "activation": "a function of a tensor",
     "optimizer": "a function of the learning rate that makes an optimizer",
 }
-_NEEDS = (  # a setting, and the value of another one without which it does nothing
+_NEEDS = (  # a setting, and the value that another one must have for it to do anything
     ("momentum", "optimizer", "momentum"),
     ("logical_cpus", "strategy", "mirrored"),
     ("replicate_data", "strategy", "multi_worker"),
@@ -52,7 +52,7 @@ _NEEDS = (  # a setting, and the value of another one without which it does noth
 
 
 def _setting(default: Any, topic: str, text: str) -> Any:
-    """Returns a field of `Config`: its default, its heading in `--help`, and its text there."""
+    """Returns a field of `Config` with this default, heading in `--help`, and help text."""
     return dataclasses.field(default=default, metadata={"topic": topic, "text": text})
 
 
@@ -60,7 +60,7 @@ def _setting(default: Any, topic: str, text: str) -> Any:
 class Config:
     """Every setting of a training run.
 
-    From a program, `activation` may be a function of a tensor, and `optimizer` a function that makes a
+    In a program, `activation` may be a function of a tensor, and `optimizer` a function that makes a
     `tf.compat.v1.train.Optimizer` from a learning rate. A run with such a function cannot be kept in a folder.
 
     Raises:
@@ -75,7 +75,7 @@ class Config:
     learning_rate: PositiveFloat = _setting(0.001, "training", "Step size of the optimizer.")
     optimizer: Literal["adam", "rmsprop", "sgd", "momentum"] = _setting("adam", "training", "Update rule.")
     momentum: Fraction = _setting(
-        0.9, "training", "With --optimizer=momentum: fraction of the last update that is added to each update."
+        0.9, "training", "With --optimizer=momentum: fraction of the last update that each update adds."
     )
     activation: Literal["relu", "sigmoid", "tanh", "elu", "gelu", "leaky_relu"] = _setting(
         "relu", "network", "Activation function of the hidden layers; leaky_relu has slope 0.2 below 0."
@@ -90,7 +90,7 @@ class Config:
         0.0, "regularization", "Label smoothing: fraction of each label that is spread evenly over all classes."
     )
     dropout: Fraction = _setting(
-        0.0, "regularization", "Dropout: fraction of hidden units that a training step drops for each example."
+        0.0, "regularization", "Dropout: fraction of the hidden units that a training step drops for each example."
     )
     input_dropout: Fraction = _setting(
         0.0, "regularization", "Dropout of the input: fraction of its values that a training step drops."
@@ -111,7 +111,7 @@ class Config:
         0.0,
         "augmentation",
         "Data augmentation: strength of a random elastic distortion of each image in each epoch: standard deviation, "
-        "in pixels, by which the knots of a 5 x 5 grid move; all other pixels follow smoothly. 0 is off.",
+        "in pixels, of the moves of 5 x 5 knots; all other pixels follow smoothly. 0 is off.",
     )
     deskew: bool = _setting(False, "augmentation", "Set slanted images upright, in training and in every later use.")
     validation_size: AutoOrInt = _setting(
@@ -126,9 +126,9 @@ class Config:
         "data",
         "Whether your own examples are images or features: auto decides by their shape, their values, and the names of "
         "a table's columns; images takes numbers from 0 to 255, or from 0 to 1, as pixels, and rows as square images; "
-        "features takes all numbers as rows of features.",
+        "features takes everything as rows of features.",
     )
-    resize: Size = _setting("", "data", "Size that the images in a folder are resized to; empty: they have one size.")
+    resize: Size = _setting("", "data", "Size to which the images in a folder are resized; empty: they have one size.")
     scaling: Literal["auto", "none"] = _setting(
         "auto",
         "data",
@@ -189,13 +189,13 @@ class Config:
             object.__setattr__(self, field.name, _converted(field, getattr(self, field.name)))
         if self.patience and self.validation_size == 0:
             raise UserError(
-                f"--patience={self.patience} with --validation_size=0: patience watches the validation cost; "
+                f"--patience={self.patience} with --validation_size=0: patience watches the validation examples; "
                 "give --validation_size=N above 0, or --patience=0"
             )
         for name in ("weight_decay", "max_norm"):
             if getattr(self, name) and callable(self.optimizer):
                 raise UserError(
-                    f"{name}={getattr(self, name)} with an optimizer of your own: leave it out, and let that one do it"
+                    f"{name}={getattr(self, name)} with your own optimizer: leave it out, and let the optimizer do it"
                 )
         for name, setting, needed in _NEEDS:
             value = getattr(self, name)
@@ -209,7 +209,7 @@ class Config:
         """Returns the settings as a dictionary of JSON's types.
 
         Raises:
-          UserError: a function is among them.
+          UserError: one is a function.
         """
         for name in _FUNCTIONS:
             if callable(getattr(self, name)):
@@ -218,7 +218,7 @@ class Config:
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> "Config":
-        """Returns the settings that `to_json` gave.
+        """Returns the settings from the dictionary that `to_json` returned.
 
         Raises:
           UserError: a setting is missing, unknown, of another type, or out of its range.
@@ -256,7 +256,7 @@ def _plain(value: Any) -> Any:
 
 
 def allowed(field: dataclasses.Field) -> str:
-    """Returns what a flag's text must be, for a field of `Config`."""
+    """Returns what the text of a flag may be, for a field of `Config`."""
     if field.type in (bool, str):
         return "true or false" if field.type is bool else "a string"
     if typing.get_origin(field.type) is Literal:
@@ -294,7 +294,7 @@ def words_of(value: Any) -> str:
 
 
 def is_path(dataset: str) -> bool:
-    """Checks whether a --dataset can only be a path: it has the ending of a file, or begins or ends as a path does."""
+    """Checks whether a --dataset can only be a path: it has a file's ending, or begins or ends like a path."""
     return is_file(dataset) or dataset.startswith(("/", ".", "~")) or dataset.endswith("/")
 
 

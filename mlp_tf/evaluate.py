@@ -7,31 +7,29 @@
     python -m mlp_tf.evaluate RUN --show=7
     python -m mlp_tf.evaluate RUN --on=more.csv
 
-RUN is a run's folder; --workdir=RUN names it too. Several runs are an ensemble, whose answer is the mean of their
+RUN is a run's folder; --workdir=RUN works too. Several runs are an ensemble, whose answer is the mean of their
 probabilities; they must share their data. The cost is the cross-entropy loss.
 
-The precision of a class is the fraction of the examples predicted as this class that are correct; its recall is the
-fraction of its examples that are predicted correctly; F1 is the harmonic mean of both, 2 correct / (examples +
-predicted). A fraction of nothing is printed as "-" and left out of the macro average, the mean over the classes: the
-precision of a class that is never predicted, the recall of a class without examples, and F1 if both hold.
-(scikit-learn counts them as 0.)
+The precision of a class is correct / predicted, the fraction of the predictions of this class that are right. Its
+recall is correct / examples, the fraction of its examples that are predicted correctly. F1 is the harmonic mean of
+both, 2 correct / (examples + predicted). A fraction 0 / 0 is printed as "-" and left out of the macro average, the mean
+over the classes. (scikit-learn counts it as 0.)
 
 --plots writes confusion.png and mistakes.png, the most confidently wrong images with their numbers, into the run's
 folder or --out. --json prints one object: run (its folder's name), dataset, split, examples, cost (nats per example),
-accuracy, train_accuracy, test_accuracy, classes (for each: name, examples, predicted, correct, precision, recall, f1,
-where null is a fraction of nothing), macro (precision, recall, f1), confusion (rows true, columns predicted), plots
-(paths). For an ensemble it has runs (for each: run, its path; cost; accuracy) instead of run, train_accuracy and
-test_accuracy.
+accuracy, train_accuracy, test_accuracy, classes (for each: name, examples, predicted, correct, precision, recall, f1;
+null for 0 / 0), macro (precision, recall, f1), confusion (rows true, columns predicted), plots (paths). For an ensemble
+it has runs (for each: run, its path; cost; accuracy) instead of run, train_accuracy and test_accuracy.
 
 --show=7 prints only example 7 of the split, counted from 0: its cost and the probability of every class. It draws the
-example to example-7.png, in the same folder; an image as the network sees it, that is upright if the run has --deskew.
+example to example-7.png in the same folder; an image is drawn as the network sees it, upright if the run has --deskew.
 With --json, the object has run, dataset, split, example (its number), true and predicted (for each: class, its number;
 name; probability), cost, classes (the same for every class, the most probable first), features (of an example that is
 not an image) and plots. For an ensemble it has runs (for each: run, predicted, cost) instead of run.
 
 --on=DATA evaluates all examples of other data: a table with labels, an .npz file with x_test and y_test or x and y,
-or whatever --dataset takes. If they have a test split, it is that alone. Columns and classes are matched by their
-names. The plots are named after the data, such as confusion-more.png. With --json, split is null, and there is no
+or whatever --dataset takes. If they have a test split, only this is evaluated. Columns and classes are matched by name.
+The plots are named after the data, such as confusion-more.png. With --json, split is null, and there is no
 train_accuracy or test_accuracy.
 """
 
@@ -49,9 +47,9 @@ from mlp_tf.cli import command, flags, quiet
 
 MISTAKES = 49  # seven full rows of digits
 SCORES = ("precision", "recall", "f1")
-MOST_CLASSES = 10_000  # the confusion matrix of more may not fit into memory
+MOST_CLASSES = 10_000  # a larger confusion matrix may not fit into memory
 _IN_A_FILE = 200  # columns of text if stdout is not a terminal
-_SHORTEST_NAME = 10  # columns; a class's name that is cut further says nothing
+_SHORTEST_NAME = 10  # columns; a class's name cut further says nothing
 _LONGEST_NAME = 24  # in a caption
 _BAR = 20  # characters, of the probability 1
 
@@ -67,7 +65,7 @@ def define_flags(values):
     absl_flags.DEFINE_boolean("plots", False, "Write confusion.png and mistakes.png.", flag_values=values)
     absl_flags.DEFINE_integer("show", None, "Print and draw only the example with this number.", flag_values=values)
     absl_flags.DEFINE_boolean("json", False, "Print one JSON object instead of words.", flag_values=values)
-    text = "The folder for the plots; empty: the run's own. An ensemble needs one."
+    text = "The folder for the plots; empty: the run's folder. An ensemble needs one."
     absl_flags.DEFINE_string("out", "", text, flag_values=values)
     flags.define_plots(values)
 
@@ -79,9 +77,9 @@ def main(values, words):
     number = values["show"].value
     as_json = values["json"].value
     if number is not None and values["plots"].value:
-        raise UserError(f"--show={number}: draws this example only; leave out --plots, or --show")
+        raise UserError(f"--show={number}: draws only this example; leave out --plots or --show")
     if values["on"].value and values["split"].present:
-        raise UserError(f"--split={values['split'].value}: names examples of the run's own data; leave it out, or --on")
+        raise UserError(f"--split={values['split'].value}: is a split of the run's data; leave out --split or --on")
     has_plots = values["plots"].value or number is not None
     if has_plots and len(workdirs) > 1 and not out:
         raise UserError("an ensemble has no folder: say where its plots go with --out=FOLDER")
@@ -126,7 +124,7 @@ def main(values, words):
 
 
 def _read_data(ensemble, values):
-    """Returns what is evaluated.
+    """Returns the data to evaluate.
 
     Returns:
       {"dataset": its name, "split": the name of the run's split, or None for the data of --on}; the `data.Split`; the
@@ -146,7 +144,7 @@ def _read_data(ensemble, values):
 
 
 def _report(ensemble, split, others, predicted):
-    """Returns what is printed of the examples of a split, of JSON's types; `others` as `_read_data` returns them."""
+    """Returns the report on a split, of JSON's types; `others` as `_read_data` returns them."""
     import numpy as np
 
     sums = ensemble.evaluate(split)
@@ -196,7 +194,7 @@ def score_classes(names, counts):
 
 
 def _print(report):
-    """Prints the report in words."""
+    """Prints the report as text."""
     for each in report.get("runs", ()):
         print(f"  accuracy {each['accuracy']:.4f}, cost {each['cost']:.4f}: {printable(each['run'])}")
     name = f"Split: {report['split']}" if report["split"] else f"Data: {printable(report['dataset'])}"
@@ -298,14 +296,14 @@ def _title(ensemble):
 
 
 def _count(report, number, noun):
-    """Returns how many examples there are in words: of a split, or of other data."""
+    """Returns the number of examples of a split, or of other data, as text."""
     if report["split"]:
         return plural(number, f"{report['split']} {noun}")
     return f"{plural(number, noun)} of {shorten(os.path.basename(report['dataset']), 60)}"
 
 
 def _report_example(ensemble, about, split, number):
-    """Returns what is printed of one example of a split, of JSON's types; `about` as `_read_data` returns it."""
+    """Returns the report on one example of a split, of JSON's types; `about` as `_read_data` returns it."""
     if not 0 <= number < len(split.labels):
         examples = f"the {about['split']} examples of this run" if about["split"] else f"those of {about['dataset']}"
         raise UserError(f"--show={number}: must be from 0 to {len(split.labels) - 1}, {examples}")
@@ -333,7 +331,7 @@ def _report_example(ensemble, about, split, number):
 
 
 def _print_example(report, examples):
-    """Prints the report of one example in words."""
+    """Prints the report on one example as text."""
     for each in report.get("runs", ()):
         best = each["predicted"]
         answer = f"predicted {printable(best['name'])} ({best['probability']:.4f}), cost {each['cost']:.4f}"
@@ -375,7 +373,7 @@ def _draw_example(ensemble, report, split):
         title += f"\nfeatures {shorten(_features_text(report), 140)}"
     else:
         image = split.images[number]
-        # Where only some members of an ensemble set images upright, the plot shows the image as the others see it.
+        # If only some members of an ensemble set images upright, the plot shows what the others see.
         if all(run.config.deskew for run in ensemble.members):
             image = deskew(image[np.newaxis]).numpy()[0]
             caption = "set upright, as the\nnetwork sees it"

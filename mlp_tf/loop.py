@@ -1,6 +1,6 @@
-"""The training loop: one step, the compiled loop over the steps of an epoch, and the epochs, as a generator.
+"""The training loop: one step, the compiled loop over the steps of an epoch, and a generator over the epochs.
 
-A framework's callbacks become the body of the caller's `for` over `fit`, which yields between two chunks of steps.
+The body of the caller's `for` over `fit`, which yields after each chunk of steps, replaces a framework's callbacks.
 
 A TF2 `GradientTape` feeds a TF1 optimizer: `tf.compat.v1.train.AdamOptimizer` needs no Keras, becomes plain operations
 in a compiled loop, and takes the steps of the classic tutorials.
@@ -44,7 +44,7 @@ class Diverged(ArithmeticError):
 
 
 class Feed(Protocol):
-    """What the loop needs of the training data; `data.Feed` is the one of this package.
+    """What the loop needs of the training data; `data.Feed` is this package's implementation.
 
     An epoch is a tuple (images, labels, order) on the device of each replica: uint8 or float32 `[N, ...]`; int32 `[N]`;
     and int32 `[steps, B / replicas]`, the rows of this replica's part of each batch.
@@ -53,14 +53,14 @@ class Feed(Protocol):
     steps: int  # of an epoch
     inputs: int  # values of an example
     classes: int
-    strategy: tf.distribute.Strategy  # the default strategy, where there is one device
+    strategy: tf.distribute.Strategy  # the default strategy for one device
     scale: Callable[[tf.Tensor], tf.Tensor]  # standardizes a batch of examples, if they are not pixels
 
     def epoch(self, number: int) -> tuple:
         """Returns the epoch with this number, from 0."""
 
     def empty_epoch(self) -> tuple:
-        """Returns an epoch of the same shapes to compile for; no step is taken on it."""
+        """Returns an epoch of the same shapes to compile for; it is not trained on."""
 
     def agree(self, seconds: float) -> float:
         """Returns the longest time that any worker took, so that all cut an epoch into the same chunks."""
@@ -71,7 +71,7 @@ class State(NamedTuple):
 
     weights: dict[str, tf.Variable]
     biases: dict[str, tf.Variable]
-    optimizer: tf.compat.v1.train.Optimizer  # its slots exist once a step was compiled or taken
+    optimizer: tf.compat.v1.train.Optimizer  # its slots exist once a step is compiled or taken
     step: tf.Variable  # int64: steps taken since the start of the run
     seed: tf.Variable  # int64: of the dropout masks; a variable, so that a compiled loop serves every seed
     total_steps: int  # at which a linear or cosine schedule ends
@@ -93,7 +93,7 @@ class Progress(NamedTuple):
     step: int
     steps: int
     total: float = 0.0  # loss, summed over the examples of the epoch so far
-    correct: float = 0.0  # those predicted correctly, as they were trained; NaN if the step does not count them
+    correct: float = 0.0  # of them, predicted correctly before their step; NaN if the step does not count them
     seconds: float = 0.0  # training time of the epoch so far
 
 
@@ -116,7 +116,7 @@ class Sums(NamedTuple):
 
 
 def model_function(config: Config) -> Callable:
-    """Returns the function (x, weights, biases) -> logits that the settings describe; equal settings, the same one."""
+    """Returns the function (x, weights, biases) -> logits of these settings; the same one for equal settings."""
     if len(config.hidden) == 2 and config.activation == "relu":
         return two_layer_perceptron
     return _perceptron_with(ACTIVATIONS.get(config.activation, config.activation))
@@ -166,7 +166,7 @@ def new_state(
     weights, biases = parameters
     step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
-    def rate():  # a number would be frozen when the step is traced
+    def rate():  # a plain number would be frozen when the step is traced
         return learning_rate(config, tf.cast(step, tf.float32), total_steps)
 
     return State(
@@ -210,7 +210,7 @@ def compute_gradients(
     with tf.GradientTape() as tape:
         logits = model(normalize(images), state.weights, state.biases)  # [B, classes]
         loss_sum = tf.reduce_sum(cross_entropy(logits, labels, config.label_smoothing))
-        # Of the whole batch, as the optimizer sums gradients over replicas.
+        # Over the whole batch, as the optimizer sums gradients over replicas.
         mean = loss_sum / tf.cast(tf.size(labels) * replicas, tf.float32)
     return loss_sum, count_correct(logits, labels), tape.gradient(mean, state.variables())
 
@@ -249,11 +249,11 @@ def compile_steps(
       feed: supplies the epochs, and the strategy that runs a step on each replica.
       step: `train_step`, or a function like it: it advances `state.step` by one and returns (summed loss, examples
         predicted correctly), both scalars, or the loss alone.
-      jit: whether XLA compiles the loop, which it does for one replica only. Without it, a step may use `tf.print`.
+      jit: whether XLA compiles the loop, for one replica only. Without XLA, a step may use `tf.print`.
 
     Returns:
-      train_steps(epoch, start, stop, sums) -> sums: takes the steps start to stop - 1 and adds what they return to
-      `sums`, float64 `[2]`: loss, and correct predictions. It leaves early once the loss is not finite.
+      train_steps(epoch, start, stop, sums) -> sums: takes the steps start to stop - 1 and adds their results to `sums`,
+      float64 `[2]`: loss and correct predictions. It ends early once the loss is not finite.
 
     Raises:
       UserError: a network that does not fit the data, or a step that does not return a scalar.
@@ -311,7 +311,7 @@ def fit(train_steps: Callable, state: State, config: Config, feed: Feed, progres
     """Trains from `progress` to the end of the last epoch.
 
     Args:
-      train_steps, feed: from `compile_steps`, and the feed that it was compiled for.
+      train_steps, feed: from `compile_steps`, and the feed passed to it.
       state, config: the run.
       progress: position of the state; `Progress(0, 0, feed.steps)` at the start of a run.
 
@@ -331,7 +331,7 @@ def fit(train_steps: Callable, state: State, config: Config, feed: Feed, progres
     chunk = 1
     while progress.epoch < config.epochs:
         begin = time.perf_counter()
-        epoch = None  # drops its images before the next ones are made
+        epoch = None  # frees its images before the next ones are made
         epoch = feed.epoch(progress.epoch)
         while True:
             stop = min(progress.step + chunk, progress.steps)

@@ -94,9 +94,9 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float =
 
 
 def check_labels(labels: tf.Tensor, classes: int) -> tf.Tensor:
-    """Returns labels as int32 `[B]` after checking them.
+    """Checks labels and returns them as int32 `[B]`.
 
-    XLA checks no values: `data.Feed` does it before the loop starts.
+    XLA checks no values: `data.Feed` checks them before the loop starts.
 
     Raises:
       UserError: labels that are not integers `[B]`, such as one-hot; eagerly, a label outside 0 to classes - 1.

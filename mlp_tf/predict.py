@@ -11,15 +11,15 @@ images in it. --show writes what the network sees, with its answers, to predicti
 probability, top (the same for the three most probable classes) and warnings (texts); everything else goes to stderr.
 
 An answer of low confidence says why: ink that does not look like one digit, or a low probability. Every image is made
-light on dark or dark on light like the training images. One of their size stays as it is otherwise; all others, and any
-that is framed in another way if the training images are framed as MNIST's, are prepared as MNIST's were: cut out,
-scaled and centered. A file that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
+light on dark or dark on light, like the training images. An image of their size is not changed otherwise, unless they
+are framed like MNIST's and it is not. All others are prepared as MNIST's were: cut out, scaled and centered. A file
+that cannot be read gets a line on stderr; the others are predicted, and the exit code is 1.
 
-A FILE.csv or FILE.npz gets a line for each row. The columns of a table are matched by name with those that the run was
-trained on. A column label is ignored. Of columns that the run does not know, one called id or ending in Id, ID or _id,
-such as PassengerId, names the rows, which are counted from 1 otherwise; the rest is ignored, with a note. A run on
-arrays or images knows no names, and takes the columns in their order. Of an .npz file, x_test or x is predicted, or
-the only array. stderr says how many answers have low confidence.
+A FILE.csv or FILE.npz gets a line for each row. The columns of a table are matched by name with those of the run. A
+column label is ignored. Of columns that the run does not know, one called id or ending in Id, ID or _id, such as
+PassengerId, names the rows, which are counted from 1 otherwise; the rest is ignored, with a note. A run on arrays or
+images knows no names, and takes the columns in their order. Of an .npz file, x_test or x is predicted, or the only
+array. stderr says how many answers have low confidence.
 
 --out=FILE.csv writes the answers for rows to a file instead, in Kaggle's layout: the id, and Label, the name of the
 class. Without such a column, the id is the count, called ImageId if the run is on images, else Id. --json prints an
@@ -42,7 +42,7 @@ from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs.folder import read_folder
 
 IN_PLOT = 100  # images in predictions.png
-# Of the files that are read in a folder.
+# Endings of the files that are read in a folder.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 _MOST_SKIPPED = 20  # names in a note
 
@@ -66,7 +66,7 @@ def main(values, paths):
         raise UserError("no image given; name one or more files, or a folder, after the flags")
     if tables := [path for path in paths if path.lower().endswith((".csv", ".npz"))]:
         if len(paths) > 1:
-            raise UserError(f"{tables[0]}: {len(paths):,} files are given; give a table or .npz file alone")
+            raise UserError(f"{tables[0]}: {len(paths):,} files are given; give only this one")
         return _predict_rows(values, workdirs, tables[0])
     trained_on = _read_data(workdirs[0])
     quiet.import_tensorflow()
@@ -137,7 +137,7 @@ def _predict_rows(values, workdirs, path):
 
 
 def _read_data(workdir):
-    """Returns the `Description` of a run that takes image files; raises UserError if it does not."""
+    """Returns the `Description` of a run; raises UserError if the run does not take image files."""
     description = read_folder(workdir).description
     data = description.data
     shape = data.example_shape
@@ -213,7 +213,7 @@ def _read(paths, trained_on):
 
 
 def _read_as_it_is(path, shape, resize):
-    """Returns the pixels of an image that has the size of the run's images; None for another one to be prepared.
+    """Returns the pixels of an image of the size of the run's images; None for others, which must be prepared.
 
     If the run resizes images, it resizes this one too.
     """
@@ -251,7 +251,7 @@ def _draw(ensemble, paths, images, probabilities, framed):
         title += f": the first {IN_PLOT} of {len(images):,} images"
     if framed:
         title += "; framed: low confidence"
-    # If only some members of an ensemble set images upright, the plot shows them as the others see them.
+    # If only some members of an ensemble set images upright, the plot shows what the others see.
     seen = deskew(seen).numpy() if all(run.config.deskew for run in ensemble.members) else seen
     captions = [
         f"{shorten(name, 28)}\n{ensemble.class_names[row.argmax()]} ({100 * row.max():.1f} %)"
@@ -267,7 +267,7 @@ def _best(probabilities, names):
 
 
 def _json(about, probabilities, names, **more):
-    """Returns the JSON object of a file or row, which begins with what is said `about` it."""
+    """Returns the JSON object of a file or row, which begins with the items `about` it."""
     top = _best(probabilities, names)
     return json.dumps({**about, **top[0], "top": top, **more})
 

@@ -39,8 +39,8 @@ def with_dropout(activation: Callable, config: Config, seed: tf.Tensor, step: tf
 def draw_masks(config: Config, widths: Sequence[int], seed: tf.Tensor, step: tf.Tensor, examples: tf.Tensor) -> list:
     """Draws masks of inverted dropout: 0 with probability P, else 1 / (1 - P), which keeps the mean of a unit.
 
-    Each value depends on (seed, step, layer, row of the batch, unit) alone, so a batch has the same masks however many
-    replicas share it.
+    Each value depends only on (seed, step, layer, row of the batch, unit), so the masks of a batch do not depend on the
+    number of replicas.
 
     Args:
       config: `input_dropout` and `dropout`, the P of the input and of the hidden layers.
@@ -86,7 +86,7 @@ def make_optimizer(config: Config, rate: Callable[[], tf.Tensor]) -> tf.compat.v
       rate: returns the learning rate of the step.
 
     Raises:
-      UserError: a function that fails, or makes something else than a `tf.compat.v1.train.Optimizer`.
+      UserError: a function that fails, or makes something other than a `tf.compat.v1.train.Optimizer`.
     """
     kind = OPTIMIZERS.get(config.optimizer, config.optimizer)
     if config.weight_decay or config.max_norm:
@@ -97,7 +97,7 @@ def make_optimizer(config: Config, rate: Callable[[], tf.Tensor]) -> tf.compat.v
     except (TypeError, ValueError) as error:
         raise UserError(
             f"optimizer={kind}: {type(error).__name__}: {error}; its argument is a function that returns the learning "
-            "rate of the step: for half of it, pass on lambda: 0.5 * rate()"
+            "rate of the step: for half of it, pass lambda: 0.5 * rate()"
         ) from error
     if not isinstance(optimizer, tf.compat.v1.train.Optimizer):
         raise UserError(
@@ -108,10 +108,10 @@ def make_optimizer(config: Config, rate: Callable[[], tf.Tensor]) -> tf.compat.v
 
 
 def _regularized(kind, config, rate):
-    """Returns a subclass of an optimizer's class that decays weights and bounds their norms; biases are left alone.
+    """Returns a subclass of an optimizer's class that decays weights and bounds their norms, but not those of biases.
 
-    `weight_decay`: each step subtracts this fraction of a weight, times the learning rate, besides what the gradient
-    does (decoupled, Loshchilov and Hutter 2019; times the whole rate, as AdamW in PyTorch).
+    `weight_decay`: besides the gradient's update, each step subtracts this fraction of a weight, times the learning
+    rate (decoupled, Loshchilov and Hutter 2019; times the whole rate, as AdamW in PyTorch).
     `max_norm`: if the weights into a unit have a larger norm after the step, they are scaled down to it (Srivastava et
     al. 2014, section 5.1).
     """

@@ -3,10 +3,10 @@
     python -m mlp_tf.sweep --hidden=16,16 --hidden=256,256 --workdir=DIR
     python -m mlp_tf.sweep --workdir=DIR     (the table of the runs in it)
 
-Each flag of the network and its training may be repeated: all combinations are trained. The table is of all runs in
-DIR, those of earlier sweeps and of `train --workdir=DIR/NAME` among them; `*` marks the highest validation accuracy.
-Started again, a sweep resumes. A value that is typed takes the place of those in a --flagfile. The other flags are
-those of `train`; --strategy=multi_worker is refused, as the runs need no connection.
+Each flag of the network and its training may be repeated: all combinations are trained. The table has all runs in DIR,
+also those of earlier sweeps and of `train --workdir=DIR/NAME`; `*` marks the highest validation accuracy. A sweep that
+is started again resumes. A typed value replaces those in a --flagfile. The other flags are those of `train`;
+--strategy=multi_worker is refused, as the runs need no connection.
 
 --json prints one object at the end, instead of words: networks (the rows, as in sweep.csv), table and plot (paths).
 """
@@ -30,13 +30,13 @@ from mlp_tf.runs import table
 from mlp_tf.runs.folder import lock_folder, read_config
 from mlp_tf.runs.run import Stopped, open_run
 
-_VARIED = table.COMPARED  # whatever tells the rows of the table apart
-_LEFT_OUT = ("seed", "workdir", "replicate_data")  # varied here, or for several workers alone
+_VARIED = table.COMPARED  # whatever distinguishes the rows of the table
+_LEFT_OUT = ("seed", "workdir", "replicate_data")  # varied here, or only for several workers
 _FLAGS = [field.name for field in dataclasses.fields(settings.Config) if field.name not in _LEFT_OUT]
 
 
 def define_flags(values):
-    """Defines the flags of this command: those of `train`, of which what it varies may be repeated."""
+    """Defines the flags of this command: those of `train`; the ones it varies may be repeated."""
     flags.define(values, only=_FLAGS, repeatable=_VARIED)
     flags.define_recipe(values)
     text = "Number of seeds: 0 to N - 1."
@@ -47,7 +47,7 @@ def define_flags(values):
 
 
 def main(values):
-    """Runs the sweep that the flags describe, or tabulates the runs that are there; returns the exit code."""
+    """Runs the sweep that the flags describe, or tabulates the existing runs; returns the exit code."""
     workdir = pathlib.Path(flags.required(values, "workdir"))
     if values["strategy"].value == "multi_worker":
         raise UserError(
@@ -55,7 +55,7 @@ def main(values):
             "each machine, each with its own --workdir"
         )
     if (workdir / "config.json").exists():
-        raise UserError(f"--workdir={workdir}: is the folder of one run; give the folder that it lies in")
+        raise UserError(f"--workdir={workdir}: is a single run; give its parent folder")
     wanted = grid(values)
     with signals.graceful_stop("to resume: the same command again") as stop, lock_folder(workdir) as lock:
         entries, texts = table.scan(workdir)
@@ -72,7 +72,7 @@ def main(values):
 
 
 def grid(values):
-    """Returns (name of its folder, settings) for each run; none if no flag of the network or its training is given."""
+    """Returns (name of its folder, settings) of each run; none without a flag of the network or its training."""
     if not any(values[name].present for name in (*_VARIED, "seeds")):
         return []
     names = [name for name in _VARIED if values[name].present]
@@ -93,7 +93,7 @@ def grid(values):
 
 
 def _sweep(wanted, entries, lock, stop, as_json):
-    """Trains the runs that are wanted and not finished, and adds all to the entries; returns the exit code."""
+    """Trains the wanted runs that are not finished, and adds all to the entries; returns the exit code."""
     quiet.import_tensorflow()
     from mlp_tf.distribute.cluster import connect
     from mlp_tf.runs.identity import describe
@@ -127,7 +127,7 @@ def _sweep(wanted, entries, lock, stop, as_json):
 
 
 def _load(config, entries):
-    """Loads the data of all runs, as those that are there have them: also what `auto` was then."""
+    """Loads the data of all runs: the same as those of the existing runs, even for `auto`."""
     from mlp_tf import data
 
     for entry in entries.values():
@@ -140,7 +140,7 @@ def _load(config, entries):
 
 
 def _plan(wanted, entries, workdir):
-    """Returns {folder: description} of each run that is wanted: the one that is there, or a new folder."""
+    """Returns {folder: description} of the wanted runs: the folder of the existing run, or a new one."""
     by_state = sorted(entries.values(), key=lambda entry: bool(entry.results))  # a finished one takes precedence
     existing = {(entry.key, entry.seed): entry for entry in by_state}
     keys = {entry.path: entry.key for entry in by_state}
@@ -157,7 +157,7 @@ def _plan(wanted, entries, workdir):
 
 
 def _new_folder(workdir, name, key, keys):
-    """Returns a folder for the runs of a combination: the one of its name, unless runs of another one are there.
+    """Returns a folder for the runs of a combination: named after it, with a number if others use that folder.
 
     Args:
       workdir: of the sweep.
@@ -176,10 +176,10 @@ def _train(path, config, splits, stop, is_known):
 
     Args:
       path: of its folder.
-      config: the settings that are wanted.
+      config: the wanted settings.
       splits: `data.Splits`.
       stop: `signals.StopRequest`.
-      is_known: whether the folder is known to hold this very run, whose settings then count.
+      is_known: whether the folder is known to hold this run; then the run's settings count.
     """
     with open_run((is_known and read_config(path)) or config, path, splits, stop) as run:
         command.warn(*run.warnings)
@@ -200,7 +200,7 @@ def _write_csv(rows, path):
 
 
 def _report(entries, workdir, values):
-    """Prints the table, draws it, and says where both are."""
+    """Prints the table, draws it, and prints where both are."""
     rows = table.rows(entries)
     _write_csv(rows, workdir / "sweep.csv")
     done = [row for row in rows if row["seeds"]]
@@ -214,7 +214,7 @@ def _report(entries, workdir, values):
 
 
 def _draw(rows, path, options):
-    """Draws rows that have results; returns the path."""
+    """Draws rows that have results; returns the path of the plot."""
     from mlp_tf import figures
 
     varied = {name: [table.cell(name, row[name]) for row in rows] for name in table.varied(rows)}

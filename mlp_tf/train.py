@@ -4,8 +4,8 @@
     python -m mlp_tf.train --workdir=RUN              (resumes a run)
     python -m mlp_tf.train --workdir=RUN --epochs=30  (up to 30 epochs in all)
 
-Results go to stdout; progress and warnings go to stderr. Exit codes: 0 done, 1 a mistake that the one
-line on stderr explains, 3 diverged, 130 or 143 stopped by SIGINT or SIGTERM and saved.
+Results go to stdout; progress and warnings go to stderr. Exit codes: 0 done, 1 an error that one line on
+stderr explains, 3 diverged, 130 or 143 stopped by SIGINT or SIGTERM and saved.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def main(values):
     given = flags.given(values)
     several = given.get("strategy") == "multi_worker"
     if several and not given.get("workdir"):
-        raise UserError("--strategy=multi_worker: --workdir is missing; give it, so that all workers can be resumed")
+        raise UserError("--strategy=multi_worker: --workdir is missing; give it, so that all workers can resume")
     with contextlib.ExitStack() as stack:
         given["workdir"] = given.get("workdir") or stack.enter_context(new_folder())
         same_command = shlex.join(["python", "-m", "mlp_tf.train", *flags.to_words(given)])
@@ -77,7 +77,7 @@ def _train(run):
 
 
 def _learning_warning(history, classes):
-    """Returns a warning about the cost of the epochs so far, or nothing; a cost that is not finite ends the run."""
+    """Returns a warning about the cost of the epochs so far, or ""; a cost that is not finite ends the run."""
     guessing = math.log(classes)
     costs = [row["cost"] for row in history]
     if costs[-1] > 1000 * guessing >= max(costs[:-1], default=0.0):
@@ -91,7 +91,7 @@ def _learning_warning(history, classes):
 
 
 def _few_steps(config, examples):
-    """Returns a note about a run of too few steps, with flags that make more; or nothing."""
+    """Returns a note about a run of too few steps, with flags that give more; or ""."""
     steps = examples // config.batch_size
     is_short = steps * config.epochs < 200 and config.epochs >= Config.epochs
     if not is_short and (steps >= 10 or config.batch_size <= _SMALL_BATCH):

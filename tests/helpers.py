@@ -184,7 +184,7 @@ def logits(folder, images):
 
 
 def feature_probabilities(folder, x, train_x):
-    """What such a run on features predicts, in float64; they are standardised by the training rows."""
+    """What such a run on features predicts, in float64; they are standardized by the training rows."""
     deviation = train_x.std(axis=0)
     values = forward(folder, (x - train_x.mean(axis=0)) / np.where(deviation > 0, deviation, 1))
     exponentials = np.exp(values - values.max(axis=1, keepdims=True))

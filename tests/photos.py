@@ -92,8 +92,8 @@ def pencil(covered, rng):
     return seen(_noisy(_on_paper(covered * grains, ink=rng.uniform(0.5, 0.65)), rng, 0.015))
 
 
-def coloured(covered, rng):
-    """In ink of another colour than the paper's, and of equal luminance."""
+def colored(covered, rng):
+    """In ink of another color than the paper's, and of equal luminance."""
     ink, paper = (
         ((0.85, 0.35, 0.35), (0.35, 0.60, 0.359)) if rng.random() < 0.5 else ((0.2, 0.55, 0.9), (0.75, 0.42, 0.145))
     )
@@ -109,6 +109,6 @@ def everything(covered, rng):
 
 KINDS = {
     "plain": plain, "fall-off 10 %": fall_off(0.1), "fall-off 40 %": fall_off(0.4), "fall-off 70 %": fall_off(0.7),
-    "shadow": shadow, "ruled": ruled, "squared": squared, "noise": noise, "pencil": pencil, "coloured": coloured,
+    "shadow": shadow, "ruled": ruled, "squared": squared, "noise": noise, "pencil": pencil, "colored": colored,
     "everything": everything,
 }  # fmt: skip

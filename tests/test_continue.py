@@ -64,7 +64,7 @@ def test_another_dataset_is_refused_with_what_to_do(train, begun_run):
 def test_moved_and_renamed_data_are_found_by_their_bytes(run, train, begun_run, own_npz, tmp_path):
     moved = own_npz.rename(tmp_path / "b.npz")
     for error in (run(evaluate, f"--workdir={begun_run}").error, train(f"--workdir={begun_run}", "--epochs=3").error):
-        assert f"{own_npz}: the data of this run are not there any more" in error
+        assert f"{own_npz}: the data of this run are no longer there" in error
         assert "--data_dir=" in error
     assert run(evaluate, f"--workdir={begun_run}", f"--data_dir={moved}").code == 0
     assert train(f"--workdir={begun_run}", "--epochs=3", f"--dataset={moved}").code == 0

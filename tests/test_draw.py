@@ -161,7 +161,7 @@ def png_of(page):
 PAINT = """(given) => {
   const pixels = pen.createImageData(320, 320);
   const words = new Uint32Array(pixels.data.buffer);
-  Array.from(atob(given), (grey, i) => (words[i] = 0xff000000 + 0x010101 * grey.charCodeAt(0)));
+  Array.from(atob(given), (gray, i) => (words[i] = 0xff000000 + 0x010101 * gray.charCodeAt(0)));
   pen.putImageData(pixels, 0, 0);
 }"""
 TRACE = """(lines) => {
@@ -383,7 +383,7 @@ def test_99_of_100_drawings_get_the_class_that_predict_gives_their_image(opened,
     same = sum(look["answer"] == run.class_names[best] for look, best in zip(looks, classes, strict=True))
     assert same >= 99
     seen = np.reshape([look["image"] for look in looks], (-1, 28, 28))
-    assert np.abs(np.subtract(seen, expected, dtype=int)).mean() < 6  # grey levels
+    assert np.abs(np.subtract(seen, expected, dtype=int)).mean() < 6  # gray levels
 
 
 @pytest.mark.slow
@@ -402,7 +402,7 @@ def test_what_is_drawn_in_a_browser_is_read_and_doubted(opened, trained_for_hand
     assert SEVERAL in page.inner_text("#doubts")
 
 
-def test_draw_writes_one_file_and_refuses_what_is_no_grey_image(run, run_folder, small, train, tmp_path):
+def test_draw_writes_one_file_and_refuses_what_is_no_gray_image(run, run_folder, small, train, tmp_path):
     outcome = run(draw, run_folder, f"--out={tmp_path / 'new.html'}")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == f"Page: {tmp_path / 'new.html'} (0.0 MB)\n"

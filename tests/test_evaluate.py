@@ -303,7 +303,7 @@ def test_an_example_is_drawn_upright_if_all_runs_set_it_upright(
     [
         (["--show=61"], "--show=61: must be from 0 to 60, the test examples of this run"),
         (["--show=-1", "--split=validation"], "--show=-1: must be from 0 to 39, the validation examples of this run"),
-        (["--show=0", "--plots"], "--show=0: draws this example only; leave out --plots, or --show"),
+        (["--show=0", "--plots"], "--show=0: draws only this example; leave out --plots or --show"),
     ],
 )
 def test_an_example_that_is_not_there_is_refused_in_one_line(run, run_folder, words, said):
@@ -467,7 +467,7 @@ def test_what_names_no_other_data_is_refused_in_one_line(run, run_folder, tmp_pa
     (tmp_path / "train.csv").write_text("a,label\n1,x\n2,y\n")
     for words, said in (
         (["--on=./no"], "--on=./no: no such file or folder; give"),
-        (["--on=a.csv", "--split=test"], "--split=test: names examples of the run's own data; leave it out, or --on"),
+        (["--on=a.csv", "--split=test"], "--split=test: is a split of the run's data; leave out --split or --on"),
         ([f"--on={tmp_path}"], f"--on={tmp_path}: a folder of tables; give one of them, such as its test.csv"),
     ):
         assert run(evaluate, run_folder, *words).error.startswith(f"error: {said}")

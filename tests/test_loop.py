@@ -507,7 +507,7 @@ def test_without_xla_a_step_may_print(split, capfd):
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
-        (lambda rate: tf.compat.v1.train.MomentumOptimizer(rate * 0.5, 0.9), r"pass on lambda: 0\.5 \* rate\(\)"),
+        (lambda rate: tf.compat.v1.train.MomentumOptimizer(rate * 0.5, 0.9), r"pass lambda: 0\.5 \* rate\(\)"),
         (lambda rate: tf.Module(), r"made a Module; must make a tf\.compat\.v1\.train\.Optimizer"),  # as of Keras
         (lambda: None, r"its argument is a function that returns the learning rate"),
         (lambda rate: None, r"made a NoneType; must make a tf\.compat\.v1\.train\.Optimizer"),

@@ -33,7 +33,7 @@ def float_run(train, tmp_path):
     return tmp_path / "run"
 
 
-def test_float_rows_are_standardised_in_training_evaluation_and_export(run, float_run, tmp_path, monkeypatch):
+def test_float_rows_are_standardized_in_training_evaluation_and_export(run, float_run, tmp_path, monkeypatch):
     x, y = blobs(60, seed=1)
     splits = data.load(str(tmp_path / "blobs.npz"))
     assert splits.class_names == ("blue", "green", "red")
@@ -116,15 +116,15 @@ def test_a_folder_of_pictures_is_trained_and_its_names_are_shown(run, train, pic
     assert run(predict, f"--workdir={tmp_path / 'run'}", tmp_path / "a.png").code == 0
 
 
-def test_a_folder_of_coloured_pictures_is_predicted_from_its_own(run, train, tmp_path):
+def test_a_folder_of_colored_pictures_is_predicted_from_its_own(run, train, tmp_path):
     rng = np.random.default_rng(0)
     for i in range(90):
         pixels = rng.integers(0, 100, (6, 5, 3)).astype(np.uint8)
         pixels[..., i % 3] += 100
-        path = tmp_path / "colours" / ("red", "green", "blue")[i % 3] / f"{i}.png"
+        path = tmp_path / "colors" / ("red", "green", "blue")[i % 3] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-    assert train(f"--dataset={tmp_path / 'colours'}", *FLAGS, f"--workdir={tmp_path / 'run'}").code == 0
+    assert train(f"--dataset={tmp_path / 'colors'}", *FLAGS, f"--workdir={tmp_path / 'run'}").code == 0
     Image.new("RGB", (6, 5)).save(tmp_path / "wide.png")
     outcome = run(predict, f"--workdir={tmp_path / 'run'}", path, tmp_path / "wide.png")
     assert outcome.out.startswith(f"{path}: blue ")

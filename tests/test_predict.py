@@ -366,7 +366,7 @@ def test_rows_of_pixels_get_kaggles_image_ids(run, run_folder, arrays, tmp_path)
 def test_what_rows_cannot_do_is_one_line(run, run_folder, table_run, tmp_path):
     (tmp_path / "a.csv").write_text("weight,size,age\n1,2,3\n")
     error = run(predict, f"--workdir={run_folder}", tmp_path / "a.csv", "b.png").error
-    assert error.endswith("a.csv: 2 files are given; give a table or .npz file alone")
+    assert error.endswith("a.csv: 2 files are given; give only this one")
     error = run(predict, f"--workdir={table_run[0]}", "--show", tmp_path / "a.csv").error
     assert error == "error: --show: draws image files only; leave it out"
     error = run(predict, f"--workdir={table_run[0]}", tmp_path / "b.csv").error

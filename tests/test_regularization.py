@@ -133,7 +133,7 @@ def test_the_weights_into_a_unit_are_scaled_down_to_the_largest_norm(optimizer):
 
 @pytest.mark.parametrize("changes", [{"weight_decay": 0.1}, {"max_norm": 2.0}])
 def test_an_optimizer_of_your_own_is_left_to_decay_by_itself(changes):
-    with pytest.raises(UserError, match="with an optimizer of your own: leave it out"):
+    with pytest.raises(UserError, match="with your own optimizer: leave it out"):
         settings(optimizer=tf.compat.v1.train.MomentumOptimizer, **changes)
 
 

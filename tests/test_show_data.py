@@ -15,8 +15,8 @@ from mlp_tf.data import load
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_images_of_any_number_of_channels_are_drawn(run, tmp_path, channels):
     arrays = make_arrays(train=24, test=6)
-    coloured = {k: np.stack([v] * channels, -1) if k.startswith("x") else v for k, v in arrays.items()}
-    np.savez(tmp_path / "a.npz", **coloured)
+    colored = {k: np.stack([v] * channels, -1) if k.startswith("x") else v for k, v in arrays.items()}
+    np.savez(tmp_path / "a.npz", **colored)
     outcome = run(show_data, f"--dataset={tmp_path / 'a.npz'}", "--validation_size=4", f"--out={tmp_path}")
     assert (outcome.code, outcome.err) == (0, "")
     assert Image.open(tmp_path / "samples-a.npz.png").width == 1200

@@ -121,7 +121,7 @@ def test_a_folder_without_runs_asks_what_to_train(run, tmp_path, there):
 
 def test_the_folder_of_one_run_is_no_sweep(run, run_folder):
     outcome = run(sweep, f"--workdir={run_folder}", "--hidden=4")
-    assert (outcome.code, outcome.error.count("is the folder of one run")) == (1, 1)
+    assert (outcome.code, outcome.error.count("is a single run")) == (1, 1)
 
 
 def test_a_run_that_is_not_finished_stands_in_the_table(run, run_folder, tmp_path):

@@ -210,9 +210,9 @@ def test_every_setting_trains(train, small, changes):
 
 def test_images_with_channels_train(train, small, tmp_path):
     arrays = make_arrays()
-    colour = {k: np.stack([v] * 3, -1) if k.startswith("x") else v for k, v in arrays.items()}
-    np.savez(tmp_path / "colour.npz", **colour)
-    outcome = train(*small(dataset=tmp_path / "colour.npz", distort=1, epochs=1), "--deskew")
+    color = {k: np.stack([v] * 3, -1) if k.startswith("x") else v for k, v in arrays.items()}
+    np.savez(tmp_path / "color.npz", **color)
+    outcome = train(*small(dataset=tmp_path / "color.npz", distort=1, epochs=1), "--deskew")
     assert "images of 8 x 8 x 3" in outcome.out
     assert "Model: 192-8-4-3" in outcome.out
 

@@ -1,4 +1,4 @@
-"""Data: from a name to what each replica sees in an epoch."""
+"""Data: reads, checks, splits and scales a dataset, and feeds it to training."""
 
 from mlp_tf.data.feed import Feed, batches
 from mlp_tf.data.loading import load

@@ -1,6 +1,6 @@
-"""Data augmentation: images set upright, and distorted by random affine and elastic maps.
+"""Data augmentation: sets images upright, and distorts them by random affine and elastic maps.
 
-Each is a pure function; the maps of an epoch are drawn from (seed, epoch).
+All functions are pure; the maps of an epoch are drawn from (seed, epoch).
 """
 
 import math
@@ -18,7 +18,7 @@ KNOTS = 5  # of an elastic displacement, along each side
 
 
 def deskew(images):
-    """Sets slanted images upright: shears each about its centre of mass until its pixels do not lean to a side.
+    """Sets slanted images upright: shears each about its center of mass until its pixels lean to no side.
 
     The shear is the covariance of a pixel's column and row, weighted by brightness, over the variance of its row
     (deslanting, as in LeCun et al. 1998).
@@ -35,7 +35,7 @@ def deskew(images):
         light = tf.reduce_sum(light, axis=3)  # [N, H, W]
     rows = tf.range(height, dtype=tf.int64)
     columns = tf.range(width, dtype=tf.int64)
-    # Sums of integers are the same in whatever order they are added: here, in an exported graph, in JavaScript.
+    # Sums of integers are the same in any order of addition: here, in an exported graph, in JavaScript.
     of_row = tf.reduce_sum(light, axis=2)  # [N, H]
     columns_of_row = tf.reduce_sum(light * columns, axis=2)  # [N, H]
     total = tf.maximum(_sum(of_row), 1.0)
@@ -55,7 +55,7 @@ def _sum(values):
 
 
 def _shift_rows(images, x):
-    """Returns images that show at each point what is at column `x`, `[N, H, W]`, of its row; linear between pixels.
+    """Moves each point of the images to column `x`, `[N, H, W]`, of its row, and returns what is there, interpolated.
 
     Uses plain operations, as this is part of exported graphs: TensorFlow Lite and ONNX have no projective transform.
     """
@@ -80,7 +80,7 @@ def _for_channels(weights, images):
 
 
 def affine_maps(draws, height, width):
-    """Returns random affine maps about the centre of an image, each from a point of the result back into the image.
+    """Returns random affine maps about the center of an image, each from a point of the result back into the image.
 
     Args:
       draws: float32 `[5, N]`, -1 to 1 at strength 1: rotation by up to 10 degrees, scaling and shear by up to 0.1,
@@ -104,7 +104,7 @@ def affine_maps(draws, height, width):
 
 @tf.function(autograph=False, jit_compile=True)
 def resample(images, maps, displacements):
-    """Returns images that show at each point what its displacement, and then its image's map, lead to.
+    """Moves each point of the images by its displacement, then by its image's map, and returns what is there.
 
     Values between pixels are bilinear. XLA makes one loop of it, which is faster than TensorFlow's
     ImageProjectiveTransformV3.
@@ -113,7 +113,7 @@ def resample(images, maps, displacements):
       images: uint8 `[N, H, W]` or `[N, H, W, C]`, all static.
       maps: float32 `[N, 6]`, from `affine_maps`.
       displacements: float32 `[N, 2 * KNOTS**2]`, in pixels: of each knot in x, then of each in y, row by row; a knot is
-        the centre of one of KNOTS x KNOTS equal parts of the image, and points between follow smoothly. Or `[N, 0]`.
+        the center of one of KNOTS x KNOTS equal parts of the image, and points between follow smoothly. Or `[N, 0]`.
 
     Returns:
       uint8, shaped as `images`; points from outside an image are 0.
@@ -160,18 +160,17 @@ def _sample(image, x, y):
 
 
 def distort(images, config, epoch, split=None, look=lambda: None):
-    """Distorts each image by another random map, affine and elastic: a pure function of its arguments.
+    """Distorts each image by its own random map, affine and elastic: a pure function of its arguments.
 
-    A map belongs to a row of the whole split, so it is the same however many workers share the rows.
+    A map belongs to a row of the whole split, so it does not depend on the number of workers.
 
     Args:
       images: uint8 `[N, H, W]` or `[N, H, W, C]`.
-      config: `seed`, which with `epoch` the maps are drawn from; `distort`, the strength of the `affine_maps`, which
-        are uniform; `elastic`: standard deviation, in pixels, of the displacements of 5 x 5 knots, normal and
-        independent, in x and in y; points between follow smoothly (Simard, Steinkraus and Platt 2003 smooth every
-        point's by a Gaussian).
+      config: `seed`, from which, with `epoch`, the maps are drawn; `distort`: strength of the `affine_maps`, which are
+        uniform; `elastic`: standard deviation, in pixels, of the displacements of 5 x 5 knots, normal and independent
+        in x and y; points between follow smoothly (Simard, Steinkraus and Platt 2003 smooth all points by a Gaussian).
       epoch: from 0.
-      split: the `Split` whose first rows these are, and that may hold a shard of all; by default they are all.
+      split: the `Split` that begins with these rows, and may hold a shard; by default they are all rows.
       look: called after each block of images, equally often in every worker; an exception from it ends the work.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What each replica sees: the examples of an epoch, in their order, on its device; and the batches of an evaluation."""
+"""What each replica sees: the ordered examples of an epoch, on its device; and the batches of an evaluation."""
 
 import functools
 import math
@@ -29,7 +29,7 @@ class Feed:
 
     Raises:
       UserError: a batch_size that the replicas do not divide, or larger than the split; labels outside the classes;
-        examples that are not images, if they are to be moved on their grid.
+        examples that are not images, if the settings distort or deskew them.
     """
 
     def __init__(self, split, config, cluster=SINGLE_DEVICE):
@@ -41,7 +41,7 @@ class Feed:
         self.steps = split.global_rows // config.batch_size
         self.strategy = cluster.strategy
         self.scale = functools.partial(scale, scaling=split.scaling, config=config)
-        self.check_stop = lambda: None  # called often while an epoch is made; what it raises ends that
+        self.check_stop = lambda: None  # called often while an epoch is made, which an exception ends
         self._split = split
         self._config = config
         self._cluster = cluster
@@ -70,7 +70,7 @@ class Feed:
         shard = self._split.shard
         batch_size = self._config.batch_size // shard.workers
         order = epoch_order(len(self._split.labels), batch_size, self._config.seed, number, shard.index)[: self.steps]
-        # The order of a worker covers the replicas of all workers or, if it holds a shard, its own.
+        # The order covers the replicas of all workers or, if this worker holds a shard, only its replicas.
         parts = order.shape[1] // (self._config.batch_size // self._cluster.replicas)
         return self._cluster.place(tf.split(tf.constant(order), parts, axis=1))
 
@@ -80,7 +80,7 @@ class Feed:
 
 
 def _tensor(array):
-    """Returns a copy of an array as a tensor; on the CPU it is in memory of NumPy's.
+    """Returns a copy of an array as a tensor; on the CPU, NumPy allocates its memory.
 
     NumPy asks for huge pages, TensorFlow does not: an epoch of 256,256 takes 0.98 of the time, as a step gathers rows
     from all over the images.
@@ -105,7 +105,7 @@ def _count_classes(labels):
 
 
 def _checked_labels(labels, classes):
-    """Returns labels as a tensor, integers as int32 once they are known to be from 0 to classes - 1."""
+    """Returns labels as a tensor, integers as int32 after a check that they are from 0 to classes - 1."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":  # such as the targets of a regression, which takes a step of the user's
         return tf.constant(labels)
@@ -116,12 +116,12 @@ def _checked_labels(labels, classes):
 
 
 def epoch_order(n, batch_size, seed, epoch, index=0):
-    """Row numbers of each step of an epoch: a pure function of its arguments.
+    """Returns the row numbers of each step of an epoch: a pure function of its arguments.
 
     Args:
-      n: rows; of a worker that holds a shard, those of its shard.
-      batch_size: rows in a step, of this worker.
-      seed, epoch, index: what the order is drawn from; workers that hold shards give their own index.
+      n: rows; for a worker that holds a shard, those of its shard.
+      batch_size: rows of this worker in a step.
+      seed, epoch, index: what the order is drawn from; a worker that holds a shard gives its index.
 
     Returns:
       int32 `[n // batch_size, batch_size]`; the `n % batch_size` rows left over differ from epoch to epoch.
@@ -142,7 +142,7 @@ def _check_batch_size(batch_size, rows, replicas):
 
 
 def check_images(config, examples):
-    """Checks that the examples are images, if the settings move them on their grid.
+    """Checks that the examples are images, if the settings distort or deskew them.
 
     Raises:
       UserError: the examples are not uint8 `[N, H, W]` or `[N, H, W, C]`.
@@ -171,13 +171,13 @@ def worker_shard(cluster):
 
 
 def batches(split, config, cluster=SINGLE_DEVICE, size=_BLOCK):
-    """Yields (examples, labels) of this worker as the network takes them: none is distorted, and none left out.
+    """Yields (examples, labels) of this worker as the network takes them: none distorted, none left out.
 
-    Every worker yields equally many batches, also one whose shard has no rows for the last.
+    Every worker yields equally many batches, even if its shard has no rows for the last one.
 
     Args:
       split: a `Split`, or (examples, labels).
-      config: of which `deskew` and `scaling` count.
+      config: only `deskew` and `scaling` count.
       cluster: the workers that share the rows.
       size: examples in a batch.
     """

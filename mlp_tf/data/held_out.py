@@ -1,4 +1,4 @@
-"""The rows that are held out: of the user's data by class and by hash, so their order does not matter."""
+"""Holds out rows: from the user's data by class and by hash, so their order does not matter."""
 
 import numpy as np
 
@@ -37,11 +37,11 @@ def hold_out_test(source):
 
 
 def hold_out_validation(source, size, hashes):
-    """Returns the `Source` with a validation split; if it is the user's data, with what looks wrong in them.
+    """Returns the `Source` with a validation split and, for the user's data, with what looks wrong in them.
 
     Args:
       source: `Source` with a test split.
-      size: how many training rows validate, if there is no validation split: in data that are not the user's, the last.
+      size: training rows to hold out if there is no validation split; if the data are not the user's, the last ones.
       hashes: from `hold_out_test`.
     """
     if source.validation is None:

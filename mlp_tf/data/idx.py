@@ -1,4 +1,4 @@
-"""The user's IDX files, the format in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published."""
+"""Reads the user's IDX files, the format in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published."""
 
 import contextlib
 import glob
@@ -19,7 +19,7 @@ from mlp_tf.data.labels import number
 from mlp_tf.data.splits import Source, Split
 
 _NAME = re.compile(r"(.*?)(train|t10k|test)[-._](images|labels)[-._]idx\d[-._]\w+?(\.gz)?", re.IGNORECASE | re.DOTALL)
-_DEEPEST = 2  # folders below the one that is given
+_DEEPEST = 2  # folders below the given one
 _DIMENSIONS = {"images": 3, "labels": 1}
 _GZIP = b"\x1f\x8b"  # how such a file begins
 
@@ -27,8 +27,8 @@ _GZIP = b"\x1f\x8b"  # how such a file begins
 def idx_folder(path):
     """Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the two of `t10k` or `test` if they are there.
 
-    They may have a prefix in common, `.` for the `-` before idx, be packed by gzip, or lie up to two folders deeper.
-    Images whose prefix begins with emnist are transposed, as they are stored so.
+    Their names may share a prefix, and have `.` for the `-` before idx. They may be packed by gzip, or lie up to two
+    folders deeper. Images whose prefix begins with emnist are stored transposed, so they are transposed back.
 
     Args:
       path: of the folder.
@@ -37,8 +37,8 @@ def idx_folder(path):
       `Source`; None if there are no IDX files.
 
     Raises:
-      UserError: several sets, one without labels or images, a file that is no IDX file of bytes or has another size
-        than it says, not one label for each image, more than the memory of this machine.
+      UserError: several sets, a set without labels or images, a file that is not an IDX file of bytes or not of the
+        size in its header, not one label for each image, more than the memory of this machine.
     """
     sets = _find(path)
     if not sets:
@@ -47,7 +47,7 @@ def idx_folder(path):
         listed = ", ".join(os.path.relpath(min(files.values()), path) for files in sets.values())
         raise UserError(
             f"{path}: holds {len(sets)} sets of IDX files, those of {shorten(listed, 400)}; give the "
-            "folder of one, or move the files of one into a folder of their own"
+            "folder of one, or move the files of one into a separate folder"
         )
     [((folder, prefix), files)] = sets.items()
     shapes = _read_shapes(folder, prefix, files)
@@ -68,8 +68,8 @@ def _find(path):
     """Returns the sets of IDX files in a folder, else in those one folder deeper, and so on.
 
     Returns:
-      {(folder, prefix of the names): {(train or test, images or labels): path}}; of a file that is there packed and
-      unpacked, the latter.
+      {(folder, prefix of the names): {(train or test, images or labels): path}}; an unpacked file takes precedence over
+      a packed one.
     """
     sets = {}
     for depth in range(_DEEPEST + 1):
@@ -99,7 +99,7 @@ def _opened(path):
 
 
 def _read_shapes(folder, prefix, files):
-    """Returns {(train or test, images or labels): shape}, once each part is complete, with one label for each image."""
+    """Returns {(train or test, images or labels): shape} of complete parts, with one label for each image."""
     shapes = {}
     for part in ("train", "test") if any(part == "test" for part, _ in files) else ("train",):
         for what, dimensions in _DIMENSIONS.items():

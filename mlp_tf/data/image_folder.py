@@ -1,4 +1,4 @@
-"""The user's images in a folder: those of each class in a folder that is named like the class."""
+"""Reads the user's images from a folder that has a folder for each class, named like it."""
 
 import contextlib
 import logging
@@ -21,11 +21,11 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 50_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 _KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-_ANNOTATIONS = {"masks", "labels", "annotations"}  # folders beside one of images, which are no classes
+_ANNOTATIONS = {"masks", "labels", "annotations"}  # folders beside one of images, which are not classes
 _DEEPEST = 2  # how many folders deeper the images may be
 _LAYOUTS = f"put the images ({_KINDS}) in FOLDER/train/CLASS/ and FOLDER/test/CLASS/, or all in FOLDER/CLASS/"
 
-logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it also raises what it logs about a wrong file
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs about a wrong file, it also raises
 
 
 def image_folder(path, resize=""):
@@ -35,10 +35,10 @@ def image_folder(path, resize=""):
 
     Args:
       path: of the folder, or of one that holds nothing else.
-      resize: HEIGHTxWIDTH, which the images are stretched to; or empty.
+      resize: HEIGHTxWIDTH, to which the images are stretched; or empty.
 
     Returns:
-      `Source`; its images are uint8, `[N, H, W]` if all are grey, else `[N, H, W, 3]`.
+      `Source`; its images are uint8, `[N, H, W]` if all are gray, else `[N, H, W, 3]`.
 
     Raises:
       UserError: another layout, fewer than two classes, a class without images or that train does not have, an image
@@ -47,7 +47,7 @@ def image_folder(path, resize=""):
     parts, left_out = _list_parts(path)
     names = _sort(parts["train"])
     if len(names) == 1:
-        raise UserError(f"{path}: has one class only, {names[0]}; there must be two or more; {_LAYOUTS}")
+        raise UserError(f"{path}: has only one class, {names[0]}; there must be two or more; {_LAYOUTS}")
     images, notes = _read(
         path, [file for part in parts.values() for name in names for file in part.get(name, [])], resize
     )
@@ -65,9 +65,9 @@ def image_folder(path, resize=""):
 
 
 def _list_parts(path, deepest=_DEEPEST):
-    """Returns {split: {class: its files}}, train first, and what is left out.
+    """Returns ({split: {class: its files}}, train first; what is left out).
 
-    They are those of its only folder, if that has folders too: one of classes, or of splits.
+    If the folder holds a single folder, which has folders too, these are the classes or splits.
     """
     folders, files = _list(path)
     if len(folders) == 1 and folders[0].lower() not in PURPOSES and deepest:
@@ -85,8 +85,8 @@ def _list_parts(path, deepest=_DEEPEST):
     if "train" not in found:
         called = ", ".join(name for name in folders if name.lower() in PURPOSES)
         raise UserError(
-            f"{path}: has {called}, but no folders of classes in train; a folder that is called as a split is no "
-            f"class; {_LAYOUTS}"
+            f"{path}: has {called}, but no folders of classes in train; a folder with the name of a split is not "
+            f"a class; {_LAYOUTS}"
         )
     left_out = [os.path.join(path, name) for name in (*folders, *files) if name not in found.values()]
     parts = {}
@@ -124,7 +124,7 @@ def _list_classes(path):
 
 
 def _list(path):
-    """Returns (names of the folders in a folder, names of all else), each sorted, without hidden ones."""
+    """Returns (names of the folders in a folder, names of all others), each sorted, without hidden ones."""
     try:
         names = sorted(name for name in os.listdir(path) if not name.startswith((".", "__MACOSX")))
     except OSError as error:
@@ -147,31 +147,31 @@ def _sort(names):
 
 
 def _read(path, files, resize):
-    """Reads images: (uint8 `[N, H, W]` if all are grey, else `[N, H, W, 3]`; a list of notes)."""
+    """Returns (images, uint8 `[N, H, W]` if all are gray, else `[N, H, W, 3]`; a list of notes)."""
     images = _allocate(path, (len(files), *resized(read_pixels(files[0]), resize).shape))
     resized_files = 0
-    in_colour = []
+    in_color = []
     for row, file in enumerate(files):
         original = read_pixels(file)
         pixels = resized(original, resize)
         _check_size(file, pixels, files[0], images[0])
         resized_files += original.shape != pixels.shape
-        in_colour += [file] if pixels.ndim == 3 else []
-        if pixels.ndim == 3 and images.ndim == 3:  # the first one in colour
-            grey = images
-            images = _allocate(path, (*grey.shape, 3))
-            images[:row] = grey[:row, ..., None]
+        in_color += [file] if pixels.ndim == 3 else []
+        if pixels.ndim == 3 and images.ndim == 3:  # the first color image
+            gray = images
+            images = _allocate(path, (*gray.shape, 3))
+            images[:row] = gray[:row, ..., None]
         images[row] = pixels if pixels.ndim == images.ndim - 1 else pixels[..., None]
     notes = []
     if resized_files:
         notes.append(f"{resized_files:,} of {len(files):,} images were resized to {resize} by Pillow's LANCZOS filter")
-    if 0 < len(in_colour) <= len(files) // 10:
-        notes.append(f"all images count as coloured, as {in_colour[0]} is ({len(in_colour):,} of {len(files):,} are)")
+    if 0 < len(in_color) <= len(files) // 10:
+        notes.append(f"all images are read in color, as {in_color[0]} is ({len(in_color):,} of {len(files):,} are)")
     return images, notes
 
 
 def resized(pixels, resize):
-    """Returns an image, uint8 `[H, W]` or `[H, W, 3]`, stretched to HEIGHTxWIDTH; as it is if that is empty."""
+    """Returns an image, uint8 `[H, W]` or `[H, W, 3]`, stretched to HEIGHTxWIDTH; unchanged if that is empty."""
     if not resize:
         return pixels
     height, width = map(int, resize.split("x"))
@@ -195,7 +195,7 @@ def _allocate(path, shape):
 
 
 def read_pixels(path):
-    """Reads an image: uint8 `[H, W]` if it is grey, else `[H, W, 3]`.
+    """Returns the pixels of an image: uint8 `[H, W]` if it is gray, else `[H, W, 3]`.
 
     Raises:
       UserError: it cannot be read, has transparent pixels, or more than 16 bits a pixel.
@@ -209,9 +209,9 @@ def read_pixels(path):
             return np.rint(np.asarray(image) / 257).astype(np.uint8)  # 65535 becomes 255
         if image.mode in ("I", "F"):
             raise UserError(f"{path}: has 32 bits a pixel; save it with 8")
-        colours = np.asarray(image.convert("RGB"))
-    grey = colours[..., :1]
-    return grey[..., 0] if (colours == grey).all() else colours
+        colors = np.asarray(image.convert("RGB"))
+    gray = colors[..., :1]
+    return gray[..., 0] if (colors == gray).all() else colors
 
 
 def _is_opaque(image):
@@ -229,7 +229,7 @@ def open_image(path):
     Whatever Pillow raises in the block becomes a `UserError` too, so the block should only convert the image.
 
     Args:
-      path: PNG, JPEG, BMP, GIF, WebP, PGM or uncompressed TIFF, whatever its name; a regular file, or a link to one.
+      path: of a file in one of the `FORMATS`, whatever its name; a regular file, or a link to one.
 
     Raises:
       UserError: a file that cannot be opened, is not such an image, or has more than `MOST_PIXELS`.

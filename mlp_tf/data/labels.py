@@ -1,4 +1,4 @@
-"""Labels of any kind: the class of each, and the names of the classes."""
+"""Turns labels of any kind into numbers of classes, and names the classes."""
 
 import numpy as np
 
@@ -70,15 +70,15 @@ def number(labels, names):
 
 
 def match(labels, class_names, name):
-    """Returns the classes of a run that labels name, int32 `[N]`.
+    """Returns the run's class that each label names, int32 `[N]`.
 
     Args:
-      labels: array `[N]` of whole numbers or of words. Where no class is called 01 or 1.0, these are the class 1.
+      labels: array `[N]` of whole numbers or of words. If no class is called 01 or 1.0, these mean the class 1.
       class_names: of the run.
       name: of the array, for the message.
 
     Raises:
-      UserError: a label that is no class of the run.
+      UserError: a label that is not a class of the run.
     """
     values, places = np.unique(_decode(labels), return_inverse=True)
     number_of = {each: i for i, each in enumerate(class_names)}

@@ -1,4 +1,4 @@
-"""Whether the user's examples are images or features: by their shape and values, or by --layout."""
+"""Takes the user's examples as images or features: by their shape and values, or by --layout."""
 
 import math
 
@@ -11,25 +11,25 @@ from mlp_tf.data.scan import DARKEST
 _BLOCK = 1000  # rows compared or converted at once
 EXACT = 1 / 64  # how far 255 * x may be from a whole number: 4 decimals of x are enough
 _PIXELS = "pixels are numbers from 0 to 255, or from 0 to 1"
-_FEWEST_PIXELS = 64  # of an image that rows are asked about
+_FEWEST_PIXELS = 64  # of rows that may be images
 
 
 def arrange(source, layout):
-    """Returns the `Source` with examples that are images, uint8 `[N, H, W]` or `[N, H, W, C]`, or features, float32.
+    """Returns the `Source` with its examples as images, uint8 `[N, H, W]` or `[N, H, W, C]`, or as features, float32.
 
-    `[N, C, H, W]` of 1 or 3 channels is transposed, and a last axis of 1 goes. Then, with `auto`:
+    `[N, C, H, W]` of 1 or 3 channels is transposed, and a last axis of 1 is removed. Then, with `auto`:
     - uint8 stays as it is.
     - Other numbers with height and width become uint8 if all are whole, from 0 to 255, or multiples of 1 / 255, from 0
       to 1, which are multiplied by 255. The largest must be 64 of 255 or more.
-    - All else are features.
+    - All others are features.
 
     Args:
-      source: of the user's data; its splits have one dtype and shape of an example.
-      layout: the setting; `images` also takes rows of a square number of values, and rounds; `features` makes rows of
-        features of everything.
+      source: of the user's data; all its examples have the same dtype and shape.
+      layout: the setting; `images` also takes rows of a square number of values, and rounds; `features` makes
+        rows of features of any examples.
 
     Raises:
-      UserError: --layout=images, and these cannot be images.
+      UserError: --layout=images, but these cannot be images.
     """
     arrays = {name: split.images for name, split in source.splits.items()}
     if layout == "features":
@@ -77,7 +77,7 @@ def _is_channels_first(shape):
 
 
 def channels_last(examples):
-    """Returns examples `[N, C, H, W]` of 1 or 3 channels as `[N, H, W, C]`, and these without a last axis of 1."""
+    """Returns examples `[N, C, H, W]` of 1 or 3 channels as `[N, H, W, C]`, without a last axis of 1."""
     if _is_channels_first(examples.shape[1:]):
         examples = np.moveaxis(examples, 1, -1)
     return examples[..., 0] if examples.ndim == 4 and examples.shape[3] == 1 else examples

@@ -14,7 +14,7 @@ from mlp_tf.data.scan import dark_pixels, outliers
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.splits import ALL_ROWS, Splits
 
-_MOST_NUMBERS = 20  # labels of features that may be any whole numbers
+_MOST_NUMBERS = 20  # distinct labels of features that may be any whole numbers
 VALIDATION_SIZE = 5000  # by default, and at most a tenth of the training rows
 
 
@@ -26,10 +26,10 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
         a folder of images, tables or IDX files.
       data_dir: where tensorflow-datasets keeps its data; empty for its default folder.
       validation_size: how many training rows to hold out: from each class of the user's data its part, else the last
-        rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. Data that have a validation split
-        of their own allow no other size.
+        rows. None: 5,000, at most a tenth of the rows. At most 500 of `mnist_sample`. If the data have a validation
+        split, its size is the only one allowed.
       shard: the rows of each split to keep.
-      config: the settings, of which `layout`, `label`, `resize` and `scaling` say how the user's files are used.
+      config: the settings; `layout`, `label`, `resize` and `scaling` say how the user's files are used.
 
     Returns:
       `Splits`.
@@ -49,7 +49,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
     size = _validation_size(source, validation_size)
     notes = source.notes
     if source.validation is not None:
-        notes = (*notes, f"the data have a validation split of their own, of {size:,} rows")
+        notes = (*notes, f"the data have a validation split, of {size:,} rows")
     elif validation_size is None and size < VALIDATION_SIZE and source.name != "mnist_sample":
         rows = len(source.train.labels)
         note = f"{size:,} of the {rows:,} training rows are held out for validation; --validation_size=N sets it"
@@ -95,7 +95,7 @@ def _check_shapes(source):
 
 
 def _check_classes(source):
-    """Raises UserError for labels that are numbers to predict: many, and not numbered from 0 or 1."""
+    """Raises UserError for labels that look like a regression: many different ones, not counted from 0 or 1."""
     names = source.class_names
     rows = len(source.train.labels)
     is_table = source.train.images.ndim == 2 and all(name.removeprefix("-").isdecimal() for name in names)
@@ -114,8 +114,7 @@ def _validation_size(source, asked):
         size = len(source.validation.labels)
         if asked not in (None, size):
             raise UserError(
-                f"--validation_size={asked}: {source.name} has a validation split of its own, of {size} rows; leave "
-                "the flag out"
+                f"--validation_size={asked}: {source.name} has a validation split, of {size} rows; leave the flag out"
             )
         return size
     rows = len(source.train.labels)
@@ -134,7 +133,7 @@ def _validation_size(source, asked):
 
 
 def _take(split, shard):
-    """Returns the rows of one worker; those of some workers are copied, so that all others are freed."""
+    """Returns the rows of one worker; with several workers they are copied, so that all other rows are freed."""
     if shard.workers == 1:
         return split
     part = split.sharded(shard)

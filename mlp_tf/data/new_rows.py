@@ -1,4 +1,4 @@
-"""Rows that come after training, as a trained run takes them: to predict, or with labels to evaluate it on."""
+"""New rows for a trained run: to predict or, with labels, to evaluate it on."""
 
 import math
 import os
@@ -29,16 +29,15 @@ def new_rows(path, in_run, config=DEFAULTS):
     """Reads rows to predict.
 
     Args:
-      path: of a .csv file, whose columns are matched by their names with those that the run was trained on; or of an
-        .npz file, see `npz_rows`.
+      path: of a .csv file, whose columns are matched by name with those of the run; or of an .npz file, see `npz_rows`.
       in_run: `Data` of the run.
-      config: its settings, of which `label` and `layout` count.
+      config: its settings; only `label` and `layout` count.
 
     Returns:
       `NewRows`.
 
     Raises:
-      UserError: as of `csv_rows` and `npz_rows`; examples of another shape; a value that the run does not take.
+      UserError: as `csv_rows` and `npz_rows`; examples of another shape; a value that the run does not take.
     """
     if path.lower().endswith(".npz"):
         values, _, name, _ = npz_rows(path, needs_labels=False)
@@ -49,20 +48,20 @@ def new_rows(path, in_run, config=DEFAULTS):
 
 
 def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
-    """Reads all rows of other data than a run's to evaluate it on: no split is held out.
+    """Reads data other than a run's, to evaluate it on all their rows: no split is held out.
 
     Args:
-      dataset: as `load` takes it. Of data with a test split, only this is read. An .npz file need not have training
-        rows, see `npz_rows`. The columns of a .csv file are matched by their names.
-      in_run: `Data` of the run. Classes are matched by their names.
+      dataset: as `load` takes it. If there is a test split, only this is read. An .npz file need not have training
+        rows, see `npz_rows`. The columns of a .csv file are matched by name.
+      in_run: `Data` of the run. Classes are matched by name.
       data_dir: as `load` takes it.
-      config: settings of the run, of which `label`, `layout` and `resize` count.
+      config: settings of the run; only `label`, `layout` and `resize` count.
 
     Returns:
       (name of the data, `Split`, notes for the user).
 
     Raises:
-      UserError: as of `load` and `new_rows`; a label that is no class of the run.
+      UserError: as `load` and `new_rows`; a label that is not a class of the run.
     """
     path = os.path.abspath(os.path.expanduser(dataset))
     if path.lower().endswith(".csv"):
@@ -114,11 +113,11 @@ def _to_examples(name, values, in_run, config, columns=None):
       values: any real numbers. Of a run on pixels they are pixels too: uint8, or numbers as those that it was trained
         on, whole or multiples of 1 / 255.
       in_run: `Data` of the run.
-      config: settings of the run, of which `layout` counts, as in `arrange`.
+      config: settings of the run; only `layout` counts, as in `arrange`.
       columns: names of the values of an example, if they have any.
 
     Raises:
-      UserError: another shape, or a value that is not finite, or not a pixel though the run takes pixels.
+      UserError: another shape, a value that is not finite, or one that is not a pixel though the run takes pixels.
     """
     shape = in_run.example_shape
     found = values.shape
@@ -148,7 +147,7 @@ def _to_examples(name, values, in_run, config, columns=None):
         row, *place = np.argwhere(~fits)[0].tolist()
         where = columns[np.ravel_multi_index(place, shape)] if columns else ", ".join(map(str, place))
         raise UserError(
-            f"{name}: row {row + 1}, column {shorten(where, 60)}: {values[row, *place]}; must be {allowed}, as the run "
-            "was trained on: fix it, or leave the row out"
+            f"{name}: row {row + 1}, column {shorten(where, 60)}: {values[row, *place]}; must be {allowed}, as in the "
+            "run's data: fix it, or leave the row out"
         )
     return np.ascontiguousarray(examples)

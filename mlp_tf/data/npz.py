@@ -1,4 +1,4 @@
-"""The user's arrays in an .npz file, in the layout of Keras' mnist.npz."""
+"""Reads the user's arrays from an .npz file in the layout of Keras' mnist.npz."""
 
 import contextlib
 import io
@@ -45,8 +45,8 @@ class _Header(NamedTuple):
 def npz(path):
     """Reads the arrays x_train and y_train, and those of a test and a validation split if they are there.
 
-    They may be called as MedMNIST's too: train_images and train_labels. What splits may be called, `PURPOSES` says. All
-    headers are checked before any values are read. Examples of uint8 stay as they are, other numbers become float32.
+    They may have MedMNIST's names too: train_images and train_labels. `PURPOSES` has the names of splits. All headers
+    are checked before any values are read. Examples of uint8 stay as they are; other numbers become float32.
 
     Args:
       path: of a regular file, or of a link to one.
@@ -80,16 +80,16 @@ def npz(path):
 
 
 def npz_rows(path, needs_labels):
-    """Reads the examples of an .npz file for a run that is trained already, as they are.
+    """Reads the examples of an .npz file for a trained run, as they are.
 
-    They are x_test and y_test, or x and y; without labels, also an array that is the only one; with labels, also
-    x_train and y_train. The names may be those that `npz` takes too.
+    They are x_test and y_test, or x and y; without labels, also the only array; with labels, also x_train and y_train.
+    All names that `npz` takes are allowed.
 
     Returns:
       (examples, labels or None, name of the examples, name of the labels or None).
 
     Raises:
-      UserError: as of `npz`; there are no such arrays.
+      UserError: as `npz`; there are no such arrays.
     """
     with _opened(path) as archive:
         x, y = _find_rows(path, [name.removesuffix(".npy") for name in archive.zip.namelist()], needs_labels)
@@ -102,7 +102,7 @@ def npz_rows(path, needs_labels):
 
 
 def _find_rows(path, members, needs_labels):
-    """Returns the names of examples and of their labels, None if these are not needed; see `npz_rows`."""
+    """Returns the names of the examples and of the labels; of the latter None if not needed; see `npz_rows`."""
     names = {member.lower(): member for member in members}
     pairs = _find_pairs(path, members)
     found = [pairs["test"]] if "test" in pairs else []
@@ -112,7 +112,7 @@ def _find_rows(path, members, needs_labels):
         wanted = "x_test and y_test, or x and y"
     else:
         found = [(x, None) for x in [*(x for x, _ in found), *members[: len(members) == 1]] if x in members]
-        wanted = "x_test or x, or one array alone"
+        wanted = "x_test or x, or a single array"
     if not found:
         raise UserError(f"{path}: holds {shorten(', '.join(members), 200) or 'nothing'}; it must hold {wanted}")
     return found[0]
@@ -128,7 +128,7 @@ def _find_pairs(path, members):
             if not {*pair} & {*members}:
                 continue
             if split in pairs:
-                raise UserError(f"{path}: both {pairs[split][0]} and {pair[0]} are called as a {split} split; keep one")
+                raise UserError(f"{path}: both {pairs[split][0]} and {pair[0]} name a {split} split; keep one")
             pairs[split] = pair
     return {"train": ("x_train", "y_train"), **pairs}
 
@@ -156,7 +156,7 @@ def _opened(path):
 
 
 def _read_header(path, archive, name):
-    """Returns the `_Header` of an array in a `ZipFile`, which holds exactly the bytes that the header promises."""
+    """Returns the `_Header` of an array in a `ZipFile`, after a check that its file has as many bytes as it says."""
     member = f"{name}.npy"
     if member not in archive.namelist():
         raise UserError(
@@ -200,7 +200,7 @@ def _check_pair(path, headers, x, y):
 def _needed(header):
     """Returns the bytes that examples take until their split is made.
 
-    They are held as they are while they are converted, then as uint8 or float32 while they are copied into the splits.
+    The original stays while they are converted, then the uint8 or float32 ones while they are copied into the splits.
     """
     converted = header.count * (1 if header.dtype == np.uint8 else 4)
     return converted + max(converted, header.nbytes)

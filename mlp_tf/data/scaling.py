@@ -1,4 +1,4 @@
-"""Standardised examples: (x - mean) / deviation of each feature, as the training rows have them."""
+"""Standardizes examples: (x - mean) / standard deviation of each feature, both of the training rows."""
 
 from typing import NamedTuple
 
@@ -29,11 +29,11 @@ def scale(examples, scaling, config):
 
     Args:
       examples: float32 `[B, ...]`; anything, if `scaling` is None.
-      scaling: a `Scaling`, or None to leave the examples as they are, which `normalize` divides if they are pixels.
-      config: of which `scaling` counts: with none, the values stay as they are, and become float32.
+      scaling: a `Scaling`, or None to leave the examples as they are; `normalize` divides pixels.
+      config: only `scaling` counts: with none, the values stay as they are, and become float32.
 
     Returns:
-      float32 or `examples`, shaped as these.
+      float32, or `examples`, in the same shape.
     """
     if config.scaling == "none":
         return tf.cast(examples, tf.float32)
@@ -43,13 +43,13 @@ def scale(examples, scaling, config):
 
 
 def coarse(values, name_of):
-    """Returns a line about the first column that varies by so few steps of float32 that they are lost, or none.
+    """Returns a line about the first column whose variation float32 loses, or none.
 
     Args:
       values: `[B, D]`.
       name_of: called with the number of the column; returns what to call it.
     """
-    with np.errstate(invalid="ignore"):  # of infinity, which is refused later
+    with np.errstate(invalid="ignore"):  # infinity is refused later
         spread = np.ptp(values, axis=0)
         largest = np.abs(values).max(axis=0)
     close = (spread > 0) & (spread < largest * 2.0**-14)  # a step is 2**-24 to 2**-23 of the largest
@@ -68,5 +68,5 @@ def measure(examples):
     squares = np.zeros_like(mean)
     for first in range(0, len(examples), _BLOCK):
         squares += ((examples[first : first + _BLOCK] - mean) ** 2).sum(axis=0)
-    std = np.sqrt(squares / len(examples))  # of a constant float32 exactly 0, as no sum of it is rounded
+    std = np.sqrt(squares / len(examples))  # exactly 0 for a constant float32, as no sum of it is rounded
     return Scaling(mean, np.where(std < np.finfo(np.float32).tiny, 1.0, std))

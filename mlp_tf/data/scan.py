@@ -8,16 +8,16 @@ from mlp_tf import UserError
 from mlp_tf.base.text import shorten
 from mlp_tf.data.scaling import measure
 
-DARKEST = 64  # images whose largest pixel is below this were hardly meant to be from 0 to 255
+DARKEST = 64  # if the largest pixel is below this, images were hardly meant to range from 0 to 255
 MOST_CLASSES = 1000
 _BLOCK = 1000  # rows hashed at once
-_FLAT = 20  # how often the standard deviation of a feature is the range of its middle half, due to a few values
-_SAMPLE = 10_000  # rows, at least, of which that range is taken
-_FEWEST_ROWS = 10  # whose numbers are told from other values
+_FLAT = 20  # ratio of a feature's standard deviation to the range of its middle half, above which outliers are noted
+_SAMPLE = 10_000  # rows, at least, from which that range is taken
+_FEWEST_ROWS = 10  # fewer are never taken for row numbers
 
 
 def hash_rows(examples, name):
-    """Returns a hash of each row, uint64 `[N]`: equal rows have equal ones.
+    """Returns a hash of each row, uint64 `[N]`: equal rows have equal hashes.
 
     Args:
       examples: uint8 or float32 `[N, ...]`, in C's order.
@@ -73,14 +73,14 @@ def dark_pixels(source):
 
 
 def outliers(source):
-    """Returns a line about the first feature that a few values far from the others flatten, or none."""
+    """Returns a line about the first feature with a few values far from all others, or none."""
     examples = source.train.images
     if examples.dtype == np.uint8 or examples.ndim != 2:
         return ()
-    with np.errstate(all="ignore"):  # of values that are not finite, which are refused later
+    with np.errstate(all="ignore"):  # values that are not finite are refused later
         sample = examples[:: max(1, len(examples) // _SAMPLE)]
         low, middle, high = np.percentile(sample, (25, 50, 75), axis=0)
-        # Where most values are equal, such as 0, the others are no outliers.
+        # If most values are equal, such as 0, the others are not outliers.
         flat = (low < middle) & (middle < high) & (measure(examples).std > _FLAT * (high - low))
     if not flat.any():
         return ()

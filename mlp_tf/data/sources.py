@@ -1,4 +1,4 @@
-"""Which source a --dataset names, and where files that were moved are now."""
+"""Resolves a --dataset to its source, and finds files that were moved."""
 
 import difflib
 import glob
@@ -36,12 +36,12 @@ def resolve(dataset, data_dir="", config=DEFAULTS):
     """Returns the `Source` that a --dataset names.
 
     Args:
-      dataset, data_dir: as `load` takes them. `auto` is MNIST of tensorflow-datasets; where that is neither prepared
-        nor can be downloaded, Keras' copy in the home folder; where that is missing too, the sample.
-      config: the settings, of which `label` and `resize` count.
+      dataset, data_dir: as `load` takes them. `auto` is MNIST of tensorflow-datasets; if that is not prepared and
+        cannot be downloaded, Keras' copy in the home folder; if that is missing too, the sample.
+      config: the settings; only `label` and `resize` count.
 
     Raises:
-      UserError: there are no such data, or they are wrong.
+      UserError: no such data, or they are wrong.
     """
     path = os.path.abspath(os.path.expanduser(dataset))
     if dataset == "auto":
@@ -114,7 +114,7 @@ def _explain(dataset, path):
 
 
 def located(name, data_dir=""):
-    """Returns where the data of a run are now: in `data_dir`, at `data_dir` itself, or where they were.
+    """Returns the path of a run's data now: in `data_dir`, `data_dir` itself, or where they were.
 
     Args:
       name: an absolute path, or the name of a set, which is returned as it is.
@@ -126,7 +126,7 @@ def located(name, data_dir=""):
     if not os.path.isabs(name):
         return name
     inside = os.path.join(data_dir, os.path.basename(name))
-    # A folder may be where the folder is now, or the folder itself: the latter only where nothing else is there.
+    # `data_dir` may hold the folder, or be the folder itself: the latter only if neither of the others exists.
     candidates = [inside, data_dir, name] if is_file(name) else [inside, name, data_dir]
     exists = os.path.isfile if is_file(name) else os.path.isdir
     for path in candidates if data_dir else [name]:
@@ -134,5 +134,5 @@ def located(name, data_dir=""):
             return os.path.abspath(path)
     elsewhere = f", nor in {data_dir}" if data_dir else ""
     raise UserError(
-        f"{name}: the data of this run are not there any more{elsewhere}; say where they are now with --data_dir=PATH"
+        f"{name}: the data of this run are no longer there{elsewhere}; say where they are now with --data_dir=PATH"
     )

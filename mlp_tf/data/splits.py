@@ -1,4 +1,4 @@
-"""A dataset: as its source has it, its splits, and the shard of each that one worker holds."""
+"""A dataset: its source, its splits, and the shard of each that one worker holds."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Shard(NamedTuple):
 
     index: int = 0
     workers: int = 1
-    whole_train: bool = False  # whether it holds all rows of the training split nevertheless
+    whole_train: bool = False  # whether it holds all training rows nevertheless
 
 
 ALL_ROWS = Shard()
@@ -25,14 +25,14 @@ PURPOSES = {  # {what the user calls a split: what it is for}
 
 
 class Split(NamedTuple):
-    """Examples and labels of one purpose, such as training."""
+    """Examples and labels for one purpose, such as training."""
 
     images: np.ndarray  # uint8 or float32, [N, H, W], [N, H, W, C] or [N, D]
     labels: np.ndarray  # int32 [N], from 0 to classes - 1
     classes: int | None = None  # None: one more than the largest label
     shard: Shard = ALL_ROWS
     rows_of_all: int | None = None  # rows of all workers together; None: N
-    scaling: Scaling | None = None  # what float32 examples are standardized by; None: they stay as they are
+    scaling: Scaling | None = None  # standardizes float32 examples; None: they stay as they are
 
     @property
     def global_rows(self):
@@ -83,7 +83,7 @@ class Splits(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A dataset as it is read, and while it is split."""
+    """A dataset after it is read, and while it is split."""
 
     name: str
     train: Split
@@ -100,26 +100,26 @@ class Source(NamedTuple):
 
     @property
     def splits(self):
-        """Those of train, validation and test that are there, in this order: {name: `Split`}."""
+        """The splits that exist, of train, validation and test in this order: {name: `Split`}."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in splits.items() if split is not None}
 
 
 def find_splits(path, words):
-    """Returns {train, validation or test: name}, of the user's names that are called so.
+    """Returns {train, validation or test: the user's name for it}.
 
     Args:
       path: of the folder that has the names, for the message.
       words: {name: the word in it that may be one of `PURPOSES`, in any case}.
 
     Raises:
-      UserError: two names are the same split.
+      UserError: two names mean the same split.
     """
     found = {}
     for name, word in words.items():
         split = PURPOSES.get(word.lower())
         if split in found:
-            raise UserError(f"{path}: both {found[split]} and {name} are called as a {split} split; keep one")
+            raise UserError(f"{path}: both {found[split]} and {name} name a {split} split; keep one")
         if split:
             found[split] = name
     return found

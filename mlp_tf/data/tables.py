@@ -1,4 +1,4 @@
-"""The user's table in a .csv file: a column of labels, and numbers in all others."""
+"""Reads the user's tables from .csv files: a column of labels, and numbers in all others."""
 
 import collections
 import contextlib
@@ -27,10 +27,10 @@ _MOST_COLUMNS = 100_000  # pandas takes 0.2 ms for each
 _FIELD = 32  # bytes that pandas takes for a field, besides its text
 _LARGEST = np.finfo(np.float32).max
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
-_ID = re.compile(r"id|.*(Id|ID|_id)", re.DOTALL)  # names of columns that tell the rows apart, if they are no features
-_FIRST_FIELDS = 2**22  # read to find out which column may hold the labels
-_FEW = 10  # distinct whole numbers that may be labels, in however few rows
-_LABELS = ("label", "labels", "class", "target", "species", "category", "y")  # what the column may be called
+_ID = re.compile(r"id|.*(Id|ID|_id)", re.DOTALL)  # columns that name the rows, if they are not features
+_FIRST_FIELDS = 2**22  # read to find the column that may hold the labels
+_FEW = 10  # distinct whole numbers that may be labels even in a few rows
+_LABELS = ("label", "labels", "class", "target", "species", "category", "y")  # likely names of that column
 _IMAGE_FILE = re.compile(r"\.(png|jpe?g|bmp|gif|tiff?|webp)\W*$", re.IGNORECASE)
 
 
@@ -39,7 +39,7 @@ class _WithoutLabel(UserError):
 
 
 def csv(path, label=DEFAULTS.label):
-    """Reads a table: float32 `[N, D]`, in the order of all columns but the labels; `[N, H, H]`, if these are pixels.
+    """Reads a table: float32 `[N, D]`, in the order of all columns except the labels; `[N, H, H]` if they are pixels.
 
     Pixels are called pixel0, pixel1, ..., or 0x0, 0x1, ... by row and column, from 0 or from 1, in this order; their
     number is a square.
@@ -53,8 +53,8 @@ def csv(path, label=DEFAULTS.label):
       `Source` without test rows. The classes are the labels: as whole numbers if all are, else as words.
 
     Raises:
-      UserError: no such file, not a table, no such column, a field that is empty or not a number, more than the
-        memory of this machine.
+      UserError: no such file, not a table, no such column, a field that is empty or not a number, more data than the
+        memory of this machine holds.
     """
     return _to_source(path, {"train": path}, [], label)
 
@@ -63,10 +63,10 @@ def csv_folder(path, label=DEFAULTS.label):
     """Reads train.csv in a folder, and test.csv and val.csv if they are there; a prefix is allowed: mnist_train.csv.
 
     Returns:
-      `Source`; None if the folder has no table that is called train, or has a folder that is called as a split.
+      `Source`; None if no table in the folder is called train, or a folder in it has the name of a split.
 
     Raises:
-      UserError: as of `csv`, two tables of the same split, other columns than in train.
+      UserError: as `csv`; two tables of the same split; columns that differ from those of train.
     """
     names = sorted(name for name in os.listdir(path) if not name.startswith("."))
     if any(name.lower() in PURPOSES for name in names):
@@ -81,23 +81,23 @@ def csv_folder(path, label=DEFAULTS.label):
 
 
 def csv_rows(path, columns, width, label, needs_labels, class_names):
-    """Reads the rows of a table for a run that is trained already.
+    """Reads the rows of a table for a trained run.
 
     Args:
-      path: as of `csv`.
-      columns: those that the run was trained on, which may be in any order here. If it does not know them, all but the
-        label and the id are its features, in their order.
-      width: how many they are.
+      path: as `csv` takes it.
+      columns: those of the run, which may be in any order here. If the run does not know them, all except the label and
+        the id are its features, in their order.
+      width: their number.
       label: the column of the labels.
-      needs_labels: whether there must be a label in each row.
+      needs_labels: whether each row must have a label.
       class_names: of the run; in a table without names they tell which column holds labels.
 
     Returns:
       (features, float32 `[N, width]`, in the run's order; their names; a data frame of all other columns, as text; the
-      name of the one that is the id, such as Id or PassengerId, or None; a note or "").
+      name of the id's column, such as Id or PassengerId, or None; a note or "").
 
     Raises:
-      UserError: as of `csv`; a column that the run needs is missing.
+      UserError: as `csv`; a column that the run needs is missing.
     """
     with _opened(path) as file:
         names = _read_first_line(path, file)
@@ -146,7 +146,7 @@ def _are_numbers(fields):
 
 
 def _check_features(path, features, width, names, others, label):
-    """Raises UserError if a table lacks columns of a run, or has another number of them than a run without names."""
+    """Raises UserError if a table lacks columns of a run or, for a run without names, has another number of them."""
     there = {*names}
     if missing := [name for name in features if name not in there]:
         unknown = [name for name in others if name != label]
@@ -163,13 +163,13 @@ def _check_features(path, features, width, names, others, label):
 
 
 def _listed(names):
-    """Returns the first names of columns in words."""
+    """Returns the first names of columns as text."""
     listed = [repr(shorten(name, 60)) for name in names[:10]]
     return ", ".join([*listed, "..."] if len(names) > 10 else listed)
 
 
 def _to_source(path, files, unused, label):
-    """Returns the `Source` of the tables {split: path}, train first; `unused` names what else the user has there."""
+    """Returns the `Source` of the tables {split: path}, train first; `unused` names the other files there."""
     notes = []
     columns = None
     examples = {}
@@ -235,7 +235,7 @@ def _number(path, files, labels):
         if unknown.any():
             row = (places == unknown.argmax()).argmax()
             raise UserError(
-                f"{files[split]}: row {row + 1}, column {label}: {labels[split][row]!r} is no class of "
+                f"{files[split]}: row {row + 1}, column {label}: {labels[split][row]!r} is not a class of "
                 f"{os.path.basename(files['train'])}; leave such rows out, or add some to the training rows"
             )
     numbers, class_names = number(values, dict.fromkeys(values, f"{files['train']}: column {label}"))
@@ -243,13 +243,13 @@ def _number(path, files, labels):
 
 
 def _read_table(path, label):
-    """Returns (a table as a data frame, its labels as words, once it has rows and names; a note or "")."""
+    """Returns (a table with rows and names as a data frame, its labels as words; a note or "")."""
     with _opened(path) as file:
         names = _read_first_line(path, file)
         has_names = label in names
         names = names if has_names else _name_columns(path, file, names, label)
         if len(names) == 1:
-            raise UserError(f"{path}: no column but {label}; put the numbers of each example into other columns")
+            raise UserError(f"{path}: no column except {label}; put the numbers of each example into other columns")
         _check_different(path, names)
         frame = _read_columns(path, file, names, has_names, [label])
     note = "the first line holds no names, so it is read as a row, and column {} as the labels"
@@ -258,7 +258,7 @@ def _read_table(path, label):
 
 @contextlib.contextmanager
 def _opened(path):
-    """Yields the opened file, once it was checked to be text that fits into memory."""
+    """Yields the opened file, after a check that it is text that fits into memory."""
     try:
         with open_regular(path) as file:
             _check_text(path, file)
@@ -268,7 +268,7 @@ def _opened(path):
 
 
 def _read_columns(path, file, names, has_names, texts):
-    """Returns the table in a file as a data frame, these of its columns as text; raises UserError if it has no rows."""
+    """Returns the table in a file as a data frame, the columns `texts` as text; raises UserError if it has no rows."""
     file.seek(0)
     frame = _read(path, file, header=0 if has_names else None, names=names, dtype=dict.fromkeys(texts, str))
     if frame.empty:
@@ -318,7 +318,7 @@ def _read(path, file, **options):
 
 
 def _explain(message):
-    """Returns what is wrong with a table, by what pandas says: it counts a field with line ends in it as one line."""
+    """Returns what is wrong with a table, from pandas' message, which counts a field with line ends as one line."""
     if ragged := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
         expected, line, found = ragged.groups()
         return f"line {line} has {found} fields, but the first line {expected}; quote a field that has commas"
@@ -330,7 +330,7 @@ def _explain(message):
 
 
 def _read_first_line(path, file):
-    """Returns the fields of the first line, which should be the names of all columns."""
+    """Returns the fields of the first line, which should name all columns."""
     file.seek(0)
     beginning = file.read(2 * _LONGEST_LINE).lstrip(b" \r\n")
     line = re.match(rb"[^\r\n]*", beginning)[0]
@@ -352,7 +352,7 @@ def _name_columns(path, file, fields, label):
     """Returns names for the columns of a table that has none, from the fields of its first line.
 
     Raises:
-      _WithoutLabel: these are names, or it is not clear which column holds the labels.
+      _WithoutLabel: the fields are names, or it is not clear which column holds the labels.
     """
     last = len(fields) - 1
     numbers = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna()
@@ -360,7 +360,7 @@ def _name_columns(path, file, fields, label):
     file.seek(0)
     rows = _read(path, file, header=None, nrows=1 + _FIRST_FIELDS // len(fields))
     are_names = last < 1 or words not in ([], [0], [last]) or fields == [str(i) for i in range(len(fields))]
-    # A word that comes only once is a name.
+    # A word that occurs only once is a name.
     if are_names or (words and (rows[words[0]].astype(str).str.strip() == fields[words[0]]).sum() < 2):
         raise _WithoutLabel(f"{path}: {_without_label(fields, rows, label)}")
     places = words or [place for place in (0, last) if _may_be_labels(rows[place])]
@@ -384,7 +384,7 @@ def _may_be_labels(column):
 
 
 def _without_label(names, rows, label):
-    """Returns what is wrong with a table that has no column of labels; `rows` are the first line and those below."""
+    """Returns what is wrong with a table that has no column of labels; `rows` include the first line."""
     for separator, words in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" " * (len(names) == 1), "spaces")):
         if separator and any(separator in name for name in names):
             return f"no column {label}, and {words} in the names; save the table with commas between its columns"
@@ -424,7 +424,7 @@ def _to_array(path, words, label):
 
 
 def _to_examples(path, frame, columns):
-    """Returns (float32 `[N, H, H]` if the columns are called as pixels, else `[N, D]`; what looks wrong)."""
+    """Returns (float32 `[N, H, H]` if the columns have the names of pixels, else `[N, D]`; what looks wrong)."""
     examples = np.empty(frame.shape, np.float32)
     suspicions = ()
     for i, name in enumerate(columns):
@@ -436,7 +436,7 @@ def _to_examples(path, frame, columns):
 
 
 def _are_pixels(names, side):
-    """Checks whether columns are called as the pixels of an image with this side, in order."""
+    """Checks whether columns have the names of the pixels of an image with this side, in order."""
     for first in (0, 1):
         places = range(first, first + side)
         by_number = [f"pixel{i}" for i in range(first, first + side**2)]

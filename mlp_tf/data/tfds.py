@@ -24,7 +24,7 @@ class Unavailable(UserError):
 
 
 def prepared(name, data_dir=""):
-    """Returns the `Source` of a set by name; downloads and prepares the set first if it is not here.
+    """Returns the `Source` of a set by its name; downloads and prepares the set first if it is not here.
 
     Raises:
       Unavailable: not prepared, and no network.
@@ -54,7 +54,7 @@ def _builder(name, data_dir):
     import tensorflow_datasets as tfds
 
     try:
-        with temporary_files_removed():  # it leaves a folder for each set that is not prepared
+        with temporary_files_removed():  # tfds leaves a folder for each set that is not prepared
             builder = tfds.builder(name, data_dir=data_dir or None)
         usable = builder.info.supervised_keys == ("image", "label")
     except Exception as error:  # versions and configurations are free text, and fail in any way
@@ -128,7 +128,7 @@ def _unusable(builder, reason):
 
 
 def _download(builder, name):
-    """Downloads and prepares a set; raises `Unavailable` where that fails."""
+    """Downloads and prepares a set; raises `Unavailable` if that fails."""
     reason = _unreachable(builder)
     if not reason:
         try:

@@ -1,1 +1,1 @@
-"""From a photo or drawing of a digit to an example."""
+"""Handwriting: turns a photo or drawing of a digit into an example."""

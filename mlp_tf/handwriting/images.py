@@ -1,4 +1,4 @@
-"""A user's image file, opened safely, and prepared as the images of MNIST were.
+"""Opens a user's image file safely, and prepares the image as MNIST's were.
 
 LeCun, Bottou, Bengio and Haffner (1998), section III.A: the digit's bounding box is fitted into 20 x 20
 pixels, keeping its proportions, and its center of mass is moved to the middle of 28 x 28 pixels.
@@ -16,11 +16,11 @@ from mlp_tf import UserError
 from mlp_tf.data.image_folder import open_image
 from mlp_tf.handwriting.ink import NoInk, find_ink
 
-LONGEST = 250  # pixels of the longer side; larger images are reduced before the search for ink
+LONGEST = 250  # pixels of the longer side; larger images are reduced before ink is searched
 BOX_FRACTION = 20 / 28
 THINNEST = 0.09  # of the box: thinner strokes are thickened to it; MNIST's are 0.1 to 0.15
-_LIGHT, _DARK = 0.75, 0.25  # of the range of an image: its border is above if it is dark on light, below if reverse
-_ALIKE = 5  # gray levels by which an image and its prepared one differ at most, in the mean; MNIST's differ by 1
+_LIGHT, _DARK = 0.75, 0.25  # of an image's range: dark on light has its border above, light on dark below
+_ALIKE = 5  # gray levels: the largest mean difference of an image and its prepared form; MNIST's differ by 1
 
 
 class Prepared(NamedTuple):
@@ -34,7 +34,7 @@ def read(path, height, width, style=None):
     """Reads an image of any size and kind: dark on light or light on dark, gray or color, with alpha, a photo.
 
     Args:
-      path: PNG, JPEG, BMP, GIF, WebP, PGM or uncompressed TIFF, whatever its name; a regular file, or a link to one.
+      path: as `data.image_folder.open_image` takes it.
       height, width: of the images that the network was trained on.
       style: their `runs.identity.InkStyle`; None: bright on black.
 
@@ -53,7 +53,7 @@ def read(path, height, width, style=None):
 def fit(pixels, style):
     """Returns the `Prepared` of an image that has the size of the training images.
 
-    It is inverted if its border is, and stays as it is otherwise, unless they are framed as MNIST's and it is not.
+    It is inverted if its border is inverted, and prepared if they are framed like MNIST's and it is not.
 
     Args:
       pixels: uint8 `[H, W]`.
@@ -78,14 +78,14 @@ def measure_style(images):
       images: `[N, H, W]`, uint8, or any other examples.
 
     Returns:
-      The fields of `runs.identity.InkStyle`, as a dictionary; None if most are no gray ink on even paper.
+      The fields of `runs.identity.InkStyle`, as a dictionary; None if most do not show gray ink on even paper.
     """
     if images.dtype != np.uint8 or images.ndim != 3:
         return None
     levels = _border_levels(_sample(images, 1000))
     light = (levels > _LIGHT).mean()
     dark = (levels < _DARK).mean()
-    if max(light, dark) < 0.9 or min(light, dark) > 0.002:  # else `fit` would invert images like those of training
+    if max(light, dark) < 0.9 or min(light, dark) > 0.002:  # `fit` would invert some training images
         return None
     is_dark = light > dark
     sample = _sample(images, 20)
@@ -106,7 +106,7 @@ def measure_style(images):
 
 
 def _are_alike(image, other):
-    """Returns whether two images are the same, perhaps a pixel apart, as the middle of a digit is rounded."""
+    """Checks whether two images are the same, up to a shift by one pixel, as the middle of a digit is rounded."""
     shifted = [np.roll(other, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
     return min(np.abs(np.subtract(image, each, dtype=int)).mean() for each in shifted) < _ALIKE
 
@@ -121,14 +121,14 @@ def _border_medians(images):
 
 
 def _border_levels(images):
-    """Returns `_border_medians` as levels from 0, the darkest pixel of the image, to 1, its brightest; blank: 0.5."""
+    """Returns `_border_medians` as levels from 0, the image's darkest pixel, to 1, its brightest; 0.5 if blank."""
     darkest = images.min(axis=(1, 2)).astype(float)
     span = images.max(axis=(1, 2)) - darkest
     return np.where(span > 0, (_border_medians(images) - darkest) / np.maximum(span, 1), 0.5)
 
 
 def _styled(prepared, style):
-    """Returns a `Prepared` as the training images are, without the warnings that they deserve too."""
+    """Returns a `Prepared` in the style of the training images, without the warnings that apply to them too."""
     if style is None:
         return prepared
     image = 255 - prepared.image if style.is_dark else prepared.image
@@ -145,9 +145,9 @@ def _prepare(image, height, width):
 
 
 def _prepare_pixels(pixels):
-    """Returns an image, uint8 `[H, W]`, as `_prepare` does, for its size.
+    """Prepares an image, uint8 `[H, W]`, as `_prepare` does, and keeps its size.
 
-    It gets a margin of paper, as a stroke in a small image may fill the window in which `find_ink` looks for paper.
+    It first gets a margin of paper, as a stroke in a small image may fill the window where `find_ink` looks for paper.
     """
     [paper] = _border_medians(pixels[None])
     padded = np.pad(pixels, max(pixels.shape) // 2, constant_values=int(paper))
@@ -157,7 +157,7 @@ def _prepare_pixels(pixels):
 def _decode(path):
     """Returns the image upright, in RGBA."""
     with open_image(path) as image:
-        if image.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would cut off
+        if image.mode.startswith(("I", "F")):  # more than 8 bits, which Pillow would clip
             values = np.asarray(image, np.float64)
             image = Image.fromarray(np.uint8(255 * np.clip(values / max(values.max(), 1e-9), 0, 1)))
         return image.convert("RGBA")

@@ -1,7 +1,7 @@
-"""Finds ink on paper, in an image that is lit unevenly, on paper that may be printed; and says what looks odd about it.
+"""Finds ink on paper that may be unevenly lit or printed with lines, and says what looks odd about it.
 
 Paper is flattened locally: a morphological closing (Serra 1982), in a window that no stroke fills, shows the paper
-under the ink, and follows falling light and the edge of a shadow. The fraction of the paper's light that ink takes away
+under the ink, and follows falling light and the edge of a shadow. Ink takes away a fraction of the paper's light, which
 does not depend on how much light there is.
 """
 
@@ -15,11 +15,11 @@ _FAINTEST = 0.04  # of the paper's light: anything fainter is not ink
 _INK = 0.2  # of the contrast of the darkest ink: anything fainter is paper
 _SMOOTH = 1 / 600  # of the longer side: standard deviation of the Gaussian that removes a camera's noise
 _WINDOW = 1 / 4  # of the longer side: wider than any stroke
-_EVENLY = 0.06  # of full light: nine tenths of the border are at most this far from a plane, if light falls off evenly
-_LINE_LENGTH = 0.95  # a printed line is at least this long, of the side that it is parallel to
-_LINE_THICKNESS = 1 / 40  # and at most this thick, of the longer side
+_EVENLY = 0.06  # of full light: if light falls off evenly, nine tenths of the border are this close to a plane
+_LINE_LENGTH = 0.95  # of the side parallel to it: a printed line is at least this long
+_LINE_THICKNESS = 1 / 40  # of the longer side: a printed line is at most this thick
 _SPECK = 0.02  # of the ink of the largest piece: a piece with less is dirt
-_SHAPE_SIDE = 40  # pixels of the longer side at which strokes and loops are counted, so that grains of pencil are not
+_SHAPE_SIDE = 40  # pixels of the longer side when strokes and loops are counted: too few to show grains of pencil
 
 
 class Ink(NamedTuple):
@@ -30,7 +30,7 @@ class Ink(NamedTuple):
 
 
 class NoInk(ValueError):
-    """There is no ink, or it cannot be told from the noise."""
+    """There is no ink, or it cannot be distinguished from noise."""
 
 
 def find_ink(light):
@@ -56,7 +56,7 @@ def find_ink(light):
     contrast = np.median(ink[is_dark]) - paper
     noise = 1.4826 * np.median(np.abs(ink[~is_dark] - paper))  # its standard deviation, if it is normal
     if contrast < max(_FAINTEST, 5 * noise):
-        raise NoInk("nothing that can be told from the paper and the noise; there is nothing to recognize")
+        raise NoInk("no ink that differs from the paper and its noise; there is nothing to recognize")
     ink = np.clip((ink - paper) / contrast, 0, 1)
     ink[ink < max(_INK, 3 * noise / contrast)] = 0
     return _whole_pieces(ink, faint=contrast < 0.1)
@@ -75,7 +75,7 @@ def _contrast(channel):
 
 
 def _plane(values):
-    """Returns a plane through the border if light falls off evenly there, where no closing can follow it; else ones."""
+    """Returns a plane through the border if light falls off evenly there, which no closing can follow; else ones."""
     y, x = np.indices(values.shape)
     points = np.stack([np.ones(values.shape), y / len(values), x / values.shape[1]], axis=-1)
     border = np.ones(values.shape, bool)
@@ -105,7 +105,7 @@ def _without_lines(ink):
 
 
 def _whole_pieces(ink, faint):
-    """Returns the `Ink` without dirt, and without pieces at the border next to the digit, such as a shadow's end."""
+    """Returns the `Ink` without dirt and, if there is a digit, without pieces at the border, such as a shadow's end."""
     labels, count = ndimage.label(ink, np.ones((3, 3)))
     numbers = np.arange(1, count + 1)
     amounts = ndimage.sum_labels(ink, labels, numbers)
@@ -124,7 +124,7 @@ def _whole_pieces(ink, faint):
 
 
 def _warnings(ink, boxes):
-    """Returns what is unlike one digit in ink whose pieces are in these boxes, pairs of slices.
+    """Returns what is unlike one digit in ink; `boxes` are pairs of slices around its pieces.
 
     The limits let 99 of 100 digits of MNIST pass (tests/handwriting/test_photos.py); page/ink.js has the same.
     """
@@ -147,7 +147,7 @@ def _warnings(ink, boxes):
 
 
 def _is_tangled(ink):
-    """Returns whether ink that is cut out has more strokes or loops than a digit, or fills its box."""
+    """Checks whether cut-out ink has more strokes or loops than a digit, or fills its box."""
     longer = max(ink.shape)
     size = [max(1, round(_SHAPE_SIDE * side / longer)) for side in ink.shape[::-1]]
     solid = np.pad(np.asarray(Image.fromarray(np.uint8(255 * ink)).resize(size, Image.Resampling.BOX)) > 127, 1)

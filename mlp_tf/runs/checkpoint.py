@@ -1,10 +1,10 @@
-"""Checkpoints that are complete or absent; the one place that knows how variables are named on disk.
+"""Checkpoints, which are complete or absent. Only this module knows the names of variables on disk.
 
     checkpoints/step-N.S/  state.index and state.data-*: the variables; manifest.json: everything else
 
 N is the step, S counts the saves of the run. A checkpoint is written under another name, flushed to disk, then
-renamed, and its manifest holds the SHA-256 of each file. So a crash leaves a complete checkpoint, or something that is
-not taken for one.
+renamed; its manifest holds the SHA-256 of each file. So after a crash a checkpoint is complete, or is not taken for
+one.
 """
 
 import math
@@ -35,7 +35,7 @@ class Row(TypedDict):
 
     epoch: Count  # from 1
     cost: float
-    accuracy: float  # of the training examples, as they were trained
+    accuracy: float  # on the training examples, each just before the step that trains on it
     val_cost: float | None
     val_accuracy: float | None
     learning_rate: float
@@ -67,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Checkpoint(NamedTuple):
     """A checkpoint that was found complete."""
 
-    path: pathlib.Path | None  # None on a worker other than the chief, which has sent the rest
+    path: pathlib.Path | None  # None on a worker that is not the chief, which sends it the rest
     manifest: Manifest
     sizes: dict[str, int]  # {name of a file of the variables: its bytes}
 
@@ -146,15 +146,15 @@ def save(folder, tracked, manifest):
         for *_, old in _scan(folder)[KEEP:]:
             files.remove(old)
     except OSError as error:
-        return f"{error.filename}: {error.strerror}; this old checkpoint is not needed any more, and cannot be removed"
+        return f"{error.filename}: {error.strerror}; this old checkpoint is no longer needed, but cannot be removed"
     return ""
 
 
 def newest(folder):
-    """Returns (the newest complete `Checkpoint`, or None; a text for each newer one, which is damaged).
+    """Returns (the newest complete `Checkpoint`, or None; a text for each newer, damaged one).
 
     Raises:
-      UserError: what `verify` raises.
+      UserError: as `verify`.
     """
     damaged = []
     for *_, path in _scan(folder):
@@ -166,7 +166,7 @@ def newest(folder):
 
 
 def verify(path):
-    """Returns the checkpoint in a folder, once every file was compared with its manifest.
+    """Compares every file of a checkpoint with its manifest, and returns the `Checkpoint`.
 
     Raises:
       Damaged: a file is missing, torn or changed, or is not of the form that `save` writes.
@@ -236,7 +236,7 @@ def restore(path, saved, target):
       target: the `Variables` to read it into.
 
     Raises:
-      UserError: it holds other variables, or other shapes.
+      UserError: it holds other variables or shapes.
     """
     import tensorflow as tf
 
@@ -258,7 +258,7 @@ def read_parameters(checkpoint, best):
 
     Args:
       checkpoint: `Checkpoint`.
-      best: whether those of its best epoch are wanted, or those of its last.
+      best: whether to return those of its best epoch, instead of its last.
 
     Raises:
       UserError: it does not hold them.
@@ -280,7 +280,7 @@ def read_parameters(checkpoint, best):
 
 
 def remove_unfinished(folder, newest):
-    """Removes what killed processes left half-written, and renames the damaged ones among those after `newest`."""
+    """Removes what killed processes left half-written, and renames the damaged checkpoints after `newest`."""
     files.remove_unfinished(folder)
     for *_, path in _scan(folder):
         if newest is None or path == newest.path:

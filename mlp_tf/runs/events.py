@@ -16,7 +16,7 @@ _SCALARS = [
 
 
 def check_installed():
-    """Raises UserError where the extra is missing: TensorFlow itself does not install TensorBoard."""
+    """Raises UserError if the extra is missing: TensorFlow itself does not install TensorBoard."""
     if importlib.util.find_spec("tensorboard") is None:
         raise UserError(
             "--tensorboard: TensorBoard is not installed; install the extra, pip install 'mlp_tf[tensorboard]' (in a "
@@ -26,10 +26,10 @@ def check_installed():
 
 @contextlib.contextmanager
 def writing(folder, rows):
-    """Writes the rows there are to new event files in a folder, in place of what it held.
+    """Writes rows to new event files in a folder, in place of what it held.
 
     Yields:
-      write(row), for each row that comes.
+      write(row), for each further row.
 
     Raises:
       UserError: they cannot be written.

@@ -46,7 +46,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @contextlib.contextmanager
 def new_folder():
-    """Yields a new folder under runs/, named by the time; runs that start in the same second get one each.
+    """Yields a new folder under runs/, named by the time; runs that start in the same second get different ones.
 
     Raises:
       UserError: it cannot be created.
@@ -73,7 +73,7 @@ def new_folder():
 
 
 def _create(folder):
-    """Creates a folder; returns False if there is one, which another process may have created just now."""
+    """Creates a folder; returns False if it exists, as another process may have created it just now."""
     try:
         folder.mkdir()
     except FileExistsError:
@@ -117,7 +117,7 @@ def read_config(path):
 class Lock:
     """An exclusive lock on a folder, which also notices if the folder is moved or replaced.
 
-    The lock is on the folder itself: it needs no file, and ends with its process however that ends.
+    The lock is on the folder itself: it needs no file, and ends with its process in any case.
     """
 
     def __init__(self, path, descriptor):
@@ -125,7 +125,7 @@ class Lock:
         self.descriptor = descriptor
 
     def check(self):
-        """Raises UserError if the path does not lead to the locked folder any more."""
+        """Raises UserError if the path no longer leads to the locked folder."""
         if not self.holds():
             raise UserError(
                 f"--workdir={self.path}: the folder was moved, removed or replaced while this process used it, and "
@@ -133,16 +133,16 @@ class Lock:
             )
 
     def holds(self):
-        """Returns whether the path leads to the locked folder."""
+        """Checks whether the path leads to the locked folder."""
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
-        except OSError:  # it, or a folder above it, is gone or is something else
+        except OSError:  # it, or a folder above it, is gone or replaced
             return False
 
 
 @contextlib.contextmanager
 def lock_folder(path):
-    """Creates a folder, if need be, and locks other processes out; a folder created here and left empty is removed.
+    """Creates a folder if needed, and locks other processes out; a folder created here and left empty is removed.
 
     Yields:
       `Lock`.
@@ -196,7 +196,7 @@ class RunFolder:
       lock: its `Lock`; without one the folder is only read.
 
     Raises:
-      UserError: files but no config.json, or a file that this version of a run does not write.
+      UserError: files but no config.json, or a file that this version does not write.
     """
 
     def __init__(self, path, lock=None):
@@ -240,7 +240,7 @@ class RunFolder:
         return files.digest(self.description.identity())
 
     def is_finished(self, config):
-        """Returns whether the run has finished with these settings, and its data have not moved."""
+        """Checks whether the run has finished with these settings, and its data have not moved."""
         if self.results is None:
             return False
         in_run = self.description.config
@@ -267,15 +267,15 @@ class RunFolder:
         return None, []
 
     def _check_same_run(self, found):
-        """Refuses a checkpoint that is not of the run that config.json describes, naming what differs."""
+        """Raises UserError if a checkpoint is not of the run in config.json; names what differs."""
         in_config = {**self.description.identity(), "steps of an epoch": self.description.steps}
         in_checkpoint = {**found.manifest.identity, "steps of an epoch": found.manifest.progress["steps"]}
         was_raised = in_config["patience"] > in_checkpoint.get("patience", 0) > 0  # which it may be
         differing = differences(in_config, in_checkpoint, ignored={"patience"} if was_raised else ())
         if differing:
             raise UserError(
-                f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they are not of "
-                "one run; restore the one that was changed"
+                f"--workdir={self.path}: config.json has {'; '.join(differing)} in {found.path.name}: they belong "
+                "to different runs; restore the one that was changed"
             )
         try:
             self._check_rows(found.manifest.history)
@@ -289,7 +289,7 @@ class RunFolder:
                 raise ValueError(f"its row of epoch {row['epoch']} contradicts config.json in val_cost, val_accuracy")
 
     def check_place(self):
-        """Raises UserError if the path does not lead to the locked folder any more."""
+        """Raises UserError if the path no longer leads to the locked folder."""
         self._lock.check()
 
     def save(self, tracked, manifest):
@@ -307,7 +307,7 @@ class RunFolder:
         try:
             warning = checkpoint.save(self._checkpoints, tracked, manifest)
         except UserError:
-            self.check_place()  # the better reason
+            self.check_place()  # a moved folder is the better reason
             raise
         self._saved = manifest
         return warning
@@ -341,7 +341,7 @@ class RunFolder:
         files.write(self.path / "results.json", files.to_json({**content, "sha256": files.digest(content)}))
 
     def write_metrics(self, rows):
-        """Makes metrics.jsonl these rows, whatever it held."""
+        """Replaces metrics.jsonl by these rows."""
         self.check_place()
         files.write(self.path / "metrics.jsonl", "".join(_line(row) for row in rows))
 
@@ -351,7 +351,7 @@ class RunFolder:
         files.append(self.path / "metrics.jsonl", _line(row))
 
     def read_metrics(self):
-        """Returns the rows of metrics.jsonl, without a last line that was not written completely."""
+        """Returns the rows of metrics.jsonl, without an incomplete last line."""
         try:
             lines = files.read_text(self.path / "metrics.jsonl").splitlines(keepends=True)
             rows = [files.parse(line, Row) for line in lines if line.endswith(b"\n")]

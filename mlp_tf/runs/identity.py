@@ -1,4 +1,4 @@
-"""What defines a run: its settings, data, network and machine. May it start or resume? All refusals are here.
+"""What defines a run: settings, data, network and machine. Checks whether it may start or resume; refuses it if not.
 
 TensorFlow is imported only to report its version, so that a command can refuse a folder before it loads anything.
 """
@@ -21,7 +21,7 @@ from mlp_tf.base.files import Count, digest
 from mlp_tf.base.text import shorten
 from mlp_tf.config import Config, is_path, words_of
 
-# Settings that may change within a run: where things lie, what is written besides, and what trains it. (Whether the
+# Settings that may change within a run: where files are, what else is written, and which devices train. (Whether the
 # workers hold shards is compared with the data.)
 OUTSIDE = ("data_dir", "workdir", "tensorboard", "strategy", "logical_cpus", "replicate_data")
 FREE = ("epochs", *OUTSIDE)
@@ -38,7 +38,7 @@ _Positive = Annotated[int, msgspec.Meta(ge=1, le=2**30)]
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a process trains with."""
+    """The versions, machine and devices that a process trains with."""
 
     mlp_tf: str
     python: str
@@ -78,7 +78,7 @@ class InkStyle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     is_dark: bool  # dark ink on bright paper
     is_like_mnist: bool  # cut out, scaled and centered as MNIST's, so every image is prepared
-    usual_warnings: tuple[str, ...]  # about ink, which more than a tenth of the training images deserve too
+    usual_warnings: tuple[str, ...]  # about ink, which apply to more than a tenth of the training images
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,13 +94,13 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Description(NamedTuple):
-    """What config.json says of a run."""
+    """The content of config.json."""
 
     config: Config
     data: Data
     environment: Environment
     warning: str = ""  # why this is not the data hoped for, if so
-    scaling: dict | None = None  # `Scaling.to_json`, which float32 examples are standardized by
+    scaling: dict | None = None  # `Scaling.to_json`, which standardizes float32 examples
     ink_style: InkStyle | None = None  # None: color, features, or images of anything but ink
 
     @property
@@ -125,9 +125,9 @@ class Description(NamedTuple):
         return f"{path.resolve().name}: {sizes}, {name}, {epochs} of {self.config.epochs} epochs"
 
     def identity(self):
-        """Returns what makes this run and no other, {name: value}: its data, and the settings that cannot change.
+        """Returns what identifies the run, {name: value}: its data, and the settings that cannot change.
 
-        Where the data lie is left out, as their SHA-256 is here; long lists are replaced by a digest.
+        The path of the data is left out, as their SHA-256 is here; digests replace long lists.
         """
         settings = self.config.to_json()
         for name in (*FREE, "dataset"):
@@ -143,7 +143,7 @@ class Description(NamedTuple):
         return settings | {f"data {name}": value for name, value in data.items()}
 
     def is_of(self, dataset):
-        """Returns whether --dataset names the run's data; a different path may still lead to the same data."""
+        """Checks whether --dataset names the run's data; a different path may still lead to the same data."""
         return dataset in (self.config.dataset, self.data.name)
 
     def to_json(self):
@@ -163,7 +163,7 @@ class Description(NamedTuple):
 
     @classmethod
     def from_json(cls, content):
-        """Returns the description that `to_json` gave; raises ValueError if the content is not of its form."""
+        """Returns the description from the content that `to_json` returned; raises ValueError for any other form."""
         file = msgspec.convert(content, _File)
         config = Config.from_json(file.settings)
         description = cls(config, file.data, file.environment, file.warning, file.scaling, file.ink_style)
@@ -232,7 +232,7 @@ def resume_command(workdir):
 def check_settings(config, folder):
     """Checks that settings agree with those of the run in a folder, if there is one.
 
-    Whether another path leads to the same data, `check_data` finds out.
+    `check_data` finds out whether another path leads to the same data.
 
     Raises:
       UserError: names each setting that differs, with both values.
@@ -254,7 +254,7 @@ def check_settings(config, folder):
 
 
 def _agrees(name, config, description):
-    """Returns whether a setting may resume the run."""
+    """Checks whether the run may resume with this setting."""
     value = getattr(config, name)
     in_run = getattr(description.config, name)
     if name == "dataset":
@@ -291,7 +291,7 @@ def _refuse(folder, differing, advice):
 
 
 def differences(now, then, ignored=()):
-    """Returns a text for each name whose values differ in two dictionaries, of which one may lack it."""
+    """Returns a text for each name whose values differ in two dictionaries; one of them may lack it."""
     texts = []
     for name in {**then, **now}:
         values = [shorten(str(each.get(name, "unset")), _LONGEST_VALUE) for each in (now, then)]
@@ -310,7 +310,7 @@ def check_same_run(description, chief):
     Raises:
       UserError: names what differs.
     """
-    # These may be given differently on each machine, or the data say more.
+    # These may differ between machines, or the data say more.
     ignored = {"name", "dataset", "data_dir", "workdir", "validation_size"}
     mine, theirs = ({**each.config.to_json(), **msgspec.to_builtins(each.data)} for each in (description, chief))
     differing = [f"{text} in worker 0" for text in differences(mine, theirs, ignored)]
@@ -322,7 +322,7 @@ def check_progress(config, folder, manifest):
     """Checks that --epochs is not below what the run has trained.
 
     Raises:
-      UserError: it is.
+      UserError: it is below.
     """
     done = len(manifest.history)
     step = manifest.progress["step"]
@@ -335,7 +335,7 @@ def check_progress(config, folder, manifest):
 
 
 def check_memory(description):
-    """Checks that this machine can hold the network and what it computes at once.
+    """Checks that this machine's memory can hold the network and what it computes at once.
 
     Raises:
       UserError: it cannot.

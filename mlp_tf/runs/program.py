@@ -1,7 +1,7 @@
-"""Compiled loops, each with the variables it trains, which later runs in this process use again.
+"""Compiled loops with the variables they train, which later runs in this process use again.
 
-Compiling takes about a second, assigning new values to the variables a few milliseconds. The second run of a program
-has the same bits as one in a fresh process.
+Compiling takes about a second; assigning new values to the variables takes a few milliseconds. The second run of a
+program has the same bits as one in a fresh process.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from mlp_tf import loop
 from mlp_tf.model import init_params
 
 _KEPT_BYTES = 2**27  # of all programs that are kept
-_CODE_BYTES = 2**25  # of the code of each, 35 MB in a sweep of 15 networks
+_CODE_BYTES = 2**25  # assumed for the code of each; 35 MB in a sweep of 15 networks
 # The settings that a compiled loop depends on; those of the data are in the shapes of an epoch.
 _SETTINGS = (
     "hidden", "batch_size", "learning_rate", "optimizer", "momentum", "activation", "schedule", "label_smoothing",
     "dropout", "input_dropout", "weight_decay", "max_norm", "scaling",
 )  # fmt: skip
-_kept = []  # (key, `Program`) of those that no run uses now, the last one used at the end
+_kept = []  # (key, `Program`) of those that no run uses now, the last used at the end
 _lock = threading.Lock()  # of `_kept`
 
 
@@ -33,16 +33,16 @@ class Program(NamedTuple):
     train_steps: Callable
     predict: Callable  # from `loop.predictor`, of the state
     predict_best: Callable
-    initial: list  # (variable of the optimizer, the one value that all its elements have at the start)
+    initial: list  # (variable of the optimizer, the value of all its elements at the start)
 
     def keep_best(self):
-        """Copies the parameters of the state, which are the best so far, to `best`."""
+        """Copies the parameters of the state, the best so far, to `best`."""
         _assign(self.best, _parameters(self.state))
 
 
 @contextlib.contextmanager
 def open_program(config, sizes, feed):
-    """Yields a `Program` at the start of a run; the next run with these settings and shapes may use it afterwards.
+    """Yields a `Program` at its start; the next run with these settings and shapes may use it afterwards.
 
     Args:
       config: the settings.
@@ -78,7 +78,7 @@ def _take(key):
 
 
 def _key(config, sizes, feed, total_steps):
-    """Returns all that the compiled code depends on."""
+    """Returns everything that the compiled code depends on."""
     settings = [getattr(config, name) for name in _SETTINGS]
     scaling = feed.scale.keywords["scaling"]
     constants = scaling and (scaling.mean.tobytes(), scaling.std.tobytes())
@@ -114,7 +114,7 @@ def _assign(target, groups):
 
 
 def _restart(program, config, sizes):
-    """Gives the variables the values that they have at the start of a run."""
+    """Assigns the variables their values at the start of a run."""
     groups = dict(zip(("weights", "biases"), init_params(sizes, config.seed, config.init), strict=True))
     _assign(_parameters(program.state), groups)
     program.keep_best()

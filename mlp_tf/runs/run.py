@@ -1,7 +1,7 @@
-"""A run's whole life: open it in its folder, train it, save it, stop it, and write its results.
+"""Opens a run in its folder, trains it, saves it, stops it, and writes its results.
 
-On several workers the chief opens the folder, loads its data and makes one plan, which it broadcasts. The others load
-their data by it, and all agree to start. TensorFlow is imported when a run is prepared, so a folder is refused at once.
+With several workers, the chief opens the folder, loads its data, and broadcasts a plan. The others load their data by
+the plan, and all agree to start. TensorFlow is imported after the folder is checked, so a refusal comes at once.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from mlp_tf.runs.identity import Description
 
 # The next save waits this many times as long as the last one took: less than 1 % of the time, first and last apart.
 SAVE_EVERY = 150
-FIRST_SAVE = 0.03  # seconds that a save is assumed to take until one was timed
+FIRST_SAVE = 0.03  # seconds that a save is assumed to take before the first is timed
 
 
 class Stopped(Exception):
@@ -40,7 +40,7 @@ class Stopped(Exception):
 class Plan(msgspec.Struct):
     """What the chief broadcasts."""
 
-    refusal: str = ""  # why there will be no run; then nothing else counts
+    refusal: str = ""  # why there is no run; then nothing else counts
     is_finished: bool = False
     description: dict = {}  # `Description.to_json`, with split sizes and scaling (msgspec copies the default)
     manifest: Manifest | None = None  # of the checkpoint that the run resumes from
@@ -58,21 +58,21 @@ class Start(NamedTuple):
 
 @contextlib.contextmanager
 def open_run(config=None, workdir=None, splits=None, stop=None, **changes):
-    """Opens a run in its folder, which is locked until the end: a new run, or the one that is there.
+    """Opens a run in its folder, a new run or the existing one, and locks the folder until the end.
 
     Args:
-      config: `Config`; by default the settings of the run that is there or, for a new one, the default settings.
+      config: `Config`; by default the settings of the existing run or, for a new one, the default settings.
       workdir: the folder; by default `config.workdir`.
       splits: `data.Splits`, if the data are loaded already; by default what `config.dataset` names.
-      stop: an object with number(), the number of a signal that asked the run to stop, or 0, and listen(), called when
-        TensorFlow's server has replaced the signal handlers; such as `signals.StopRequest`.
-      changes: settings that replace those of `config`, such as `epochs=30` for a run that is there.
+      stop: an object such as `signals.StopRequest`: number() is the number of the signal that asked the run to stop, or
+        0; listen() is called when TensorFlow's server has replaced the signal handlers.
+      changes: settings that replace those of `config`, such as `epochs=30` for an existing run.
 
     Yields:
       `Run`. If it trained, it is saved at the end.
 
     Raises:
-      UserError: no such data, settings that do not fit them, or a folder that holds another run; it is unchanged.
+      UserError: no such data, settings that do not fit them, or a folder of another run, which stays unchanged.
     """
     workdir = workdir or (config.workdir if config else "")
     if not workdir:
@@ -88,7 +88,7 @@ def open_run(config=None, workdir=None, splits=None, stop=None, **changes):
             if folder:
                 identity.check_settings(config, folder)
         if task.single and folder.is_finished(config):
-            warnings = () if splits else (folder.description.warning,)  # whoever loaded them was warned
+            warnings = () if splits else (folder.description.warning,)  # whoever loaded them has been warned
             yield Run(Start(folder.description, warnings=warnings), folder)
             return
         quiet.import_tensorflow()
@@ -105,7 +105,7 @@ def open_run(config=None, workdir=None, splits=None, stop=None, **changes):
 
 
 def _decide_and_tell(config, folder, cluster, splits):
-    """Returns the `Start` of the chief; the other workers hear of it, or of what ended it."""
+    """Returns the `Start` of the chief, and sends it, or the reason for a refusal, to the other workers."""
     try:
         start = _decide(config, folder, cluster, splits)
         description = {} if cluster.task.single else start.description.to_json()
@@ -119,7 +119,7 @@ def _decide_and_tell(config, folder, cluster, splits):
 
 
 def _decide(config, folder, cluster, splits):
-    """Returns the `Start` of a run in the folder, after data, settings and checkpoint were checked against each other.
+    """Checks data, settings and checkpoint of the run in a folder against each other, and returns its `Start`.
 
     Raises:
       UserError: they do not fit; the folder is unchanged.
@@ -171,11 +171,11 @@ def _follow(config, cluster):
 
 
 def _load(config, description, cluster):
-    """Loads the data of a run: a worker's shard, or all of it.
+    """Loads the data of a run: a worker's shard, or everything.
 
     Args:
       config: the settings given to this worker.
-      description: of the run that is there, or of the chief's run; None for a new one.
+      description: of the existing run, or of the chief's run; None for a new one.
       cluster: the workers.
     """
     from mlp_tf import data
@@ -191,7 +191,7 @@ def _load(config, description, cluster):
 
 @contextlib.contextmanager
 def _memory_errors():
-    """Turns what TensorFlow or Python raises in the body for want of memory into a `UserError`."""
+    """Turns what TensorFlow or Python raises in the body when memory runs out into a `UserError`."""
     import tensorflow as tf
 
     try:
@@ -199,17 +199,17 @@ def _memory_errors():
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         reason = str(error).rpartition("}} ")[2].partition("\n")[0]
         raise UserError(
-            f"out of memory ({reason or 'Python'}); give fewer units, a smaller --batch_size or fewer examples; a run "
-            "that has saved resumes from its last checkpoint"
+            f"out of memory ({reason or 'Python'}); give fewer units, a smaller --batch_size or fewer examples; a "
+            "saved run resumes from its last checkpoint"
         ) from None
 
 
 def best_row(history, monitor):
-    """Returns the metrics row of the best epoch, the first of several; None without validation examples.
+    """Returns the metrics row of the best epoch, the first if several are; None without validation examples.
 
     Args:
       history: rows of metrics.jsonl.
-      monitor: val_cost, whose lowest value is the best, or val_accuracy, whose highest is.
+      monitor: val_cost, of which the lowest is the best, or val_accuracy, of which the highest is.
     """
     validated = [row for row in history if row[monitor] is not None]
     best = min if monitor == "val_cost" else max
@@ -226,7 +226,7 @@ class Run:
       progress: `loop.Progress`, its position.
       results: `Results`; None until it is finished.
       warnings, notes: texts for the user.
-      resumes: whether the folder held the run before.
+      resumes: whether the folder already held the run.
     """
 
     def __init__(self, start, folder, cluster=None, stop=None):
@@ -258,7 +258,7 @@ class Run:
 
     @property
     def state(self):
-        """Parameters, optimizer and step: `loop.State`; None after the run is closed, or if it was finished before."""
+        """Parameters, optimizer and step: `loop.State`; None if the run is closed, or was finished when opened."""
         return self._program and self._program.state
 
     @_memory_errors()
@@ -266,7 +266,7 @@ class Run:
         """Compiles the loop, restores the checkpoint, and prepares the folder.
 
         Args:
-          stack: `contextlib.ExitStack`, at whose end another run may use the compiled loop.
+          stack: `contextlib.ExitStack`; when it closes, another run may use the compiled loop.
         """
         from mlp_tf import data, loop
         from mlp_tf.data.scaling import Scaling
@@ -291,7 +291,7 @@ class Run:
             self.folder.write_metrics(self.history)
 
     def _restore(self, found):
-        """Reads the variables from the files of the chief's checkpoint, which no other worker needs to see."""
+        """Reads the variables from the chief's checkpoint; its files are sent to the other workers."""
         sizes = found.sizes if self._cluster.workers > 1 else {}
         checkpoint.check_names(sizes)
         with contextlib.nullcontext(found.path) if self.folder else tempfile.TemporaryDirectory() as path:
@@ -333,7 +333,7 @@ class Run:
             command.warn(warning)
 
     def _check_whole(self):
-        """Raises UserError if an exception that the caller caught has interrupted a step."""
+        """Raises UserError if an exception interrupted a step, and the caller caught it."""
         done = self.progress.epoch * self.progress.steps + self.progress.step
         if int(self.state.step.numpy()) != done:
             raise UserError(
@@ -345,8 +345,8 @@ class Run:
         """Trains to the end of the last epoch, saving on the way, and writes the results.
 
         Yields:
-          (progress, row): after each chunk of steps, with the metrics row of an epoch that ended, or None; nothing if
-          the run is finished. A caller that leaves the loop finds the state saved when it closes the run.
+          (progress, row): after each chunk of steps; `row` is the metrics row of an epoch that ended, or None. Nothing
+          if the run is finished. If the caller leaves the loop, closing the run saves the state.
 
         Raises:
           Stopped: the run was asked to stop; the state is saved.
@@ -357,7 +357,7 @@ class Run:
         return self._chunks
 
     def close(self):
-        """Saves what training has not saved yet, and gives up the variables, which a later run may use."""
+        """Saves what training has not saved yet, and releases the variables, which a later run may use."""
         if hasattr(self._chunks, "close"):
             self._chunks.close()
         self._program = None
@@ -395,7 +395,7 @@ class Run:
         self._check_stop()  # no worker ends well before the results are written
 
     def _event_log(self):
-        """Returns a context that yields write(row), for TensorBoard if it is wanted."""
+        """Returns a context that yields write(row); with --tensorboard it writes events."""
         if self.config.tensorboard and self.folder:
             self.folder.check_place()
             return events.writing(self.folder.path / "tensorboard", self.history)
@@ -408,12 +408,12 @@ class Run:
             raise Stopped(number)
 
     def _out_of_patience(self):
-        """Returns whether the best epoch is `patience` epochs ago."""
+        """Checks whether the best epoch is `patience` epochs ago."""
         best = best_row(self.history, self.config.monitor)
         return bool(self.config.patience and best) and len(self.history) - best["epoch"] >= self.config.patience
 
     def _end_epoch(self):
-        """Evaluates the epoch that ended, keeps its parameters if it is the best, and returns its row."""
+        """Evaluates after an epoch, keeps its parameters if it is the best, and returns its row."""
         from mlp_tf import loop
 
         validation = None
@@ -444,7 +444,7 @@ class Run:
         """Returns the `loop.Sums` of a split over all workers.
 
         Raises:
-          loop.Diverged: the cost is not finite, though that of training may have been.
+          loop.Diverged: the cost is not finite, though the training cost may be.
         """
         from mlp_tf import data, loop
 

@@ -1,4 +1,4 @@
-"""The runs in a folder as a table: a row for each network and way of training, over its seeds."""
+"""The runs in a folder as a table: a row for each network and its training settings, over the seeds."""
 
 import dataclasses
 import pathlib
@@ -13,12 +13,12 @@ from mlp_tf.config import Config, words_of
 from mlp_tf.runs.folder import Results, read_folder
 from mlp_tf.runs.identity import OUTSIDE, Description
 
-# Settings that change no result, that the data say better, or that tell the runs of a row apart.
+# Settings that change no result, that the data say better, or that distinguish the runs of a row.
 _NOT_COMPARED = {*OUTSIDE, "dataset", "validation_size", "label", "layout", "resize", "seed"}
 COMPARED = tuple(field.name for field in dataclasses.fields(Config) if field.name not in _NOT_COMPARED)
 _OF_DATA = ("dataset", "validation_rows", "sha256", "train_rows", "workers")
 _NAMES = [*COMPARED, *_OF_DATA]
-_KEY = [name for name in _NAMES if name != "dataset"]  # the data by their SHA-256, wherever they lie
+_KEY = [name for name in _NAMES if name != "dataset"]  # the data by their SHA-256, not their path
 _FAILURES = "failures.json"
 _ACCURACIES = ("val_accuracy", "train_accuracy", "test_accuracy")
 _AVERAGED = ("epochs_trained", "seconds", *_ACCURACIES)
@@ -32,12 +32,12 @@ class Entry(NamedTuple):
     path: pathlib.Path
     description: Description
     results: Results | None = None  # of a finished run
-    val_accuracy: float | None = None  # of the epoch that the results are of
+    val_accuracy: float | None = None  # of the epoch whose results these are
     note: str = ""  # why there are no results
 
     @property
     def settings(self):
-        """What the network and its training depend on, {name: value}; the seed tells the runs of a row apart."""
+        """What the network and its training depend on, except the seed: {name: value}."""
         data = self.description.data
         of_data = (data.name, data.validation, data.sha256, data.train, data.shards)
         compared = {name: getattr(self.description.config, name) for name in COMPARED}
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
 
     @property
     def key(self):
-        """What tells the rows of a table apart."""
+        """What distinguishes the rows of a table."""
         return tuple(self.settings[name] for name in _KEY)
 
     @property
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 
 class _Failure(msgspec.Struct):
-    """A run that failed, in failures.json: its folder does not say why, and may not exist."""
+    """A failed run, in failures.json: its folder does not say why it failed, and may not exist."""
 
     path: str  # within the folder of the table
     description: dict
@@ -63,7 +63,7 @@ class _Failure(msgspec.Struct):
 
 
 def scan(folder):
-    """Returns the runs in a folder and in its folders, and what is wrong with those that cannot be read.
+    """Returns the runs one or two levels below a folder, and what is wrong with those that cannot be read.
 
     Returns:
       ({path: `Entry`}, [texts]).
@@ -94,7 +94,7 @@ def _read_failures(path):
 
 
 def write_failures(folder, entries):
-    """Keeps the reasons of failed runs for later starts; without any, the file is removed."""
+    """Keeps the reasons of failed runs for later starts; removes the file if there are none."""
     failures = [
         _Failure(str(entry.path.relative_to(folder)), entry.description.to_json(), entry.note)
         for entry in entries
@@ -123,7 +123,7 @@ def read(path):
 
 
 def differing(several):
-    """Returns the names of what differs among several dictionaries of settings; of the data only what is needed."""
+    """Returns the names of what differs among dictionaries of settings; of the data, only as many as needed."""
     names = [name for name in several[0] if name not in _OF_DATA and _count_distinct(several, [name]) > 1]
     of_data = []
     for name in _OF_DATA:
@@ -137,7 +137,7 @@ def _count_distinct(several, names):
 
 
 def cell(name, value):
-    """Returns a setting as tables and plots have it: a number, or a short text."""
+    """Returns a setting as tables and plots show it: a number or a short text."""
     if name == "dataset":
         return shorten(printable(pathlib.Path(value).name), 20)
     if name == "sha256":
@@ -148,7 +148,7 @@ def cell(name, value):
 
 
 def labels(descriptions):
-    """Returns a text for each run that says how it differs from the others; empty for those that do not."""
+    """Returns a text for each run that says how it differs from the others; empty if it does not."""
     entries = [Entry(None, description) for description in descriptions]
     several = [{**entry.settings, "seed": entry.seed} for entry in entries]
     names = differing(several)
@@ -156,10 +156,10 @@ def labels(descriptions):
 
 
 def rows(entries):
-    """Returns the table: a dictionary with all `COLUMNS` for each network and way of training, small networks first.
+    """Returns the rows of the table, dictionaries with all `COLUMNS`, small networks first.
 
-    Accuracies are means and standard deviations over the seeds, each seed counted once, None where they are not known;
-    `best` is true in the row of the highest mean validation accuracy among those of the same data.
+    Accuracies are means and standard deviations over the seeds, each seed counted once, or None if unknown; `best` is
+    true in the row with the highest mean validation accuracy of those on the same data.
     """
     import pandas  # which takes 0.4 s
 
@@ -193,7 +193,7 @@ def _record(entry):
 
 
 def varied(rows):
-    """Returns the names of the settings that differ between the rows; for rows that are all alike, `hidden`."""
+    """Returns the names of the settings that differ between the rows, or `hidden` if none do."""
     return differing([{name: row[name] for name in _NAMES} for row in rows]) or ["hidden"]
 
 
@@ -217,7 +217,7 @@ def lines(rows):
 
 
 def _measured(row):
-    """Returns the cells of what was measured, {heading: text}."""
+    """Returns the cells with measurements, {heading: text}."""
     test = f"{row['test_accuracy']:.4f}" if row["seeds"] else "-"
     if row["seeds"] > 1:
         test += f" +- {row['test_accuracy_std']:.4f}"

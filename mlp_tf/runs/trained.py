@@ -1,4 +1,4 @@
-"""Trained runs, read back from their folders: parameters, data and predictions, of one run or of an ensemble."""
+"""Reads trained runs back from their folders: parameters, data and predictions of one run or an ensemble."""
 
 import functools
 
@@ -25,7 +25,7 @@ def load(workdir):
     """Returns the `TrainedRun` in a folder; the folder stays as it is.
 
     Raises:
-      UserError: no run there, none of its checkpoints is complete, or not the one that its results are of.
+      UserError: no run there, no complete checkpoint, or none that belongs to its results.
     """
     folder = read_folder(workdir)
     found, warnings = folder.newest_checkpoint()
@@ -45,7 +45,7 @@ def load(workdir):
 
 
 class TrainedRun:
-    """A run's parameters and what they predict; those of its best epoch under --patience, else of its last.
+    """A run's parameters, of its best epoch under --patience, else of its last, and what they predict.
 
     Attributes:
       path: of its folder.
@@ -75,12 +75,12 @@ class TrainedRun:
 
     @property
     def title(self):
-        """The run in a few words."""
+        """A short text for the run."""
         return self.description.title(self.path, self.epochs)
 
     @property
     def trusted(self):
-        """The smallest probability of an answer to trust: 0.9 of what label smoothing aims at for a right one."""
+        """The smallest probability of a trusted answer: 0.9 of what label smoothing aims at for a right one."""
         smoothing = self.config.label_smoothing
         return TRUSTED * (1 - smoothing + smoothing / self.description.data.classes)
 
@@ -91,7 +91,7 @@ class TrainedRun:
           data_dir: where they are now, if they were moved.
 
         Raises:
-          UserError: they cannot be had, or are not the same any more.
+          UserError: they cannot be loaded, or are no longer the same.
         """
         in_run = self.description.data
         data_dir = data_dir or self.config.data_dir
@@ -127,10 +127,10 @@ class TrainedRun:
 
     @functools.cached_property
     def module(self):
-        """A `tf.Module` whose `serve` is what the run predicts, here and wherever it is exported to.
+        """A `tf.Module` whose `serve` computes the run's predictions, here and in an exported model.
 
         serve: examples `[N, *example_shape]`, of the type of the run's data -> {"classes": int32 `[N]`,
-        "probabilities": float32 `[N, classes]`}. Other shapes raise an error, also in a signature, which does not check
+        "probabilities": float32 `[N, classes]`}. Other shapes raise an error, even in a signature, which does not check
         them itself. class_names: a variable, strings `[classes]` in UTF-8.
         """
         module = tf.Module()
@@ -172,15 +172,15 @@ class TrainedRun:
         """Returns the probability of each class, float32 `[N, classes]`.
 
         Args:
-          examples: raw, as the run's data are: uint8 `[N, *example_shape]`; of a run on features any real numbers.
+          examples: raw, like the run's data: uint8 `[N, *example_shape]`; for a run on features, any real numbers.
 
         Raises:
-          UserError: no examples, or of another shape or type.
+          UserError: no examples, or another shape or type.
         """
         return _in_batches(lambda batch: self.module.serve(tf.constant(batch))["probabilities"], self.checked(examples))
 
     def checked(self, examples):
-        """Returns raw examples as an array of the type of the run's data; see `probabilities`."""
+        """Checks raw examples and returns them as an array of the type of the run's data; see `probabilities`."""
         examples = np.asarray(examples)
         in_run = self.description.data
         fits = examples.dtype.kind in "biuf" if in_run.dtype == "float32" else examples.dtype == np.uint8
@@ -192,7 +192,7 @@ class TrainedRun:
         return examples.astype(in_run.dtype, copy=False)
 
     def state(self):
-        """Returns the `loop.State` that the run's checkpoint holds, its optimizer included."""
+        """Returns the `loop.State` in the run's checkpoint, optimizer included."""
         description = self.description
         state = loop.new_state(self.config, description.sizes, self.config.epochs * description.steps)
         blank = np.zeros((1, *description.data.example_shape), description.data.dtype)
@@ -213,13 +213,13 @@ def _in_batches(function, examples):
 
 
 class Ensemble:
-    """Runs that answer together, by the mean of their probabilities (Meier et al. 2011); one answers for itself.
+    """Runs that answer together, by the mean of their probabilities (Meier et al. 2011); there may be only one.
 
     Args:
-      members: `TrainedRun` each.
+      members: list of `TrainedRun`.
 
     Raises:
-      UserError: they were not all trained on the same data, split alike.
+      UserError: they were not all trained on the same data with the same splits.
     """
 
     def __init__(self, members):
@@ -241,12 +241,12 @@ class Ensemble:
 
     @property
     def title(self):
-        """The members in a few words."""
+        """A short text for the members."""
         return self.members[0].title if len(self.members) == 1 else f"an ensemble of {len(self.members)} runs"
 
     @property
     def trusted(self):
-        """The smallest probability of an answer to trust."""
+        """The smallest probability of a trusted answer."""
         return float(np.mean([run.trusted for run in self.members]))
 
     @property
@@ -284,6 +284,6 @@ def load_ensemble(workdirs):
     """Returns the `Ensemble` of the runs in these folders.
 
     Raises:
-      UserError: what `load` and `Ensemble` raise.
+      UserError: as `load` and `Ensemble`.
     """
     return Ensemble([load(workdir) for workdir in workdirs])

@@ -93,7 +93,7 @@ def test_distortion_is_the_same_in_blocks_and_in_each_channel(images, monkeypatc
     np.testing.assert_array_equal(distort(images, BOTH, epoch=0), whole)
 
 
-def test_elastic_distortion_moves_knots_by_its_pixels_neighbours_together():
+def test_elastic_distortion_moves_knots_by_its_pixels_neighbors_together():
     # Dots, the first on a knot, the others 2 and 16 pixels beside it, show how far their surroundings move.
     def moves(column):
         images = np.zeros((4000, 45, 45), np.uint8)
@@ -118,7 +118,7 @@ def test_an_elastic_field_of_a_large_image_is_compiled():
 
 
 def test_distortion_stays_within_its_bounds_and_has_no_side():
-    # A dot 8 pixels right of the centre: its centroid shows how far an image's map moves it.
+    # A dot 8 pixels right of the center: its centroid shows how far an image's map moves it.
     images = np.zeros((2000, 29, 29), np.uint8)
     images[:, 13:16, 21:24] = 255
     moved = distort(images, AFFINE, epoch=0).numpy().astype(float)

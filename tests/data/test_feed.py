@@ -86,13 +86,13 @@ def real():
     return Split(examples, np.arange(240, dtype=np.int32) % 3, scaling=Scaling(exact.mean(axis=0), exact.std(axis=0)))
 
 
-def standardised(split):
+def standardized(split):
     """The examples as the network sees them, in float64."""
     exact = split.images.astype(np.float64)
     return (exact - exact.mean(axis=0)) / exact.std(axis=0)
 
 
-def test_a_step_sees_the_standardised_rows_of_its_batch(real):
+def test_a_step_sees_the_standardized_rows_of_its_batch(real):
     config = Config(hidden=(4,), batch_size=50, seed=2)
     feed = Feed(real, config)
     seen = []
@@ -108,15 +108,15 @@ def test_a_step_sees_the_standardised_rows_of_its_batch(real):
     loop.compile_steps(state, config, feed, step, jit=False)(epoch, 0, 4, [0.0, 0.0])
     for (examples, labels), rows in zip(seen, epoch_order(240, 50, seed=2, epoch=3), strict=True):
         assert examples.dtype == np.float32
-        np.testing.assert_allclose(examples, standardised(real)[rows], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(examples, standardized(real)[rows], rtol=1e-4, atol=1e-4)
         np.testing.assert_array_equal(labels, real.labels[rows])
 
 
-def test_batches_are_standardised(real):
+def test_batches_are_standardized(real):
     seen = list(batches(real, Config(), size=100))
     examples = np.concatenate([examples for examples, _ in seen])
     assert (examples.dtype, [len(labels) for _, labels in seen]) == (np.float32, [100, 100, 40])
-    np.testing.assert_allclose(examples, standardised(real), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(examples, standardized(real), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("moved", [{"distort": 1.0}, {"elastic": 1.0}, {"deskew": True}])

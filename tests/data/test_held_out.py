@@ -1,4 +1,4 @@
-"""Which of the user's rows validate or test: of each class its part, whatever their order."""
+"""Which of the user's rows are held out: a part of each class, in any order of the rows."""
 
 import re
 
@@ -64,7 +64,7 @@ def test_the_rows_of_lowest_hash_in_each_class_are_chosen():
     ],
 )
 def test_the_choice_never_changes(counts, size, rows):
-    """Else a run would not find its data again: these are the rows that version 0.8.0 chose."""
+    """Otherwise a run would not find its data again: these are the rows that version 0.8.0 chose."""
     n = sum(counts)
     labels = np.repeat(np.arange(len(counts)), counts)[np.arange(n) * 7 % n]
     hashes = np.arange(n, dtype=np.uint64) * np.uint64(11400714819323198485) % np.uint64(997)
@@ -104,7 +104,7 @@ def keys(split):
 
 
 def counts_of(split):
-    """How many rows of each class a split has."""
+    """The number of rows of each class in a split."""
     return [split.labels.tolist().count(label) for label in range(split.classes)]
 
 

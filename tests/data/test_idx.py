@@ -112,8 +112,8 @@ def test_several_sets_in_a_folder_are_listed(tmp_path):
         idx_folder(str(tmp_path))
     assert str(caught.value) == (
         f"{tmp_path}: holds 2 sets of IDX files, those of emnist-digits-t10k-images-idx3-ubyte, "
-        "emnist-letters-t10k-images-idx3-ubyte; give the folder of one, or move the files of one into a folder of "
-        "their own"
+        "emnist-letters-t10k-images-idx3-ubyte; give the folder of one, or move the files of one into a "
+        "separate folder"
     )
 
 

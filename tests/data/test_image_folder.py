@@ -11,8 +11,8 @@ from mlp_tf import UserError, data, evaluate
 from mlp_tf.config import Config
 from mlp_tf.data.image_folder import image_folder
 
-GREY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
-COLOUR = np.random.default_rng(1).integers(0, 256, (6, 5, 4, 3), np.uint8)
+GRAY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
+COLOR = np.random.default_rng(1).integers(0, 256, (6, 5, 4, 3), np.uint8)
 
 
 def write(path, pixels, **options):
@@ -22,14 +22,14 @@ def write(path, pixels, **options):
     image.save(path, **options)
 
 
-def write_classes(folder, pixels=GREY, names=("cat", "dog")):
+def write_classes(folder, pixels=GRAY, names=("cat", "dog")):
     """Writes some images of each class: in order, they are `pixels`."""
     for name, part in zip(names, np.split(pixels, len(names)), strict=True):
         for i, each in enumerate(part):
             write(folder / name / f"{i}.png", each)
 
 
-@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+@pytest.mark.parametrize("pixels", [GRAY, COLOR], ids=["gray", "color"])
 def test_folders_of_classes_are_the_training_rows(tmp_path, pixels):
     write_classes(tmp_path, pixels)
     source = image_folder(str(tmp_path))
@@ -42,11 +42,11 @@ def test_folders_of_classes_are_the_training_rows(tmp_path, pixels):
 
 
 def test_train_and_test_are_read_from_a_folder_each(tmp_path):
-    write_classes(tmp_path / "train", GREY, ("cat", "dog", "eel"))
-    write_classes(tmp_path / "test", GREY[:3], ("eel",))
+    write_classes(tmp_path / "train", GRAY, ("cat", "dog", "eel"))
+    write_classes(tmp_path / "test", GRAY[:3], ("eel",))
     source = image_folder(str(tmp_path))
     assert source.class_names == ("cat", "dog", "eel")
-    for rows, pixels, labels in ((source.train, GREY, [0, 0, 1, 1, 2, 2]), (source.test, GREY[:3], [2, 2, 2])):
+    for rows, pixels, labels in ((source.train, GRAY, [0, 0, 1, 1, 2, 2]), (source.test, GRAY[:3], [2, 2, 2])):
         np.testing.assert_array_equal(rows.images, pixels)
         np.testing.assert_array_equal(rows.labels, labels)
 
@@ -55,21 +55,21 @@ def test_train_and_test_are_read_from_a_folder_each(tmp_path):
 @pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Training", "TESTING")])
 def test_the_users_own_splits_are_used_in_any_case(tmp_path, train, name, test):
     write_classes(tmp_path / train)
-    write_classes(tmp_path / name, GREY[::-1])
-    write_classes(tmp_path / test, GREY[:2], ("dog",))
+    write_classes(tmp_path / name, GRAY[::-1])
+    write_classes(tmp_path / test, GRAY[:2], ("dog",))
     source = image_folder(str(tmp_path))
-    np.testing.assert_array_equal(source.train.images, GREY)
-    np.testing.assert_array_equal(source.validation.images, GREY[::-1])
+    np.testing.assert_array_equal(source.train.images, GRAY)
+    np.testing.assert_array_equal(source.validation.images, GRAY[::-1])
     assert source.validation.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    np.testing.assert_array_equal(source.test.images, GREY[:2])
+    np.testing.assert_array_equal(source.test.images, GRAY[:2])
     assert (source.test.labels.tolist(), source.class_names, source.notes) == ([1, 1], ("cat", "dog"), ())
 
 
-def test_train_alone_or_with_unlabelled_test_images_is_the_training_part(tmp_path):
+def test_train_alone_or_with_unlabeled_test_images_is_the_training_part(tmp_path):
     write_classes(tmp_path / "train")
     source = image_folder(str(tmp_path))
     assert (source.test, source.validation, source.class_names, source.notes) == (None, None, ("cat", "dog"), ())
-    write(tmp_path / "test/0.png", GREY[0])
+    write(tmp_path / "test/0.png", GRAY[0])
     source = image_folder(str(tmp_path))
     assert (source.test, len(source.train.labels)) == (None, 6)
     assert source.notes[0].startswith("left out (1): test;")
@@ -82,31 +82,31 @@ def test_images_in_an_only_folder_are_found(tmp_path, below, split):
     write_classes(tmp_path / "__MACOSX" / below)
     (tmp_path / "readme.txt").write_text("x")
     source = image_folder(str(tmp_path))
-    np.testing.assert_array_equal(source.train.images, GREY)
+    np.testing.assert_array_equal(source.train.images, GRAY)
     assert (source.name, source.class_names) == (str(tmp_path), ("cat", "dog"))
     assert source.notes[0].startswith("left out (1): readme.txt;")
 
 
-def test_a_colour_image_among_grey_ones_makes_all_colour(tmp_path):
+def test_a_color_image_among_gray_ones_makes_all_color(tmp_path):
     write_classes(tmp_path / "train")
     write_classes(tmp_path / "test")
-    write(tmp_path / "test/dog/1.png", COLOUR[0])
+    write(tmp_path / "test/dog/1.png", COLOR[0])
     source = image_folder(str(tmp_path))
-    wanted = np.repeat(GREY[..., None], 3, axis=3)
+    wanted = np.repeat(GRAY[..., None], 3, axis=3)
     np.testing.assert_array_equal(source.train.images, wanted)
-    wanted[4] = COLOUR[0]
+    wanted[4] = COLOR[0]
     np.testing.assert_array_equal(source.test.images, wanted)
 
 
-def test_images_in_colour_that_show_grey_alone_are_grey(tmp_path):
-    write_classes(tmp_path, np.repeat(GREY[..., None], 3, axis=3))
-    np.testing.assert_array_equal(image_folder(str(tmp_path)).train.images, GREY)
+def test_images_in_color_that_show_gray_alone_are_gray(tmp_path):
+    write_classes(tmp_path, np.repeat(GRAY[..., None], 3, axis=3))
+    np.testing.assert_array_equal(image_folder(str(tmp_path)).train.images, GRAY)
 
 
-def test_few_coloured_images_are_named(tmp_path):
-    write_classes(tmp_path, np.repeat(GREY, 2, axis=0))
-    write(tmp_path / "dog/1.png", COLOUR[0])
-    note = f"all images count as coloured, as {tmp_path}/dog/1.png is (1 of 12 are)"
+def test_few_colored_images_are_named(tmp_path):
+    write_classes(tmp_path, np.repeat(GRAY, 2, axis=0))
+    write(tmp_path / "dog/1.png", COLOR[0])
+    note = f"all images are read in color, as {tmp_path}/dog/1.png is (1 of 12 are)"
     assert image_folder(str(tmp_path)).notes == (note,)
 
 
@@ -115,7 +115,7 @@ def test_images_of_several_sizes_are_resized(tmp_path):
     write_classes(tmp_path)
     write(tmp_path / "cat/1.png", wide)
     source = image_folder(str(tmp_path), "5x4")
-    np.testing.assert_array_equal(source.train.images[[0, 2, 3, 4, 5]], GREY[[0, 2, 3, 4, 5]])
+    np.testing.assert_array_equal(source.train.images[[0, 2, 3, 4, 5]], GRAY[[0, 2, 3, 4, 5]])
     np.testing.assert_array_equal(source.train.images[1], np.asarray(wide.resize((4, 5), Image.Resampling.LANCZOS)))
     assert source.notes == ("1 of 6 images were resized to 5x4 by Pillow's LANCZOS filter",)
     assert image_folder(str(tmp_path), "9x7").train.images.shape == (6, 9, 7)
@@ -123,8 +123,8 @@ def test_images_of_several_sizes_are_resized(tmp_path):
 
 def test_a_run_reads_its_images_again_by_their_size(train, run, tmp_path):
     """Costs two trainings, as what reads the data again must resize again."""
-    write_classes(tmp_path / "images", np.repeat(GREY, 5, axis=0))
-    write(tmp_path / "images/cat/1.png", GREY[0, :, :3])
+    write_classes(tmp_path / "images", np.repeat(GRAY, 5, axis=0))
+    write(tmp_path / "images/cat/1.png", GRAY[0, :, :3])
     flags = ["--hidden=4", "--batch_size=5", f"--workdir={tmp_path / 'run'}"]
     assert "--resize=5x4" in train(*flags, f"--dataset={tmp_path / 'images'}").err
     assert train(*flags, "--epochs=1", f"--dataset={tmp_path / 'images'}", "--resize=3x3").code == 0
@@ -138,7 +138,7 @@ def test_a_size_is_refused_where_there_is_no_folder_of_images(npz):
         data.load(npz, config=Config(resize="3x3"))
 
 
-FEW = Image.fromarray(GREY[0] // 128 * 255)  # black and white, so that each mode can show it
+FEW = Image.fromarray(GRAY[0] // 128 * 255)  # black and white, so that each mode can show it
 TURNED = Image.Exif()
 TURNED[0x0112] = 6  # a quarter to the right
 
@@ -195,20 +195,20 @@ def test_the_order_of_rows_is_that_of_the_names(tmp_path):
     ],
 )
 def test_classes_are_sorted_as_numbers_if_all_are(tmp_path, names, wanted):
-    write_classes(tmp_path, GREY[: len(names)], names)
+    write_classes(tmp_path, GRAY[: len(names)], names)
     source = image_folder(str(tmp_path))
     assert list(source.class_names) == wanted
-    np.testing.assert_array_equal(source.train.images, [GREY[names.index(name)] for name in wanted])
+    np.testing.assert_array_equal(source.train.images, [GRAY[names.index(name)] for name in wanted])
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path):
     write_classes(tmp_path)
     for name in ("cat/notes.txt", "dog/a.heic", "cat/.hidden.png", ".DS_Store"):
         (tmp_path / name).write_text("x")
-    write(tmp_path / "dog/more.png/a.png", GREY[0])
-    write(tmp_path / ".cache/a.png", GREY[0])
+    write(tmp_path / "dog/more.png/a.png", GRAY[0])
+    write(tmp_path / ".cache/a.png", GRAY[0])
     source = image_folder(str(tmp_path))
-    assert source.train.images.shape == GREY.shape
+    assert source.train.images.shape == GRAY.shape
     [note] = source.notes
     assert note == (
         "left out (3): cat/notes.txt, dog/a.heic, dog/more.png; only .png, .jpg, .jpeg, .bmp, .gif, .tif, .tiff, .webp "
@@ -221,7 +221,7 @@ def test_a_folder_beside_train_and_test_is_left_out_and_noted(tmp_path):
         write_classes(tmp_path / name)
     (tmp_path / "train/list.csv").write_text("x")
     source = image_folder(str(tmp_path))
-    assert source.train.images.shape == source.test.images.shape == GREY.shape
+    assert source.train.images.shape == source.test.images.shape == GRAY.shape
     assert source.notes[0].startswith("left out (2): masks, train/list.csv;")
 
 
@@ -231,11 +231,11 @@ def test_links_are_followed_and_strange_names_stay(tmp_path):
     (tmp_path / "linked").mkdir()
     for name in names:
         (tmp_path / "linked" / name).symlink_to(tmp_path / "real" / name)
-    write(tmp_path / "far", GREY[0], format="PNG")
+    write(tmp_path / "far", GRAY[0], format="PNG")
     (tmp_path / "real" / names[0] / "9.png").symlink_to(tmp_path / "far")
     source = image_folder(str(tmp_path / "linked"))
     assert source.class_names == names[::-1]
-    np.testing.assert_array_equal(source.train.images, [*GREY[3:], *GREY[:3], GREY[0]])
+    np.testing.assert_array_equal(source.train.images, [*GRAY[3:], *GRAY[:3], GRAY[0]])
 
 
 def torn(path):
@@ -244,14 +244,14 @@ def torn(path):
 
 
 def keyed(mode, transparent):
-    """An image one value of which is transparent."""
+    """An image with one transparent value."""
     image = FEW.convert(mode) if mode != "I;16" else Image.fromarray(np.asarray(FEW).astype(np.uint16))
     return lambda folder: write(folder / "cat/1.png", image, transparency=transparent)
 
 
 def one_clear_pixel():
-    """An image one pixel of which is not wholly opaque."""
-    image = Image.fromarray(COLOUR[0]).convert("RGBA")
+    """An image with one pixel that is not fully opaque."""
+    image = Image.fromarray(COLOR[0]).convert("RGBA")
     image.putpixel((1, 1), (9, 9, 9, 254))
     return image
 
@@ -273,11 +273,11 @@ TRANSPARENT = "cat/1.png: has transparent pixels; flatten it onto a background"
         (keyed("RGB", (255, 255, 255)), TRANSPARENT),
         (keyed("P", 255), TRANSPARENT),
         (
-            lambda folder: write(folder / "cat/1.png", GREY[0].astype(np.float32), format="TIFF"),
+            lambda folder: write(folder / "cat/1.png", GRAY[0].astype(np.float32), format="TIFF"),
             "cat/1.png: has 32 bits a pixel; save it with 8",
         ),
         (
-            lambda folder: write(folder / "cat/1.png", GREY[0].astype(np.int32), format="TIFF"),
+            lambda folder: write(folder / "cat/1.png", GRAY[0].astype(np.int32), format="TIFF"),
             "cat/1.png: has 32 bits a pixel; save it with 8",
         ),
         (
@@ -294,7 +294,7 @@ def test_a_wrong_image_among_good_ones_is_refused_by_path(tmp_path, spoil, messa
 
 
 @pytest.mark.parametrize(("mode", "key"), [("L", 7), ("I;16", 7), ("P", 7), ("RGB", (0, 7, 0))])
-def test_a_transparent_colour_that_no_pixel_has_is_no_matter(tmp_path, mode, key):
+def test_a_transparent_color_that_no_pixel_has_is_no_matter(tmp_path, mode, key):
     write_classes(tmp_path)
     keyed(mode, key)(tmp_path)
     assert len(image_folder(str(tmp_path)).train.images) == 6
@@ -304,7 +304,7 @@ LAYOUTS = (
     "put the images (.png, .jpg, .jpeg, .bmp, .gif, .tif, .tiff, .webp or .pgm) in FOLDER/train/CLASS/ and "
     "FOLDER/test/CLASS/, or all in FOLDER/CLASS/"
 )
-NO_CLASSES = f"no folders of classes in train; a folder that is called as a split is no class; {LAYOUTS}"
+NO_CLASSES = f"no folders of classes in train; a folder with the name of a split is not a class; {LAYOUTS}"
 
 
 @pytest.mark.parametrize(
@@ -316,17 +316,17 @@ NO_CLASSES = f"no folders of classes in train; a folder that is called as a spli
         (["Train/cat.0.png", "val/dog.0.png", "other/0.png"], f": has Train, val, but {NO_CLASSES}"),
         (["test/a/0.png", "a/0.png", "b/0.png"], f": has test, but {NO_CLASSES}"),
         (["a/0.png", "b/0.png", "valid/0.png"], f": has valid, but {NO_CLASSES}"),
-        (["train/a/0.png", "val/a/0.png", "dev/a/0.png"], ": both dev and val are called as a validation split; keep"),
+        (["train/a/0.png", "val/a/0.png", "dev/a/0.png"], ": both dev and val name a validation split; keep"),
         (
             ["images/0.png", "masks/0.png"],
             ": holds images, masks, which are parts of the images, not classes of them; s",
         ),
         (["train/images/0.png", "train/labels/0.png"], "/train: holds images, labels, which are parts of the images"),
-        (["a/0.png", "a/1.png"], f": has one class only, a; there must be two or more; {LAYOUTS}"),
-        (["train/a/0.png", "test/a/0.png"], ": has one class only, a; there must be"),
+        (["a/0.png", "a/1.png"], f": has only one class, a; there must be two or more; {LAYOUTS}"),
+        (["train/a/0.png", "test/a/0.png"], ": has only one class, a; there must be"),
         (["a/0.png", "b/0.txt"], f"/b: has no images; {LAYOUTS}"),
         (["a/0.png", "b/.0.png"], "/b: has no images; put"),
-        (["training/a/0.png", "testing/a/0.png"], ": has one class only, a; there must be"),
+        (["training/a/0.png", "testing/a/0.png"], ": has only one class, a; there must be"),
         (
             ["Train/a/0.png", "Train/b/0.png", "valid/c/0.png"],
             "/valid/c: a class that train does not have; remove it, or put images of it in {0}/Train/c",
@@ -339,7 +339,7 @@ NO_CLASSES = f"no folders of classes in train; a folder that is called as a spli
 )
 def test_another_layout_is_refused_with_the_two_that_are_read(tmp_path, files, message):
     for name in files:
-        write(tmp_path / name, GREY[0], format="PNG")
+        write(tmp_path / name, GRAY[0], format="PNG")
     with pytest.raises(UserError, match="^" + re.escape(f"{tmp_path}{message.format(tmp_path)}")):
         image_folder(str(tmp_path))
 
@@ -353,11 +353,11 @@ def test_what_is_no_folder_is_refused(tmp_path):
 
 def test_more_pixels_than_the_memory_there_is_are_refused(tmp_path, monkeypatch):
     write_classes(tmp_path)
-    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GREY.size)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GRAY.size)
     image_folder(str(tmp_path))
-    write(tmp_path / "dog/1.png", COLOUR[0])
+    write(tmp_path / "dog/1.png", COLOR[0])
     with pytest.raises(UserError, match=r"its 6 images need 0\.0 GiB, and this machine has 0\.0; give fewer or"):
         image_folder(str(tmp_path))
-    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GREY.size - 1)
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: GRAY.size - 1)
     with pytest.raises(UserError, match=f"^{tmp_path}: its 6 images need"):
         image_folder(str(tmp_path))

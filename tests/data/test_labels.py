@@ -1,4 +1,4 @@
-"""Labels of any kind: what the classes are called, which class each label is, and what cannot be labels."""
+"""Labels of any kind: the names of the classes, the class of each label, and what cannot be labels."""
 
 import re
 

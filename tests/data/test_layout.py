@@ -1,4 +1,4 @@
-"""Images and features told apart: by shape and values, and by --layout."""
+"""Which examples are images and which features: by shape and values, and by --layout."""
 
 import re
 
@@ -10,7 +10,7 @@ from mlp_tf.config import Config
 
 SIDE = 8
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE)).astype(np.uint8)
-COLOUR = np.random.default_rng(1).integers(0, 256, (60, SIDE, SIDE, 3)).astype(np.uint8)
+COLOR = np.random.default_rng(1).integers(0, 256, (60, SIDE, SIDE, 3)).astype(np.uint8)
 ROWS = PIXELS.reshape(60, -1)
 LABELS = np.arange(60) % 3
 
@@ -35,8 +35,8 @@ def load(tmp_path):
         (PIXELS.astype(np.float64), PIXELS),
         (PIXELS.astype(np.float32)[..., None], PIXELS),
         (PIXELS[..., None], PIXELS),
-        (COLOUR.astype(np.int32), COLOUR),
-        (COLOUR, COLOUR),
+        (COLOR.astype(np.int32), COLOR),
+        (COLOR, COLOR),
     ],
     ids=lambda x: f"{x.dtype}{x.ndim}",
 )
@@ -53,7 +53,7 @@ def test_whole_numbers_with_height_and_width_are_images(load, examples, expected
         ((PIXELS / 255).astype(np.float32), PIXELS),
         (PIXELS.astype(np.float32) * np.float32(1 / 255), PIXELS),
         (np.round(PIXELS / 255, 4), PIXELS),
-        (COLOUR / 255, COLOUR),
+        (COLOR / 255, COLOR),
         (PIXELS > 127, np.where(PIXELS > 127, 255, 0)),
     ],
     ids=lambda x: f"{x.dtype}{x.ndim}",
@@ -66,7 +66,7 @@ def test_fractions_of_255_become_pixels_and_a_note_says_so(load, examples, expec
 
 
 @pytest.mark.parametrize(
-    ("examples", "expected"), [(PIXELS[:, None], PIXELS), (np.moveaxis(COLOUR, -1, 1), COLOUR)], ids=["grey", "colour"]
+    ("examples", "expected"), [(PIXELS[:, None], PIXELS), (np.moveaxis(COLOR, -1, 1), COLOR)], ids=["gray", "color"]
 )
 def test_channels_first_are_transposed_and_a_note_says_so(load, examples, expected):
     images, [note] = load(examples)

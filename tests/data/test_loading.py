@@ -48,7 +48,7 @@ def test_auto_falls_back_when_the_download_breaks_off(tmp_path, home, monkeypatc
 
 @pytest.fixture
 def keras_mnist(home, arrays, monkeypatch):
-    """The small dataset in the place of Keras' MNIST, which tensorflow-datasets cannot download here."""
+    """The small dataset in place of Keras' MNIST, which tensorflow-datasets cannot download here."""
     path = home / ".keras/datasets/mnist.npz"
     path.parent.mkdir(parents=True)
     np.savez(path, **arrays)
@@ -89,7 +89,7 @@ def test_labels_of_64_bits_become_int32(tmp_path, arrays):
     assert data.load(str(tmp_path / "a.npz"), validation_size=0).train.labels.dtype == np.int32
 
 
-def relabelled(row, value):
+def relabeled(row, value):
     """Gives one row another label."""
     return lambda labels: np.where(np.arange(len(labels)) == row, value, labels)
 
@@ -98,7 +98,7 @@ def relabelled(row, value):
     ("changes", "message"),
     [
         ({"x_train": lambda x: x / 255}, r"float32 of \(8, 8\) in x_train, uint8 of \(8, 8\) in x_test"),
-        ({"y_test": relabelled(5, 3)}, r"y_test\[5\] is 3, but the classes of y_train are 0, 1, 2"),
+        ({"y_test": relabeled(5, 3)}, r"y_test\[5\] is 3, but the classes of y_train are 0, 1, 2"),
         ({"y_train": np.zeros_like}, "y_train holds the class 0 only"),
         ({"x_train": lambda x: x[:0], "y_train": lambda y: y[:0]}, "y_train holds no labels"),
         ({"x_train": lambda x: x[:, :0], "x_test": lambda x: x[:, :0]}, r"x_train has shape \(240, 0, 8\)"),
@@ -134,7 +134,7 @@ def test_a_validation_split_of_the_users_own_allows_no_other_size(with_validatio
     assert splits.sha256 == data.load(with_validation).sha256
     for size in (0, 30, 240):
         with pytest.raises(
-            UserError, match=rf"--validation_size={size}: {with_validation} has a validation split of its own, of 31"
+            UserError, match=rf"--validation_size={size}: {with_validation} has a validation split, of 31"
         ):
             data.load(with_validation, validation_size=size)
 
@@ -156,14 +156,14 @@ def test_a_validation_split_of_the_users_own_is_scaled_and_shared(with_validatio
 def test_a_run_on_a_validation_split_of_the_users_own_resumes(train, run, with_validation, tmp_path):
     flags = ["--hidden=4", "--batch_size=10", f"--workdir={tmp_path / 'run'}", f"--dataset={with_validation}"]
     outcome = train(*flags, "--epochs=1")
-    assert outcome.err.endswith("note: the data have a validation split of their own, of 31 rows\n")
+    assert outcome.err.endswith("note: the data have a validation split, of 31 rows\n")
     assert "240 training, 31 validation, 61 test" in outcome.out
     assert train(*flags, "--epochs=2").code == 0
     assert run(evaluate, "--split=validation", f"--workdir={tmp_path / 'run'}").code == 0
 
 
 def numbers_to_predict(rows, count):
-    """Labels of which this many differ, and that do not number classes."""
+    """This many different labels, which do not number classes."""
     return 25 + 3 * (np.arange(rows) % count)
 
 
@@ -215,7 +215,7 @@ def test_the_fingerprint_is_the_sha256_of_each_splits_images_then_labels(arrays,
 
 
 def test_the_fingerprint_of_given_rows_never_changes(npz, arrays, tmp_path):
-    """Else a run would not find its data again: these are the digests of version 0.8.0."""
+    """Otherwise a run would not find its data again: these are the digests of version 0.8.0."""
     with_test = data.load(npz, validation_size=40)
     assert with_test.sha256 == "7a301ddc81a585f27b8cc9e5e93b82f7be3225626e2d81bb01d449883358e93a"
     np.savez(tmp_path / "a.npz", x_train=arrays["x_train"] / 8, y_train=arrays["y_train"])

@@ -1,4 +1,4 @@
-"""Rows that come after training: which columns and arrays are taken, and what is refused."""
+"""New rows for a trained run: which columns and arrays are read, and what is refused."""
 
 import numpy as np
 import pytest
@@ -154,8 +154,8 @@ def test_the_column_of_labels_is_that_of_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("in_run", "arrays", "message"),
     [
-        (ARRAYS, {"train": [[1, 2]], "b": [[3, 4]]}, ": holds train, b; it must hold x_test or x, or one array alone"),
-        (ARRAYS, {"x_train": [[1, 2]], "y_train": [0]}, ": holds x_train, y_train; it must hold x_test or x, or one"),
+        (ARRAYS, {"train": [[1, 2]], "b": [[3, 4]]}, ": holds train, b; it must hold x_test or x, or a single array"),
+        (ARRAYS, {"x_train": [[1, 2]], "y_train": [0]}, ": holds x_train, y_train; it must hold x_test or x"),
         (ARRAYS, {"x": [[1, 2, 3]]}, ": x has shape (1, 3); the run takes (N, 2), N above 0"),
         (ARRAYS, {"x": np.zeros((0, 2))}, ": x has shape (0, 2); the run takes (N, 2), N above 0"),
         (ARRAYS, {"x": [[1, 2], [3, np.nan]]}, ": x: row 2, column 1: nan; must be a finite number in float32"),

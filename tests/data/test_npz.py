@@ -1,4 +1,4 @@
-"""The user's arrays: read however NumPy wrote them, and refused by name and value."""
+"""The user's arrays: read in any form that NumPy writes, and refused by name and value."""
 
 import io
 import pickle
@@ -87,7 +87,7 @@ def test_the_users_own_validation_split_is_used_however_it_is_called(tmp_path, n
         np.testing.assert_array_equal(split.images, x)
         np.testing.assert_array_equal(split.labels, y)
         assert (split.labels.dtype, split.classes) == (np.int32, 3)
-    assert splits.notes == ("the data have a validation split of their own, of 31 rows",)
+    assert splits.notes == ("the data have a validation split, of 31 rows",)
 
 
 def test_a_validation_split_stays_where_a_test_split_is_held_out(tmp_path, arrays):
@@ -110,7 +110,7 @@ def test_a_validation_split_stays_where_a_test_split_is_held_out(tmp_path, array
         ({"val_images": lambda a: a["x_train"]}, "val_labels is not a file in the archive"),
         (
             {"train_images": lambda a: a["x_train"], "train_labels": lambda a: a["y_train"]},
-            "both x_train and train_images are called as a train split; keep one",
+            "both x_train and train_images name a train split; keep one",
         ),
         (
             {"x_val": lambda a: a["x_test"], "y_val": lambda a: a["y_test"] + 9},

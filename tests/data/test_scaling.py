@@ -1,4 +1,4 @@
-"""Standardised examples, against NumPy in float64 over all rows at once."""
+"""Standardized examples, against NumPy in float64 over all rows at once."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_without_scaling_values_stay_as_they_are_in_float32(dtype):
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 2)])
-def test_a_compiled_graph_standardises_as_numpy_does(shape):
+def test_a_compiled_graph_standardizes_as_numpy_does(shape):
     rng = np.random.default_rng(1)
     examples = rng.normal(3, 2, (20, *shape)).astype(np.float32)
     scaling = Scaling(rng.normal(3, 1, shape), rng.random(shape) + 0.5)

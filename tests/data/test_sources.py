@@ -1,4 +1,4 @@
-"""What a --dataset names, what is said of words that name nothing, and where data that were moved are."""
+"""What a --dataset names, what the message is if it names nothing, and where moved data are found."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def here(tmp_path, monkeypatch):
 
 
 def refusal(dataset):
-    """What is said of a --dataset: one line, and nothing from within tensorflow-datasets."""
+    """The message about a --dataset: one line, and nothing from within tensorflow-datasets."""
     with pytest.raises(UserError) as caught:
         resolve(dataset)
     message = str(caught.value)
@@ -150,7 +150,7 @@ def test_a_path_that_begins_at_home_is_found(here, monkeypatch):
 
 @pytest.fixture
 def moved(here):
-    """Data that are in new/ now: a file, and a folder."""
+    """Data that were moved to new/: a file, and a folder."""
     (here / "new" / "images").mkdir(parents=True)
     (here / "new" / "a.npz").touch()
     (here / "new" / "renamed.csv").touch()
@@ -187,7 +187,7 @@ def test_data_that_were_moved_are_found_by_folder_or_path(moved, name, data_dir,
     ],
 )
 def test_data_that_are_nowhere_are_asked_for_by_data_dir(moved, name, data_dir):
-    missing = f"{moved / name}: the data of this run are not there any more"
+    missing = f"{moved / name}: the data of this run are no longer there"
     elsewhere = f", nor in {moved / data_dir}" if data_dir else ""
     with pytest.raises(UserError) as caught:
         located(str(moved / name), data_dir and str(moved / data_dir))

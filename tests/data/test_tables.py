@@ -40,7 +40,7 @@ def read(write):
 
 
 def table(values, labels, names, place=0):
-    """Text of a table whose column `label` stands at `place`."""
+    """Text of a table with the column `label` at `place`."""
     lines = [[*names], *([f"{value}" for value in row] for row in values.tolist())]
     for line, label in zip(lines, ["label", *labels], strict=True):
         line.insert(place, str(label))
@@ -249,7 +249,7 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         ("5,6,x\n" + "2,y,x\n" * 9, "row 2, column 2: 'y'; must be"),
         ("5,6,1\n" + "2,y,0\n" * 9, "the first line holds numbers, not names"),
         ("400,410,class\n" + "2,3,x\n3,4,y\n" * 9, "no column label, but '400', '410', 'class'; name"),
-        ("label\nx\ny\n", "no column but label; put the numbers of each example into other columns"),
+        ("label\nx\ny\n", "no column except label; put the numbers of each example into other columns"),
         ("label,a,a\n" + ROWS, "2 columns are called a; give each another name"),
         ("label,a, label\n" + ROWS, "2 columns are called label; "),
         (",label,a\n0,x,1\n1,y,2\n", "a column has no name; leave it out, as pandas does with index=False, or name it"),
@@ -463,11 +463,11 @@ def test_a_test_table_without_labels_is_not_used_and_noted(tmp_path):
         ({"test": "a,b,c,label\n1,2,3,cat\n"}, "test.csv: it and train.csv do not both have the column c; give"),
         (
             {"val": "a,b,label\n1,2,cat\n1,2,cow\n"},
-            "val.csv: row 2, column label: 'cow' is no class of train.csv; leave such rows out",
+            "val.csv: row 2, column label: 'cow' is not a class of train.csv; leave such rows out",
         ),
-        ({"val": "a,b,label\n1,2,7\n"}, "val.csv: row 1, column label: '7' is no class of train.csv"),
+        ({"val": "a,b,label\n1,2,7\n"}, "val.csv: row 1, column label: '7' is not a class of train.csv"),
         ({"val": "a,b,label\n1,x,cat\n"}, "val.csv: row 1, column b: 'x'; must be a number"),
-        ({"a_train": TRAIN}, ": both a_train.csv and train.csv are called as a train split; keep one"),
+        ({"a_train": TRAIN}, ": both a_train.csv and train.csv name a train split; keep one"),
         ({"train": "a,b\n1,2\n"}, "train.csv: no column label, but 'a', 'b'; name"),
     ],
 )

@@ -55,7 +55,7 @@ def records(folder, split, count):
 
 
 def write_records(folder, split, content):
-    """Puts other records in place of a split's own."""
+    """Replaces the records of a split."""
     file = file_of(folder, split)
     file.unlink()
     with tf.io.TFRecordWriter(str(file)) as writer:

@@ -45,9 +45,9 @@ def test_an_image_becomes_20_by_20_bright_on_dark_its_mass_in_the_middle(tmp_pat
 
 @pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32], ids=["I;16", "I", "F"])
 def test_images_of_more_than_8_bits_keep_their_contrast(tmp_path, values):
-    grey = np.asarray(digit(200, 15)).astype(values) * (257 if values == np.uint16 else 1)
+    gray = np.asarray(digit(200, 15)).astype(values) * (257 if values == np.uint16 else 1)
     name = "a.png" if values == np.uint16 else "a.tif"
-    np.testing.assert_array_equal(prepare(Image.fromarray(grey), tmp_path, name), prepare(digit(200, 15), tmp_path))
+    np.testing.assert_array_equal(prepare(Image.fromarray(gray), tmp_path, name), prepare(digit(200, 15), tmp_path))
 
 
 def test_a_thin_stroke_in_a_large_image_is_thickened(tmp_path):
@@ -95,9 +95,9 @@ def test_a_symbolic_link_to_an_image_is_followed(tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 2_000_000), (2_000_000, 1)])
 def test_an_image_of_one_row_or_column_is_read(tmp_path, shape):
-    grey = np.zeros(2_000_000, np.uint8)
-    grey[900_000:1_000_000] = 255
-    assert prepare(Image.fromarray(grey.reshape(shape)), tmp_path).any()
+    gray = np.zeros(2_000_000, np.uint8)
+    gray[900_000:1_000_000] = 255
+    assert prepare(Image.fromarray(gray.reshape(shape)), tmp_path).any()
 
 
 MODES = {

@@ -1,4 +1,4 @@
-"""Ink on paper: found whatever the image, and nothing where there is none."""
+"""Ink on paper: found in every kind of image, and nothing found where there is none."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_any_image_has_ink_or_is_refused():
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 3), (60, 60, 1)])
-def test_an_image_of_one_colour_has_no_ink(shape):
+def test_an_image_of_one_color_has_no_ink(shape):
     for level in (0.0, 0.5, 1.0):
         with pytest.raises(NoInk, match="all of one color"):
             find_ink(np.full(shape, level))

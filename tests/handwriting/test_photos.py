@@ -1,4 +1,4 @@
-"""Photos of handwriting: each kind is read, and what is no digit is doubted or refused."""
+"""Photos of handwriting: each kind is read, and what is not a digit gets a warning or is refused."""
 
 import os
 import string

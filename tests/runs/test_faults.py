@@ -53,7 +53,7 @@ def start_announcing(module, function, call, flags, seconds=0.3):
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """An .npz of 1,200 colour images of 224 x 224."""
+    """An .npz of 1,200 color images of 224 x 224."""
     rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("photographs") / "large.npz"
     images, labels = rng.integers(0, 256, (1200, 224, 224, 3), np.uint8), np.arange(1200) % 3
     np.savez(path, x_train=images, y_train=labels, x_test=images[:30, ::-1], y_test=labels[:30])
@@ -200,7 +200,7 @@ def test_an_old_checkpoint_that_cannot_be_removed_is_a_warning(train, small, two
         outcome = train(*small())
         assert outcome.code == 0
         assert outcome.err.count("WARNING") == 1
-        assert f"{oldest}: Device or resource busy; this old checkpoint is not needed any more" in outcome.err
+        assert f"{oldest}: Device or resource busy; this old checkpoint is no longer needed" in outcome.err
     assert read_results(two_epoch_run)["epochs"] == 3
 
 

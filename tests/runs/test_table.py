@@ -93,7 +93,7 @@ def test_small_networks_come_first_and_numbers_in_their_order():
     ]
 
 
-def test_runs_are_labelled_by_what_tells_them_apart():
+def test_runs_are_labeled_by_what_tells_them_apart():
     described = [description(), description(activation="tanh", seed=2)]
     assert table.labels(described) == ["activation=relu, seed=0", "activation=tanh, seed=2"]
     assert table.labels([description(), description(workdir="x")]) == ["", ""]

@@ -1,7 +1,7 @@
 "use strict";
-// Does for a drawing what ink.py and images.py in mlp_tf/handwriting do for a photo: here, the paper is even.
+// Prepares a drawing as ink.py and images.py in mlp_tf/handwriting prepare a photo; here, the paper is even.
 const ink = (() => {
-  const SIDE = 160; // pixels of the drawing that are measured, as `predict` does with an image of 320
+  const SIDE = 160; // the drawing is measured at this size in pixels, as `predict` measures an image of 320
   const ROW = SIDE + 2; // with a margin of paper, which separates the ends of two rows
   const FAINTEST = 0.2 * 255; // darkness; below it is the soft edge of a stroke
   const BOX = 20 / 28; // of the image's side, as in MNIST
@@ -16,7 +16,7 @@ const ink = (() => {
     return { image: place(drawing, whole), warnings: oddities.filter((text) => !MODEL.usualWarnings.includes(text)) };
   }
 
-  // Returns the darkness of each pixel, 0 to 255, after a canvas is drawn at `places`, which are those of drawImage.
+  // Draws a canvas with the arguments `places` of drawImage, and returns the darkness of each pixel, 0 to 255.
   function darkness(canvas, width, height, ...places) {
     const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
     context.imageSmoothingQuality = "high";

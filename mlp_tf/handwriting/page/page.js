@@ -1,14 +1,14 @@
 "use strict";
-// The page: a drawing in, what the network sees and says out. ink.js and perceptron.js compute it.
+// The page: takes a drawing, and shows what the network sees and says, which ink.js and perceptron.js compute.
 const MOST_BARS = 10;
 const ROW = 32; // units of a layer side by side
-const PEN = 24; // of the drawing's 320 pixels: so wide that `predict` thickens no stroke
+const PEN = 24; // of the drawing's 320 pixels: wide enough that `predict` thickens no stroke
 const element = (id) => document.getElementById(id);
 const drawing = element("drawing");
 const pen = drawing.getContext("2d", { willReadFrequently: true });
 const strokes = []; // of Path2D
 let chosen = null; // a test image that covers the strokes
-let pointer = null; // which one draws the last stroke now
+let pointer = null; // the pointer that is drawing the last stroke
 
 function make(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -27,7 +27,7 @@ function paint(canvas, values, width) {
   return canvas;
 }
 
-// Draws the paper, and shows what the network makes of it unless it is empty.
+// Draws the paper, and shows the network's answer unless the paper is empty.
 function update() {
   pen.fillRect(0, 0, drawing.width, drawing.height);
   if (chosen) drawChosen();

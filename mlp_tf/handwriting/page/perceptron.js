@@ -31,7 +31,7 @@ const perceptron = (() => {
     return Float32Array.from(sums);
   }
 
-  // Returns `seen`, the image (0 to 255) as it enters the network, the outputs of each hidden layer, and the logits.
+  // Returns `seen`, the image (0 to 255) that enters the network; the outputs of each hidden layer; and the logits.
   function forward(image) {
     const seen = MODEL.deskew ? deskew(image) : image;
     const hidden = [];
@@ -50,7 +50,7 @@ const perceptron = (() => {
     return powers.map((power) => power / sum);
   }
 
-  // Shears an image about its center of mass until it is upright. It rounds to 32 bits where `deskew` in
+  // Shears an image about its center of mass until it is upright. Rounds to 32 bits where `deskew` in
   // mlp_tf/data/augmentation.py does, as one gray level in one pixel shows in the logits.
   function deskew(image) {
     const { width } = MODEL;
