@@ -81,7 +81,7 @@ listed before it; so each can be read knowing just those above it here.
 Importing this package imports nothing else; only the modules that compute import TensorFlow.
 """
 
-__version__ = "1.0.0.dev0"
+__version__ = "1.0.0"
 
 
 class UserError(ValueError):
