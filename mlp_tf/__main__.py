@@ -14,7 +14,7 @@ COMMANDS = {  # in the order of their use
     "show_data": "shows a dataset as training sees it",
     "train": "trains a network, or resumes a run",
     "evaluate": "measures loss, accuracy and confusion of runs",
-    "predict": "classifies image files",
+    "predict": "classifies image files, or the rows of a table",
     "plot": "plots training curves and first-layer weights",
     "layers": "shows activations and gradients of each layer",
     "by_hand": "takes training steps in NumPy, and compares",

@@ -111,7 +111,7 @@ def _print_description(run):
     kind = "images" if len(data.example_shape) > 1 else "examples"
     print(f"Dataset: {data.name}, {examples} {kind} of {shape}, {data.classes} classes")
     sizes = "-".join(map(str, run.description.sizes))
-    steps = f"{run.description.steps} steps of {run.config.batch_size} an epoch"
+    steps = f"{plural(run.description.steps, 'step')} of {run.config.batch_size} an epoch"
     print(f"Model: {sizes}, {run.description.parameters:,} parameters; {steps}", flush=True)
     if run.resumes and run.progress and run.progress.epoch < run.config.epochs:
         epoch = f"epoch {run.progress.epoch + 1} of {run.config.epochs}"

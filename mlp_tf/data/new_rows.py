@@ -93,8 +93,9 @@ def _read_table(path, in_run, config, needs_labels):
     from mlp_tf.data.tables import csv_rows  # and pandas, which takes 0.4 s
 
     width = math.prod(in_run.example_shape)
+    are_pixels = len(in_run.example_shape) > 1
     values, columns, others, id_name, note = csv_rows(
-        path, in_run.columns, width, config.label, needs_labels, in_run.class_names
+        path, in_run.columns, width, config.label, needs_labels, in_run.class_names, are_pixels
     )
     examples = _to_examples(path, values.reshape(-1, *in_run.example_shape), in_run, config, columns)
     notes = [note] if note else []

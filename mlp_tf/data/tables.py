@@ -80,7 +80,7 @@ def csv_folder(path, label=DEFAULTS.label):
     return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused, label)
 
 
-def csv_rows(path, columns, width, label, needs_labels, class_names):
+def csv_rows(path, columns, width, label, needs_labels, class_names, are_pixels=False):
     """Reads the rows of a table for a trained run.
 
     Args:
@@ -91,6 +91,7 @@ def csv_rows(path, columns, width, label, needs_labels, class_names):
       label: the column of the labels.
       needs_labels: whether each row must have a label.
       class_names: of the run; in a table without names they tell which column holds labels.
+      are_pixels: whether the columns are pixels: if all have other names here, they are taken in their order.
 
     Returns:
       (features, float32 `[N, width]`, in the run's order; their names; a data frame of all other columns, as text; the
@@ -101,7 +102,7 @@ def csv_rows(path, columns, width, label, needs_labels, class_names):
     """
     with _opened(path) as file:
         names = _read_first_line(path, file)
-        are_names = not _are_numbers(names) or (columns and {*columns} <= {*names})
+        are_names = not _are_numbers(names, class_names) or (columns and {*columns} <= {*names})
         has_names = label in names or (are_names and not needs_labels)
         wrong = (
             f"the first line holds numbers, not names, and {len(names):,} columns; the run takes {width:,}: put a line "
@@ -118,6 +119,10 @@ def csv_rows(path, columns, width, label, needs_labels, class_names):
             place = names.index(label)
             if columns and len(names) == width + 1:
                 names = [*columns[:place], label, *columns[place:]]
+        note = "" if has_names else "the first line holds no names, so it is read as a row"
+        if are_pixels and columns and not {*columns} & {*names}:
+            columns = ()
+            note = "the columns have other names than the run's pixels, and are taken in their order"
         _check_different(path, names)
         ids = [name for name in names if _ID.fullmatch(name) and name not in columns]
         besides = {label, *ids[:1]}
@@ -134,14 +139,13 @@ def csv_rows(path, columns, width, label, needs_labels, class_names):
     values = np.empty((len(frame), width), np.float32)
     for i, name in enumerate(features):
         values[:, i] = _to_numbers(path, frame[name])
-    note = "" if has_names else "the first line holds no names, so it is read as a row"
     return values, features, frame[others], ids[0] if ids else None, note
 
 
-def _are_numbers(fields):
-    """Checks whether a first line holds numbers, or nothing, and not the names 0, 1, 2, ... that pandas gives."""
+def _are_numbers(fields, class_names):
+    """Checks whether a first line holds numbers or classes, and not the names 0, 1, 2, ... that pandas gives."""
     is_number = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna().tolist()
-    are_values = any(is_number) and all(is_number[i] or not field for i, field in enumerate(fields))
+    are_values = any(is_number) and all(is_number[i] or field in ("", *class_names) for i, field in enumerate(fields))
     return are_values and fields != [str(i) for i in range(len(fields))]
 
 

@@ -221,3 +221,20 @@ def test_on_a_folder_without_test_split_every_split_is_evaluated(tmp_path):
     in_run = Data("/f", 9, 1, 2, (2, 2), "uint8", 2, ("a", "b"), "", 1)
     _, split, _ = data.labelled_rows(str(tmp_path / "f"), in_run)
     assert split.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_table_without_names_may_hold_labels_that_are_words(tmp_path):
+    in_run = on_features("1", "2")
+    path = table(tmp_path, *(f"{i / 7},{i / 3},{'ab'[i % 2]}" for i in range(20)))
+    rows = data.new_rows(path, in_run)
+    np.testing.assert_allclose(rows.examples, [(i / 7, i / 3) for i in range(20)], rtol=1e-6)
+    _, split, _ = data.labelled_rows(path, in_run)
+    assert split.labels.tolist() == 10 * [0, 1]
+
+
+def test_pixels_of_other_names_are_taken_in_their_order_with_a_note(tmp_path):
+    rows = data.new_rows(table(tmp_path, "1x1,1x2,2x1,2x2", "0,1,2,255"), PIXELS)
+    np.testing.assert_array_equal(rows.examples, [[[0, 1], [2, 255]]])
+    assert rows.notes == ("the columns have other names than the run's pixels, and are taken in their order",)
+    with pytest.raises(UserError, match="lacks 2 of the 2 columns that the run was trained on"):
+        data.new_rows(table(tmp_path, "c,d", "1,2"), on_features("a", "b"))
