@@ -307,7 +307,7 @@ def _report_example(ensemble, about, split, number):
     if not 0 <= number < len(split.labels):
         examples = f"the {about['split']} examples of this run" if about["split"] else f"those of {about['dataset']}"
         raise UserError(f"--show={number}: must be from 0 to {len(split.labels) - 1}, {examples}")
-    one = split._replace(images=split.images[number : number + 1], labels=split.labels[number : number + 1])
+    one = split.rows(slice(number, number + 1))
 
     def answer(trained):
         """Returns {"class", "name", "probability"} of each class, the most probable first."""

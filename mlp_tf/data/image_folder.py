@@ -61,7 +61,7 @@ def image_folder(path, resize=""):
         listed = shorten(", ".join(os.path.relpath(name, path) for name in left_out), 400)
         notes.append(f"left out ({len(left_out):,}): {listed}; only {_KINDS} files in the folders of classes are read")
     train, test, validation = (splits.get(name) for name in ("train", "test", "validation"))
-    return Source(path, train, test, names, validation, True, notes=tuple(notes), kind="folder of images")
+    return Source(path, train, test, names, validation, is_user_data=True, notes=tuple(notes), kind="folder of images")
 
 
 def _list_parts(path, deepest=_DEEPEST):

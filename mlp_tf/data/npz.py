@@ -59,8 +59,7 @@ def npz(path):
         example, a test label that no training row has, more than the memory of this machine.
     """
     with _opened(path) as archive:
-        members = [name.removesuffix(".npy") for name in archive.zip.namelist()]
-        pairs = _find_pairs(path, members)
+        pairs = _find_pairs(path, archive.files)
         headers = {name: _read_header(path, archive.zip, name) for pair in pairs.values() for name in pair}
         for x, y in pairs.values():
             _check_pair(path, headers, x, y)
@@ -72,10 +71,17 @@ def npz(path):
     suspicions = _suspicions(pairs["train"][0], arrays[pairs["train"][0]])
     # pop, so that each array is freed once it is converted.
     splits = {split: Split(_to_examples(arrays.pop(x)), labels[split]) for split, (x, _) in pairs.items()}
-    unused = sorted({*members} - headers.keys())
+    unused = sorted({*archive.files} - headers.keys())
     notes = (f"not used: {shorten(', '.join(unused), 400)}",) if unused else ()
     return Source(
-        path, splits["train"], splits.get("test"), class_names, splits.get("validation"), True, "", notes, suspicions
+        path,
+        splits["train"],
+        splits.get("test"),
+        class_names,
+        splits.get("validation"),
+        is_user_data=True,
+        notes=notes,
+        suspicions=suspicions,
     )
 
 
@@ -92,7 +98,7 @@ def npz_rows(path, needs_labels):
       UserError: as `npz`; there are no such arrays.
     """
     with _opened(path) as archive:
-        x, y = _find_rows(path, [name.removesuffix(".npy") for name in archive.zip.namelist()], needs_labels)
+        x, y = _find_rows(path, archive.files, needs_labels)
         headers = {name: _read_header(path, archive.zip, name) for name in (x, y) if name}
         _check_numbers(path, x, headers[x])
         if needs_labels:

@@ -212,7 +212,16 @@ def _to_source(path, files, unused, label):
         notes.append(f"not used: {shorten(', '.join(unused), 400)}")
     train, test, validation = (splits.get(name) for name in ("train", "test", "validation"))
     return Source(
-        path, train, test, class_names, validation, True, "", tuple(notes), suspicions, "table", tuple(columns)
+        path,
+        train,
+        test,
+        class_names,
+        validation,
+        is_user_data=True,
+        notes=tuple(notes),
+        suspicions=suspicions,
+        kind="table",
+        columns=tuple(columns),
     )
 
 
