@@ -56,6 +56,17 @@ def epochs_saved(folder):
 
 
 @pytest.fixture(scope="module")
+def worker_of_a_frozen_chief(npz, start_workers, tmp_path_factory):
+    """A worker whose chief was frozen, by SIGSTOP, in training; TensorFlow notices after 10 s."""
+    folder = tmp_path_factory.mktemp("frozen") / "run"
+    chief, other = start_workers(lambda i: small_flags(npz, folder, epochs=10_000))
+    wait_for_an_epoch(folder, chief)
+    chief.send_signal(signal.SIGSTOP)
+    yield other
+    chief.kill()
+
+
+@pytest.fixture(scope="module")
 def two_worker_run(npz, start_workers, tmp_path_factory):
     """The small run by two workers, never interrupted: its folder."""
     folder = tmp_path_factory.mktemp("workers")
@@ -98,6 +109,7 @@ def test_two_workers_with_shards_train_as_well_and_one_is_refused(run, train, sm
     assert f"Accuracy: {read_results(two_worker_run)['test_accuracy']:.4f}" in evaluated.out
 
 
+@pytest.mark.usefixtures("worker_of_a_frozen_chief")  # which takes its time meanwhile
 def test_a_killed_worker_ends_the_other_and_all_again_end_bit_equal(small, tmp_path, start_workers, two_worker_run):
     def flags(index):
         return small(workdir=tmp_path / f"run{index or ''}", epochs=EPOCHS)
@@ -117,6 +129,12 @@ def test_a_killed_worker_ends_the_other_and_all_again_end_bit_equal(small, tmp_p
         assert re.search(lost, other.error)
     assert [outcome.code for outcome in ended(start_workers(flags))] == [0, 0]
     assert_same_run(tmp_path / "run", two_worker_run)
+
+
+def test_a_frozen_chief_ends_the_other_in_a_line_that_names_it(worker_of_a_frozen_chief):
+    [other] = ended([worker_of_a_frozen_chief])
+    assert other.code == 1
+    assert re.search(r"worker 0 \(127.0.0.1:\d+\) ended or cannot be reached any more; start every", other.error)
 
 
 def test_a_signal_to_any_worker_stops_all_and_they_resume_bit_equal(small, tmp_path, start_workers, two_worker_run):
