@@ -1,11 +1,13 @@
 """What holds of every command: help without TensorFlow, one line for a missing run, and a process of its own."""
 
+import csv
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers import ROOT, bar, command, newest
 
@@ -73,20 +75,32 @@ def test_no_command_takes_a_finished_run_from_an_older_checkpoint(run, run_folde
         assert "its results are of 20 epochs, but the newest complete checkpoint has 0" in outcome.error
 
 
-ODD = "".join(chr(code) for code in range(32, 127) if chr(code) != "/") + "\n é😀" + os.fsdecode(b"\xff")
+CLEAR = "\x1b[2J\x9b2J\a\b"  # what a terminal obeys
+ODD = "".join(chr(code) for code in range(32, 127) if chr(code) != "/") + "\n é😀" + os.fsdecode(b"\xff") + CLEAR
 
 
-def test_every_command_takes_a_folder_of_any_name(run, small, arrays, tmp_path, monkeypatch):
+def test_every_command_takes_a_folder_and_classes_of_any_name(run, small, arrays, tmp_path, monkeypatch):
     folder, pictures = tmp_path / ODD / "run", tmp_path / ODD / "$x_{$.png"
-    outcomes = [run(train, *small(folder, epochs=1), "--tensorboard"), run(train, *small(folder, epochs=2))]
+    folder.parent.mkdir()
+    dataset = folder.parent / f"={CLEAR}.npz"
+    names = np.array([f"={CLEAR}", "a\tb", "\r"])
+    np.savez(dataset, **{key: names[array] if key.startswith("y") else array for key, array in arrays.items()})
+    flags = small(folder, dataset=dataset, epochs=1)
+    outcomes = [run(train, *flags, "--tensorboard"), run(train, *flags, "--epochs=2"), run(show_data, *flags[:2])]
     bar(8, 8).save(pictures)
     monkeypatch.chdir(tmp_path / ODD)
     given = f"--workdir={folder}"
     outcomes += [run(evaluate, given, "--plots"), run(plot, given), run(plot, given, given, f"--out={folder.parent}")]
     outcomes += [run(predict, given, "--show", pictures), run(export, given, f"--export_dir={folder.parent / 'model'}")]
-    sweep_flags = [flag for flag in small(folder.parent / "sweep", epochs=1, hidden="4") if "--hidden" not in flag]
-    outcomes += [run(sweep, *sweep_flags, "--hidden=4", "--seeds=1") for _ in range(2)]
-    assert [outcome.code for outcome in outcomes] == 9 * [0], outcomes
+    sweep_flags = small(folder.parent / "sweep", dataset=dataset, epochs=1, hidden="4")
+    outcomes += [run(sweep, *sweep_flags, "--hidden=100000,100000", "--seeds=1") for _ in range(2)]
+    assert [outcome.code for outcome in outcomes] == [*8 * [0], 1, 1], outcomes
+    for outcome in outcomes:
+        assert {char for char in outcome.out + outcome.err if not char.isprintable()} == {"\n"}
+    with open(folder.parent / "sweep/sweep.csv") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert sum(r"/=\x1b[2J" in cell for cell in cells) == 2  # the dataset, in two rows
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))] == []  # a spreadsheet's formulas
     written = {"curves.png", "weights.png", "confusion.png", "results.json", "tensorboard"}
     assert written <= set(os.listdir(folder))
     assert {"predictions.png", "model", "sweep", "curves.png"} <= set(os.listdir(folder.parent))

@@ -12,7 +12,6 @@ from absl import flags
 
 import mlp_tf
 from mlp_tf import UserError
-from mlp_tf.base.text import printable
 from mlp_tf.cli import signals, streams
 
 # The headings of `--help`, which absl keeps as the modules that define the flags.
@@ -47,7 +46,7 @@ def run(
     """
     streams.open_closed()
     stdout = streams.Stream(sys.stdout)
-    stderr = streams.Stream(sys.stderr)
+    stderr = streams.Stream(sys.stderr, keep="\n\r")  # the progress bar returns to the start of its line
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), signals.end_process():
         code, reason = streams.exit_code(_run(main, doc, define_flags, argv, takes_words), stdout)
         if reason:
@@ -162,4 +161,4 @@ def note(*texts: str | None) -> None:
 
 
 def _one_line(text):
-    return printable(" ".join(str(text).split()))
+    return " ".join(str(text).split())

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from mlp_tf.base import files
+from mlp_tf.base.text import printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,7 +33,7 @@ def _end(stderr, text, number):
     """Ends the process; not by an exception, which a library might swallow."""
     files.remove_temporary()
     with contextlib.suppress(OSError):
-        os.write(stderr, f"{text}\n".encode(errors="surrogateescape"))
+        os.write(stderr, f"{printable(text)}\n".encode())
     os._exit(128 + number)
 
 

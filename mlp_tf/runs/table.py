@@ -180,6 +180,7 @@ def rows(entries):
 def _record(entry):
     """Returns what the table needs of a run, {column: value}."""
     record = {**entry.settings, "seed": entry.seed, "is_finished": bool(entry.results)}
+    record["dataset"] = printable(record["dataset"])  # pandas takes only UTF-8
     record["hidden"] = words_of(entry.settings["hidden"])
     record["parameters"] = entry.description.parameters
     record["units"] = sum(entry.settings["hidden"])
@@ -188,7 +189,7 @@ def _record(entry):
     record["val_accuracy"] = entry.val_accuracy
     record["train_accuracy"] = entry.results and entry.results.train_accuracy
     record["test_accuracy"] = entry.results and entry.results.test_accuracy
-    record["note"] = entry.note and f"seed {entry.seed}: {entry.note}"
+    record["note"] = entry.note and printable(f"seed {entry.seed}: {entry.note}")
     return record
 
 

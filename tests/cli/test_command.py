@@ -82,8 +82,12 @@ def test_an_unknown_flag_and_a_stray_word_are_refused(capsys):
 
 
 def test_what_a_terminal_would_obey_is_escaped(capsys):
-    cli_command.warn("a\x1b[31mb\udcff")
-    assert capsys.readouterr().err == "WARNING: a\\x1b[31mb\\udcff\n"
+    def main(values):
+        print("a\x1b[31mb\udcff\rc\nd")
+        raise UserError("a\x1b[31mb\udcff\rc\nd")
+
+    assert run(main) == 1
+    assert capsys.readouterr() == ("a\\x1b[31mb\\udcff\\rc\nd\n", "error: a\\x1b[31mb\\udcff c d\n")
 
 
 def test_words_go_to_a_main_that_takes_them():
