@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from absl import flags as absl_flags
-from helpers import make_arrays, read_lines, read_results, start
+from helpers import Outcome, make_arrays, read_lines, read_results, start
 from PIL import Image
 
 from mlp_tf import evaluate, sweep
@@ -54,6 +54,19 @@ def test_sweep_prints_a_row_for_each_network_and_writes_csv_and_plot(run, npz, t
 def test_the_training_accuracy_of_a_row_is_that_of_evaluate(run, run_folder):
     report = json.loads(run(evaluate, f"--workdir={run_folder}", "--json").out)
     assert read_results(run_folder)["train_accuracy"] == pytest.approx(report["train_accuracy"], abs=1e-9)
+
+
+@pytest.mark.parametrize("metrics", ['{"epoch": 1, "val_accuracy": 1.0}\n', None])
+def test_a_finished_run_keeps_its_row_whatever_its_metrics_say(run, run_folder, tmp_path, metrics):
+    folder = shutil.copytree(run_folder, tmp_path / "runs/one")
+    before = run(sweep, f"--workdir={folder.parent}").out
+    if metrics:
+        (folder / "metrics.jsonl").write_text(metrics)
+    else:
+        (folder / "metrics.jsonl").unlink()
+    assert run(sweep, f"--workdir={folder.parent}") == Outcome(0, before, "")
+    validated = read_lines(run_folder / "metrics.jsonl")[-1]["val_accuracy"]
+    assert float(table(folder.parent)[0]["val_accuracy"]) == validated
 
 
 def test_any_setting_may_vary_and_names_its_folder(run, npz, tmp_path):

@@ -56,12 +56,13 @@ def test_a_runs_folder_holds_the_documented_files_and_keys(finished_run):
     assert list(rows[0]) == ["epoch", "cost", "accuracy", "val_cost", "val_accuracy", "learning_rate", "seconds"]
     results = read_results(folder)
     assert list(results) == [
-        "format", "test_cost", "test_accuracy", "train_accuracy", "epochs", "best_epoch", "best_val_cost",
-        "best_val_accuracy", "stopped_early", "train_examples", "train_seconds", "examples_per_second", "dataset",
-        "run", "sha256",
+        "format", "test_cost", "test_accuracy", "train_accuracy", "val_cost", "val_accuracy", "epochs", "best_epoch",
+        "best_val_cost", "best_val_accuracy", "stopped_early", "train_examples", "train_seconds",
+        "examples_per_second", "dataset", "run", "sha256",
     ]  # fmt: skip
     assert (results["epochs"], results["train_examples"]) == (3, 600)
     assert results["test_accuracy"] * 61 == pytest.approx(round(results["test_accuracy"] * 61), abs=1e-9)
+    assert [results[name] for name in ("val_cost", "val_accuracy")] == [rows[-1]["val_cost"], rows[-1]["val_accuracy"]]
     assert results["train_seconds"] == pytest.approx(sum(row["seconds"] for row in rows))
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["hidden"] == [8, 4]
@@ -140,7 +141,9 @@ def test_patience_stops_n_epochs_after_the_best_and_gives_the_best(
     assert results["epochs"] == len(costs)
     # A run of only as many epochs as the best has its last epoch as the result: the same parameters.
     train(*small(dataset=noisy_npz, epochs=best + 1, hidden="64,64", workdir=tmp_path / "best"))
-    assert read_results(tmp_path / "best")["test_cost"] == results["test_cost"]
+    of_best = read_results(tmp_path / "best")
+    for name in ("test_cost", "train_accuracy", "val_cost", "val_accuracy"):
+        assert of_best[name] == results[name]
 
 
 def test_divergence_exits_3_says_where_and_keeps_the_last_good_checkpoint(train, small, tmp_path):

@@ -471,11 +471,14 @@ class Run:
         train = self._evaluate("train", predict)
         seconds = sum(row["seconds"] for row in self.history)
         best = best_row(self.history, self.config.monitor)
+        row = best if self.config.patience and best else self.history[-1]
         examples = len(self.history) * self.progress.steps * self.config.batch_size
         return Results(
             test_cost=test.cost,
             test_accuracy=test.accuracy,
             train_accuracy=train.accuracy,
+            val_cost=row["val_cost"],
+            val_accuracy=row["val_accuracy"],
             epochs=len(self.history),
             best_epoch=best and best["epoch"],
             best_val_cost=best and best["val_cost"],

@@ -32,7 +32,6 @@ class Entry(NamedTuple):
     path: pathlib.Path
     description: Description
     results: Results | None = None  # of a finished run
-    val_accuracy: float | None = None  # of the epoch whose results these are
     note: str = ""  # why there are no results
 
     @property
@@ -113,13 +112,10 @@ def read(path):
       UserError: it cannot be read.
     """
     folder = read_folder(path)
-    rows = folder.read_metrics()
-    config = folder.description.config
-    if folder.results is None:
-        return Entry(folder.path, folder.description, note=f"not finished, {len(rows)} of {config.epochs} epochs")
-    epoch = folder.results.best_epoch if config.patience else folder.results.epochs
-    accuracies = {row["epoch"]: row["val_accuracy"] for row in rows}
-    return Entry(folder.path, folder.description, folder.results, accuracies.get(epoch))
+    if folder.results is not None:
+        return Entry(folder.path, folder.description, folder.results)
+    epochs = f"{len(folder.read_metrics())} of {folder.description.config.epochs} epochs"
+    return Entry(folder.path, folder.description, note=f"not finished, {epochs}")
 
 
 def differing(several):
@@ -186,9 +182,8 @@ def _record(entry):
     record["units"] = sum(entry.settings["hidden"])
     record["epochs_trained"] = entry.results and entry.results.epochs
     record["seconds"] = entry.results and entry.results.train_seconds
-    record["val_accuracy"] = entry.val_accuracy
-    record["train_accuracy"] = entry.results and entry.results.train_accuracy
-    record["test_accuracy"] = entry.results and entry.results.test_accuracy
+    for name in _ACCURACIES:
+        record[name] = entry.results and getattr(entry.results, name)
     record["note"] = entry.note and printable(f"seed {entry.seed}: {entry.note}")
     return record
 

@@ -21,9 +21,9 @@ def description(data=DATA, **settings):
 
 def entry(accuracy, described, seconds=1.0, val_accuracy=None):
     """A finished run of this test accuracy."""
-    results = Results(0.1, accuracy, 1.0, 15, 15, 0.1, accuracy, False, 100, seconds, 1.0, "mnist")
     known = accuracy if val_accuracy is None else val_accuracy
-    return table.Entry(pathlib.Path("x"), described, results, known)
+    results = Results(0.1, accuracy, 1.0, 0.1, known, 15, 15, 0.1, known, False, 100, seconds, 1.0, "mnist")
+    return table.Entry(pathlib.Path("x"), described, results)
 
 
 def test_a_row_has_mean_and_deviation_over_its_seeds():
