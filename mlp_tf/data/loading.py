@@ -10,7 +10,7 @@ from mlp_tf.data.held_out import hold_out_test, hold_out_validation
 from mlp_tf.data.layout import arrange
 from mlp_tf.data.sample import HELD_OUT
 from mlp_tf.data.scaling import measure
-from mlp_tf.data.scan import dark_pixels, outliers
+from mlp_tf.data.scan import check_inputs, dark_pixels, outliers
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.splits import ALL_ROWS, Splits
 
@@ -60,6 +60,9 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
         digest.update(split.images)
         digest.update(split.labels)
     scaling = measure(source.train.images) if source.train.images.dtype == np.float32 else None
+    for name, split in source.splits.items():
+        if len(split.images):
+            check_inputs(split.images, scaling, config, f"{source.name}: x_{name}", source.columns)
     shards = (ALL_ROWS if shard.whole_train else shard, shard, shard)
     splits = [
         _take(split, rows)._replace(classes=len(source.class_names), scaling=scaling)

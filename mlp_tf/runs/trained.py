@@ -10,6 +10,7 @@ from mlp_tf.config import Config
 from mlp_tf.data.augmentation import deskew
 from mlp_tf.data.feed import block_size
 from mlp_tf.data.scaling import Scaling, scale
+from mlp_tf.data.scan import check_inputs
 from mlp_tf.model import normalize, parameter_shapes
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.folder import read_folder
@@ -175,7 +176,7 @@ class TrainedRun:
           examples: raw, like the run's data: uint8 `[N, *example_shape]`; for a run on features, any real numbers.
 
         Raises:
-          UserError: no examples, or another shape or type.
+          UserError: no examples, another shape or type, or a value too large for float32 once it is standardized.
         """
         return _in_batches(lambda batch: self.module.serve(tf.constant(batch))["probabilities"], self.checked(examples))
 
@@ -189,7 +190,9 @@ class TrainedRun:
                 f"{examples.dtype} of shape {examples.shape}: the run takes {in_run.dtype} of shape (N, "
                 f"{', '.join(map(str, in_run.example_shape))}), N above 0"
             )
-        return examples.astype(in_run.dtype, copy=False)
+        examples = examples.astype(in_run.dtype, copy=False)
+        check_inputs(examples, self._scaling, self.config, "the examples", in_run.columns)
+        return examples
 
     def state(self):
         """Returns the `loop.State` in the run's checkpoint, optimizer included."""

@@ -7,6 +7,7 @@ import pytest
 from helpers import make_arrays
 
 from mlp_tf import UserError, data
+from mlp_tf.config import Config
 from mlp_tf.data.scan import dark_pixels, hash_rows, suspicions
 
 
@@ -54,9 +55,37 @@ def test_a_number_too_large_for_float32_is_refused_in_an_npz(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "column", "changed", "scaling", "said"),
+    [
+        ("x_test", [], 3e38, "auto", "holds 3e+38, which is {} once standardized; must be at most 1e+18, or float32"),
+        ("x_test", [], -3e38, "none", "holds -3e+38; must be at most 1e+18, or float32 overflows in training"),
+        ("x_train", [], 2e18, "none", "holds 2e+18; must be at most 1e+18"),
+        ("x_test", np.arange(300) * 1e-37, 1.0, "auto", "holds 1, which is {} once standardized; must be"),
+        ("x_test", np.zeros(300), 0.5e18, "auto", None),  # a constant is divided by 1
+        ("x_test", np.zeros(300), 2e18, "auto", "holds 2e+18, which is {} once standardized; must be"),
+        ("x_train", [], 3e38, "auto", None),  # with it, the standard deviation is large
+    ],
+)
+def test_a_value_that_overflows_once_it_is_standardized_is_named(tmp_path, name, column, changed, scaling, said):
+    x = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    if len(column):
+        x[:, 1] = column
+    arrays = {"x_train": x, "y_train": np.arange(300) % 2, "x_test": x[:50].copy(), "y_test": np.arange(50) % 2}
+    arrays[name][7, 1] = changed
+    np.savez(tmp_path / "a.npz", **arrays)
+    if said is None:
+        data.load(str(tmp_path / "a.npz"), validation_size=0, config=Config(scaling=scaling))
+        return
+    train = x[:, 1].astype(np.float64)
+    standardized = (changed - train.mean()) / (train.std() or 1)
+    with pytest.raises(UserError, match=re.escape(f"a.npz: {name}: column 1 {said.format(f'{standardized:g}')}")):
+        data.load(str(tmp_path / "a.npz"), validation_size=0, config=Config(scaling=scaling))
+
+
+@pytest.mark.parametrize(
     ("change", "value", "place"),
     [
-        ({17: 1e30}, "1e+30", 17),
+        ({17: 1e10}, "1e+10", 17),
         ({17: -900, 250: -1000}, "-1000", 250),
         (dict.fromkeys(range(3, 300, 7), -999), "-999", 3),
     ],

@@ -52,3 +52,10 @@ def test_a_checkpoint_of_another_network_is_refused(run_folder, tmp_path, change
 def test_examples_of_another_shape_or_type_are_refused(run_folder, images, message):
     with pytest.raises(UserError, match=message):
         runs.load(run_folder).probabilities(images)
+
+
+def test_new_rows_that_overflow_once_they_are_standardized_are_refused(table_run):
+    run = runs.load(table_run[0])
+    assert np.isfinite(run.probabilities([[0.0, 0.0, 1e17]])).all()
+    with pytest.raises(UserError, match=r"^the examples: column age holds 1e\+30, which is .* once standardized; must"):
+        run.probabilities([[0.0, 0.0, 1.0], [0.0, 0.0, 1e30]])
