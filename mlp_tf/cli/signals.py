@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -12,6 +13,8 @@ from mlp_tf.base import files
 from mlp_tf.base.text import printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WAIT = 0.5  # seconds that the main thread has to answer a signal before another thread does
+_ending = threading.RLock()  # held by the thread that ends the process
 
 
 @contextlib.contextmanager
@@ -23,7 +26,7 @@ def end_process() -> Iterator[None]:
         _end(stderr, "stopped", number)
 
     try:
-        with _handled_by(end):
+        with _handled_by(end), _watched():
             yield
     finally:
         os.close(stderr)
@@ -31,15 +34,54 @@ def end_process() -> Iterator[None]:
 
 def _end(stderr, text, number):
     """Ends the process; not by an exception, which a library might swallow."""
-    files.remove_temporary()
-    with contextlib.suppress(OSError):
-        os.write(stderr, f"{printable(text)}\n".encode())
-    os._exit(128 + number)
+    with _ending:
+        files.remove_temporary()
+        with contextlib.suppress(OSError):
+            os.write(stderr, f"{printable(text)}\n".encode())
+        os._exit(128 + number)
+
+
+def _is_main_thread():
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextlib.contextmanager
+def _watched():
+    """Answers signals in another thread where the main thread does not: it may be in a C function, such as a sort.
+
+    Python calls a handler in the main thread alone, and only between two instructions of Python.
+    """
+    if not _is_main_thread():
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)  # gets the number of each signal at once
+    thread = threading.Thread(target=_watch, args=(reading,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+
+
+def _watch(reading):
+    """Calls the handler of each signal whose number can be read, if the main thread has not done so in time."""
+    while content := os.read(reading, 1):
+        [number] = content
+        handler = signal.getsignal(number)
+        time.sleep(_WAIT)
+        is_pending = signal.getsignal(number) == handler  # each of our handlers ends the process, or gives way
+        if number in _SIGNALS and callable(handler) and is_pending:
+            handler(number, None)
 
 
 @contextlib.contextmanager
 def _handled_by(handler):
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+    if not _is_main_thread():  # where Python allows no handler
         yield
         return
     before = {each: signal.signal(each, handler) for each in _SIGNALS}
@@ -75,11 +117,12 @@ class StopRequest:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Handles both signals."""
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
-        self._number = number
         if not self.saves:
             _end(self._stderr, f"stopped with nothing new to save; {self.advice}", number)
+        if _is_main_thread():  # which alone may change handlers, and calls this later if another thread did
+            for each in _SIGNALS:
+                signal.signal(each, signal.SIG_DFL)
+            self._number = number
 
 
 @contextlib.contextmanager

@@ -53,7 +53,11 @@ def hold_out_validation(source, size, hashes):
         source = source._replace(train=source.train.rows(kept), validation=source.train.rows(held_out))
     if not source.is_user_data:
         return source
-    copies = {name: int(np.isin(hashes[name], hashes["train"]).sum()) for name in hashes if name != "train"}
+    ordered = np.sort(hashes["train"])  # np.isin takes 8 s for 8 million rows
+    copies = {}
+    for name in [name for name in hashes if name != "train"]:
+        places = np.searchsorted(ordered, hashes[name], side="right")
+        copies[name] = int((ordered[places - 1] == hashes[name]).sum())
     return source._replace(suspicions=(*source.suspicions, *suspicions(source, copies)))
 
 

@@ -1,5 +1,7 @@
 """Turns labels of any kind into numbers of classes, and names the classes."""
 
+import sys
+
 import numpy as np
 
 from mlp_tf import UserError
@@ -42,9 +44,9 @@ def number(labels, names):
       ({split: the numbers as int32 `[N]`}, the names of the classes).
 
     Raises:
-      UserError: fewer than two classes, or a label of another split that no training row has.
+      UserError: fewer than two classes, a label that is no text, or one of another split that no training row has.
     """
-    train = _decode(labels["train"])
+    train = _decode(labels["train"], names["train"])
     values, numbers = np.unique(train, return_inverse=True)
     class_names = tuple(map(str, values.tolist()))
     if len(values) < 2:
@@ -53,7 +55,7 @@ def number(labels, names):
     number_of = {value: i for i, value in enumerate(values.tolist())}
     numbered = {"train": numbers.astype(np.int32)}
     for split in [split for split in labels if split != "train"]:
-        others = _decode(labels[split])
+        others = _decode(labels[split], names[split])
         if (train.dtype.kind == "U") != (others.dtype.kind == "U"):
             raise UserError(
                 f"{names['train']} is {train.dtype}, but {names[split]} {others.dtype}; make both the same type"
@@ -78,9 +80,9 @@ def match(labels, class_names, name):
       name: of the array, for the message.
 
     Raises:
-      UserError: a label that is not a class of the run.
+      UserError: a label that is no text, or is not a class of the run.
     """
-    values, places = np.unique(_decode(labels), return_inverse=True)
+    values, places = np.unique(_decode(labels, name), return_inverse=True)
     number_of = {each: i for i, each in enumerate(class_names)}
     words = [str(value) for value in values.tolist()]
     numbers = np.array([number_of.get(word, number_of.get(_whole(word), -1)) for word in words], np.int32)[places]
@@ -106,6 +108,16 @@ def _listed(class_names):
     return ", ".join(class_names if len(class_names) <= 10 else [*class_names[:9], "...", class_names[-1]])
 
 
-def _decode(labels):
-    """Returns labels of bytes as words, others as they are."""
-    return np.char.decode(labels, "utf-8", "backslashreplace") if labels.dtype.kind == "S" else labels
+def _decode(labels, name):
+    """Returns labels of bytes as words, others as they are; raises UserError for a word that is no text."""
+    if labels.dtype.kind == "S":
+        return np.char.decode(labels, "utf-8", "backslashreplace")
+    if labels.dtype.kind == "U" and labels.dtype.itemsize:
+        codes = np.ascontiguousarray(labels).view(labels.dtype.byteorder + "u4")  # NumPy does not check them
+        if codes.max(initial=0) > sys.maxunicode:
+            row = codes.argmax() // (len(codes) // len(labels))
+            raise UserError(
+                f"{name}: row {row + 1} holds the code {codes.max():#x}, and the last character is "
+                f"{sys.maxunicode:#x}; write the labels again"
+            )
+    return labels

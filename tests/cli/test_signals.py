@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM, answered whatever a command is doing; tests/runs/test_faults.py has what they leave behind."""
 
+import os
 import pathlib
 import shutil
 import signal
@@ -99,6 +100,35 @@ def test_a_signal_ends_every_command_in_one_line(run_folder, tmp_path, command, 
         path.name for path in tmp_path.rglob("*") if path.name not in ("samples-small.npz.png", "curves.png")
     )
     assert after == before
+
+
+# A command that calls a C function which no signal interrupts, as a sort of many rows: it waits for a lock that it has.
+IN_C = """
+import contextlib, ctypes, sys
+from mlp_tf.base import files
+from mlp_tf.cli import command, signals
+def main(values):
+    context = contextlib.nullcontext() if sys.argv[2] == "ends" else signals.graceful_stop("as before")
+    with context, files.temporary_folder(sys.argv[1]):
+        lock = ctypes.create_string_buffer(64)
+        print("NOW", file=sys.stderr, flush=True)
+        for _ in range(2):
+            ctypes.CDLL(None).pthread_mutex_lock(lock)
+command.end(command.run(main, "", lambda values: None, ["command"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"), [("ends", "stopped\n"), ("trains", "stopped with nothing new to save; as before\n")]
+)
+def test_a_signal_is_answered_within_2_s_inside_a_c_function(tmp_path, kind, line):
+    def start_waiting():
+        process = start("-c", IN_C, tmp_path, kind)
+        assert process.stderr.readline() == "NOW\n"
+        return process
+
+    assert end_by_signal(signal.SIGTERM, 2, start_waiting) == (143, line)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -9,6 +9,8 @@ from helpers import make_arrays
 from mlp_tf import UserError, data
 from mlp_tf.data.labels import check_type, match, number
 
+NAMES = {split: f"a b.npz: y_{split}" for split in ("train", "test", "validation")}
+
 
 @pytest.mark.parametrize(
     "labels",
@@ -29,12 +31,27 @@ def test_the_classes_are_the_distinct_training_labels_sorted(labels):
     plain = [label.decode() if isinstance(label, bytes) else label for label in labels.tolist()]
     classes = sorted(set(plain))
     numbers = [classes.index(label) for label in plain]
-    found, names = number({"train": labels, "test": labels[::-1], "validation": labels[1:]}, {})
+    found, names = number({"train": labels, "test": labels[::-1], "validation": labels[1:]}, NAMES)
     assert {split: each.tolist() for split, each in found.items()} == {
         "train": numbers, "test": numbers[::-1], "validation": numbers[1:]
     }  # fmt: skip
     assert {each.dtype for each in found.values()} == {np.dtype(np.int32)}
     assert names == tuple(f"{each}" for each in classes)
+
+
+@pytest.mark.parametrize("kind", ["<U2", ">U2"])
+@pytest.mark.parametrize("code", [0x110000, 2**32 - 1])
+def test_a_code_beyond_the_last_character_is_refused_by_its_row(tmp_path, kind, code):
+    arrays = make_arrays()
+    arrays["y_test"] = np.array(["b", "c", "a"], kind)[arrays["y_test"] % 3]
+    arrays["y_train"] = np.array(["b", "c", "a"], kind)[arrays["y_train"] % 3]
+    arrays["y_test"].view(f"{kind[0]}u4")[2 * 7] = code
+    np.savez(tmp_path / "a.npz", **arrays)
+    message = f"a.npz: y_test: row 8 holds the code {code:#x}, and the last character is 0x10ffff"
+    with pytest.raises(UserError, match=message):
+        data.load(str(tmp_path / "a.npz"))
+    with pytest.raises(UserError, match=message):
+        match(arrays["y_test"], ("a", "b"), "a.npz: y_test")
 
 
 @pytest.mark.parametrize(
@@ -107,12 +124,12 @@ def test_the_classes_of_an_npz_of_words_are_called_by_them(tmp_path, kind):
 
 
 def test_bytes_that_are_no_utf_8_are_escaped():
-    assert number({"train": np.array([b"\xe9t\xe9", b"hiver"])}, {})[1] == ("\\xe9t\\xe9", "hiver")
+    assert number({"train": np.array([b"\xe9t\xe9", b"hiver"])}, NAMES)[1] == ("\\xe9t\\xe9", "hiver")
 
 
 def test_whole_numbers_beyond_float64_are_told_apart():
     train, test = np.array([2**60, 2**60 + 1], np.uint64), np.array([2**60 + 1], np.int64)
-    assert number({"train": train, "test": test}, {})[0]["test"].tolist() == [1]
+    assert number({"train": train, "test": test}, NAMES)[0]["test"].tolist() == [1]
 
 
 @pytest.mark.parametrize(
