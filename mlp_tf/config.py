@@ -23,6 +23,8 @@ Layers = Annotated[
     Meta(description="integers from 1 to 100000 separated by commas, such as 256,256, or empty"),
 ]
 PositiveInt = Annotated[int, Meta(ge=1, le=_LARGEST_INT, description="an integer of 1 or more, below 2**31")]
+# Each epoch has a row in every checkpoint, whose JSON file is limited.
+Epochs = Annotated[int, Meta(ge=1, le=100_000, description="an integer from 1 to 100000")]
 NonNegativeInt = Annotated[int, Meta(ge=0, le=_LARGEST_INT, description="an integer of 0 or more, below 2**31")]
 AutoOrInt = Annotated[NonNegativeInt | None, Meta(description="auto, or an integer of 0 or more, below 2**31")]
 Cpus = Annotated[int, Meta(ge=0, le=1024, description="an integer from 0 to 1024")]
@@ -70,7 +72,7 @@ class Config:
     hidden: Layers = _setting(
         (256, 256), "network", "Units of each hidden layer; --hidden= has none, which is softmax regression."
     )
-    epochs: PositiveInt = _setting(15, "training", "Passes over the training examples, in all.")
+    epochs: Epochs = _setting(15, "training", "Passes over the training examples, in all.")
     batch_size: PositiveInt = _setting(100, "training", "Examples in one training step.")
     learning_rate: PositiveFloat = _setting(0.001, "training", "Step size of the optimizer.")
     optimizer: Literal["adam", "rmsprop", "sgd", "momentum"] = _setting("adam", "training", "Update rule.")

@@ -13,7 +13,7 @@ from mlp_tf import UserError
 from mlp_tf.config import Config, read, words_of
 
 MIDDLE = {  # of the range of each setting that has one: (below it, its lowest and highest value, above it)
-    "epochs": (0, 1, 2**31 - 1, 2**31),
+    "epochs": (0, 1, 100_000, 100_001),
     "batch_size": (0, 1, 2**31 - 1, 2**31),
     "learning_rate": (0.0, 5e-324, 1e308, math.inf),
     "label_smoothing": (-0.1, 0.0, 0.999, 1.0),
@@ -89,9 +89,9 @@ def test_text_that_is_no_value_is_refused_with_what_must_be(name, words):
         ({"hidden": "8,8"}, f"hidden='8,8': must be {LAYERS}"),
         ({"hidden": (8.0,)}, f"hidden=(8.0,): must be {LAYERS}"),
         ({"hidden": (True,)}, f"hidden=(True,): must be {LAYERS}"),
-        ({"epochs": 0}, "epochs=0: must be an integer of 1 or more, below 2**31"),
-        ({"epochs": True}, "epochs=True: must be an integer of 1 or more, below 2**31"),
-        ({"epochs": 2.0}, "epochs=2.0: must be an integer of 1 or more, below 2**31"),
+        ({"epochs": 0}, "epochs=0: must be an integer from 1 to 100000"),
+        ({"epochs": True}, "epochs=True: must be an integer from 1 to 100000"),
+        ({"epochs": 2.0}, "epochs=2.0: must be an integer from 1 to 100000"),
         ({"learning_rate": "0.1"}, "learning_rate='0.1': must be a number above 0"),
         ({"learning_rate": True}, "learning_rate=True: must be a number above 0"),
         ({"learning_rate": 10**400}, f"learning_rate=1{'0' * 38}...{'0' * 38}: must be a number above 0"),

@@ -66,7 +66,7 @@ def test_the_list_is_answered_without_tensorflow():
 def test_a_command_given_as_a_word_runs():
     assert command("mlp_tf", "train", "--help") == command("mlp_tf.train", "--help")
     outcome = command("mlp_tf", "train", "--epochs=0")
-    assert (outcome.code, outcome.error) == (1, "error: --epochs=0: must be an integer of 1 or more, below 2**31")
+    assert (outcome.code, outcome.error) == (1, "error: --epochs=0: must be an integer from 1 to 100000")
     assert command("mlp_tf", "predict", "x.png").error == command("mlp_tf.predict", "x.png").error
 
 

@@ -22,7 +22,7 @@ import msgspec
 from mlp_tf import UserError
 
 FORMAT = 2  # of a run's folder
-LARGEST_TEXT = 2**28  # bytes of a JSON file
+LARGEST_TEXT = 2**25  # bytes of a JSON file, whose content takes up to 30 times as much memory
 UNFINISHED = ".mlp_tf-"  # prefix of the files and folders that a killed process may leave half-written
 
 _temporary = []  # what `remove_temporary` removes
@@ -117,8 +117,19 @@ def _parse_number(text):
 
 
 def to_json(content):
-    """Returns JSON text, with the format in it; raises ValueError for NaN and infinity, which must not reach a file."""
-    return json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False) + "\n"
+    """Returns the text of a JSON file, with the format in it.
+
+    Raises:
+      UserError: more than `LARGEST_TEXT` bytes, which could not be read again.
+      ValueError: NaN or infinity, which must not reach a file.
+    """
+    text = json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False) + "\n"
+    if len(text) > LARGEST_TEXT:
+        raise UserError(
+            f"a JSON file of the run would have {len(text):,} bytes, but may have {LARGEST_TEXT:,}; give fewer "
+            "features or classes, or shorter names"
+        )
+    return text
 
 
 def digest(content):

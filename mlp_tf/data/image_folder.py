@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import math
+import mmap
 import os
+import re
 import warnings
 
 import numpy as np
@@ -19,6 +21,8 @@ from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 # reads without libtiff, which writes to stderr.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 50_000_000
+_MOST_SCANS = 100  # of a JPEG file; a progressive one has about 10, each of which is decoded over the whole image
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # of a segment, or of the end; ITU-T T.81, table B.1
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 _KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 _ANNOTATIONS = {"masks", "labels", "annotations"}  # folders beside one of images, which are not classes
@@ -232,7 +236,7 @@ def open_image(path):
       path: of a file in one of the `FORMATS`, whatever its name; a regular file, or a link to one.
 
     Raises:
-      UserError: a file that cannot be opened, is not such an image, or has more than `MOST_PIXELS`.
+      UserError: a file that cannot be opened, is not such an image, or has more than `MOST_PIXELS` or `_MOST_SCANS`.
     """
     try:
         # Pillow warns of what is wrong with a file, besides raising it.
@@ -242,6 +246,8 @@ def open_image(path):
             Image.open(file, formats=FORMATS) as image,
         ):
             _check(path, image)
+            if image.format in ("JPEG", "MPO"):
+                _check_scans(path, file)
             ImageOps.exif_transpose(image, in_place=True)
             yield image
     except UserError:
@@ -260,3 +266,16 @@ def _check(path, image):
         )
     if image.format == "TIFF" and image.info["compression"] != "raw":
         raise UserError(f"{path}: a compressed TIFF file; give a PNG, JPEG, BMP, GIF, WebP or PGM file")
+
+
+def _check_scans(path, file):
+    """Raises UserError if a JPEG file has so many scans that decoding it takes minutes."""
+    scans = 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = _MARKER.search(content)
+        while found and found[1] != b"\xd9":
+            scans += found[1] == b"\xda"
+            begin = found.end()
+            found = _MARKER.search(content, begin + int.from_bytes(content[begin : begin + 2]))  # beyond the segment
+    if scans > _MOST_SCANS:
+        raise UserError(f"{path}: a JPEG file of {scans:,} scans; must be at most {_MOST_SCANS}: save it again")

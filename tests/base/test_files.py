@@ -84,11 +84,20 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
             files.fingerprint(path)
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+@pytest.mark.parametrize("size", [2**25 + 1, 10 * 2**30])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path, size):
     with open(tmp_path / "x.json", "wb") as file:
-        file.truncate(10 * 2**30)  # which takes no room on the disk
-    with pytest.raises(ValueError, match="10,737,418,240 bytes, but may have"):
+        file.truncate(size)  # which takes no room on the disk
+    with pytest.raises(ValueError, match=f"{size:,} bytes, but may have 33,554,432"):
         files.read_text(tmp_path / "x.json")
+
+
+def test_a_file_that_could_not_be_read_again_is_not_written(tmp_path):
+    frame = len(files.to_json({"name": ""}))
+    (tmp_path / "x.json").write_text(files.to_json({"name": (2**25 - frame) * "x"}))
+    assert len(files.read_json(tmp_path / "x.json")["name"]) == 2**25 - frame
+    with pytest.raises(UserError, match="would have 33,554,433 bytes, but may have 33,554,432; give fewer features"):
+        files.to_json({"name": (2**25 - frame + 1) * "x"})
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "NaN", "[1e999]", '{"format": 1}' + "\0", "1" * 5000, '"\\ud800'])

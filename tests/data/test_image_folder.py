@@ -1,5 +1,6 @@
 """The user's images in folders: read as they were written, and refused by the path of what is wrong."""
 
+import io
 import os
 import re
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from mlp_tf import UserError, data, evaluate
 from mlp_tf.config import Config
-from mlp_tf.data.image_folder import image_folder
+from mlp_tf.data.image_folder import image_folder, read_pixels
 
 GRAY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
 COLOR = np.random.default_rng(1).integers(0, 256, (6, 5, 4, 3), np.uint8)
@@ -175,6 +176,25 @@ def test_16_bits_become_8_by_one_factor(tmp_path):
     write_classes(tmp_path, np.stack([deep, deep // 2]))
     images = image_folder(str(tmp_path)).train.images
     np.testing.assert_array_equal(images, [[[0, 0, 1], [1, 4, 255]], [[0, 0, 0], [0, 2, 127]]])
+
+
+def progressive(path, more):
+    """Writes a progressive JPEG file with a thumbnail and what follows its end, its last scan `more` times again."""
+    thumbnail, buffer = io.BytesIO(), io.BytesIO()
+    Image.fromarray(GRAY[0]).save(thumbnail, "JPEG")
+    exif = b"Exif\0\0" + 200 * b"\xff\xda" + thumbnail.getvalue()
+    Image.new("L", (1000, 1000), 80).save(buffer, "JPEG", progressive=True, exif=exif)
+    content = buffer.getvalue()
+    last, end = content.rindex(b"\xff\xda"), content.rindex(b"\xff\xd9")
+    path.write_bytes(content[:end] + more * content[last:end] + content[end:] + 200 * b"\xff\xda")
+
+
+def test_a_jpeg_of_very_many_scans_is_refused(tmp_path):
+    progressive(tmp_path / "usual.jpg", 0)
+    assert (read_pixels(tmp_path / "usual.jpg") == 80).all()
+    progressive(tmp_path / "hostile.jpg", 20_000)  # decoding it takes 7 s
+    with pytest.raises(UserError, match=r"hostile\.jpg: a JPEG file of 20,006 scans; must be at most 100: save it"):
+        read_pixels(tmp_path / "hostile.jpg")
 
 
 def test_the_order_of_rows_is_that_of_the_names(tmp_path):

@@ -88,7 +88,7 @@ def change(path, *keys, to):
 @pytest.mark.parametrize(
     ("file", "keys", "value", "message"),
     [
-        ("config.json", ["settings", "epochs"], True, "epochs=True: must be an integer of 1 or more"),
+        ("config.json", ["settings", "epochs"], True, "epochs=True: must be an integer from 1 to 100000"),
         ("config.json", ["settings", "hidden"], [8.5], "hidden=[8.5]: must be a tuple of integers"),
         ("config.json", ["settings", "learning_rate"], "0.1", "learning_rate='0.1': must be a number above 0"),
         ("config.json", ["settings", "dataset"], 5, "dataset=5: must be a string"),
