@@ -66,7 +66,7 @@ def _errors(folder):
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0].rpartition("}} ")[2]  # without the names of TensorFlow's operations
         raise UserError(
             f"{folder} cannot be written: {reason}; make room or access, or leave --tensorboard out"
         ) from None

@@ -176,8 +176,12 @@ def mounted(folder, options):
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [([], r"checkpoints/step-0000000060\.003 cannot be saved: "), (["--tensorboard"], "tensorboard cannot be written: ")],
+)
 def test_a_full_disk_exits_1_and_the_run_goes_on_once_there_is_room(
-    train, small, two_epoch_run_once, whole_run, tmp_path
+    train, small, two_epoch_run_once, whole_run, tmp_path, more, what
 ):
     with mounted(tmp_path / "disk", "size=256k") as disk:
         shutil.copytree(two_epoch_run_once, disk / "run")
@@ -185,9 +189,9 @@ def test_a_full_disk_exits_1_and_the_run_goes_on_once_there_is_room(
         with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
-        outcome = command("mlp_tf.train", *small(workdir=disk / "run"))
+        outcome = train(*small(workdir=disk / "run"), *more)
         assert outcome.code == 1
-        assert "No space left on device" in outcome.error or "cannot be saved" in outcome.error
+        assert re.search(f"^error: {disk}/run/{what}.*No space left on device.*; make room or access, ", outcome.error)
         filler.unlink()
         assert train(*small(workdir=disk / "run")).code == 0
         assert_same_run(disk / "run", whole_run)
