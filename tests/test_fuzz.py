@@ -6,18 +6,21 @@ In CI a few cases of each kind, always the same ones; `python tests/test_fuzz.py
 import contextlib
 import copy
 import faulthandler
+import gzip
 import io
 import json
 import os
 import random
 import shutil
 import socket
+import struct
 import sys
 import threading
 import time
 import zipfile
 
 import msgspec
+import numpy as np
 import pytest
 from helpers import bar, contents, newest, small_flags
 
@@ -151,23 +154,44 @@ def test_a_mutated_file_of_a_run(run, run_folder, npz, tmp_path, rng, change_man
         assert {name: 0 for name in contents(tmp_path) if not name.startswith("in/run/")} == outside
 
 
-def test_a_mutated_npz(npz, tmp_path, rng):
+@pytest.mark.parametrize("labels", ["numbers", "words"])
+def test_a_mutated_npz(arrays, tmp_path, rng, labels):
     path = tmp_path / "a.npz"
-    with open(npz, "rb") as file:
-        whole = file.read()
-    with zipfile.ZipFile(npz) as archive:
+    words = {name: np.array(["cat", "dog", "eel"])[arrays[name]] for name in ("y_train", "y_test")}
+    np.savez(path, **(arrays if labels == "numbers" else arrays | words))
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    for _ in cases(rng):
-        if rng.random() < 0.5:
+    for i in cases(rng):
+        if i % 3 == 0:
             path.write_bytes(mutate_bytes(rng, whole))
         else:
             changed = rng.choice(list(members))
             with zipfile.ZipFile(path, "w", rng.choice([0, 8, 12, 14])) as archive:
                 for name, content in members.items():
-                    header = mutate_bytes(rng, content[:130]) + content[130:] if name == changed else content
-                    archive.writestr(name, header)
+                    size = 0 if name != changed else 130 if i % 3 == 1 else len(content)  # its header, or all of it
+                    archive.writestr(name, (mutate_bytes(rng, content[:size]) if size else b"") + content[size:])
         with contextlib.suppress(UserError):
             data.load(str(path), validation_size=40)
+
+
+def test_a_mutated_idx_file(arrays, tmp_path, rng):
+    files = {}
+    for part in ("train", "test"):
+        for what, array in (("images-idx3", arrays[f"x_{part}"]), ("labels-idx1", arrays[f"y_{part}"])):
+            header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            files[tmp_path / f"{part}-{what}-ubyte"] = header + array.astype(np.uint8).tobytes()
+    for i in cases(rng):
+        changed = rng.choice(list(files))
+        for path, content in files.items():
+            size = 0 if path != changed else 16 if i % 2 else len(content)  # its header, or all of it
+            content = (mutate_bytes(rng, content[:size]) if size else b"") + content[size:]
+            if i % 4 > 1:
+                content = gzip.compress(content)
+                content = mutate_bytes(rng, content) if size and i % 4 == 3 else content
+            path.write_bytes(content)
+        with contextlib.suppress(UserError):
+            data.load(str(tmp_path), validation_size=40)
 
 
 def test_a_mutated_table(tmp_path, rng):

@@ -178,7 +178,10 @@ def mounted(folder, options):
 
 @pytest.mark.parametrize(
     ("more", "what"),
-    [([], r"checkpoints/step-0000000060\.003 cannot be saved: "), (["--tensorboard"], "tensorboard cannot be written: ")],
+    [
+        ([], r"checkpoints/step-0000000060\.003 cannot be saved: "),
+        (["--tensorboard"], "tensorboard cannot be written: "),
+    ],
 )
 def test_a_full_disk_exits_1_and_the_run_goes_on_once_there_is_room(
     train, small, two_epoch_run_once, whole_run, tmp_path, more, what
