@@ -15,7 +15,11 @@ from helpers import Outcome, fork_server, make_arrays, prepared_mnist, small_fla
 
 from mlp_tf.cli import quiet
 
-quiet.import_tensorflow()  # as the commands do, before a test file imports it
+
+def pytest_configure(config):
+    """Imports TensorFlow as the commands do, before a test file imports it; not where other processes run the tests."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        quiet.import_tensorflow()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -74,7 +74,7 @@ def _walk(ink):
 
 def spiral(turns):
     """Returns a stroke around the center of the drawing area."""
-    t = np.linspace(0, 1, 100)
+    t = np.linspace(0, 1, 50)
     angle = 2 * np.pi * turns * t
     return np.stack([160 + 120 * t * np.cos(angle), 160 + 120 * t * np.sin(angle)], axis=1).tolist()
 

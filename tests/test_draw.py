@@ -337,13 +337,13 @@ def test_the_page_warns_of_at_most_1_in_100_digits(untrained_page):
     """Measured on 1,000 test images of MNIST: 6 if they are enlarged, 7 if they are traced."""
     rng = np.random.default_rng(0)
     warned = 0
-    for i, digit in enumerate(data.load("mnist_sample").train.images[:500]):
+    for i, digit in enumerate(data.load("mnist_sample").train.images[:300]):
         if i % 2:
             paint(untrained_page, drawings.enlarge(rng, digit))
         else:
             untrained_page.evaluate(TRACE, drawings.trace(rng, digit))
         warned += bool(untrained_page.evaluate(LOOK)["warnings"])
-    assert warned <= 5
+    assert warned <= 3
 
 
 @pytest.fixture(scope="module")
@@ -370,7 +370,7 @@ def test_99_of_100_drawings_get_the_class_that_predict_gives_their_image(opened,
     for i, digit in enumerate(test.images[:100]):
         if i % 2:
             paint(page, drawings.enlarge(rng, digit))
-        elif i % 10:
+        elif i % 20:
             page.evaluate(TRACE, drawings.trace(rng, digit))
         else:
             page.evaluate("strokes.length = 0; update()")

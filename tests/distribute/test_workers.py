@@ -13,7 +13,7 @@ from mlp_tf import evaluate
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 40  # of the runs that are interrupted
+EPOCHS = 20  # of the runs that are interrupted
 # The train command, saving only when it is stopped and at the end: on a busy machine, it would once more in between.
 FEW_SAVES = """
 from mlp_tf import train

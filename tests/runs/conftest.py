@@ -7,7 +7,6 @@ import shutil
 import pytest
 from helpers import contents, steps
 
-from mlp_tf import loop
 from mlp_tf.config import Config
 from mlp_tf.runs.run import Stopped, open_run
 
@@ -41,7 +40,7 @@ def live():
     def train_until(config, path, step=math.inf, rows=math.inf):
         stop = Stop(step, rows)
         with pytest.MonkeyPatch.context() as patch, open_run(config, path, stop=stop) as run:
-            patch.setattr(loop, "CHUNK_SECONDS", 0.0)  # a chunk is one step
+            patch.setattr("mlp_tf.loop.CHUNK_SECONDS", 0.0)  # a chunk is one step
             stop.run = run
             with contextlib.suppress(Stopped):
                 for _ in run.train():
