@@ -35,6 +35,7 @@ listed before it; so each can be read knowing just those above it here.
         sample.py         5,000 real MNIST images that need no network
         scan.py           hashes and suspicious values of the user's data
         npz.py            the user's arrays
+        csv_file.py       a table in a .csv file, as a data frame
         tables.py         the user's table
         image_folder.py   the user's images, a folder for each class
         idx.py            the user's IDX files, as MNIST is published

@@ -412,6 +412,13 @@ def more(table_run, tmp_path):
     return folder, tmp_path / "more.csv", labels[::-1], feature_probabilities(folder, x[::-1], train_x)
 
 
+def test_data_that_hold_the_training_rows_are_noted(run, table_run, run_folder, npz):
+    folder, table = table_run
+    own = "these are the run's own data, and hold the rows that it was trained on; --split=test evaluates the others"
+    assert run(evaluate, folder, f"--on={table}").error == f"note: {own}"
+    assert run(evaluate, run_folder, f"--on={npz}").error == "note: the examples are x_test, their labels y_test"
+
+
 def test_other_data_are_evaluated_whole_with_columns_and_classes_by_name(run, more):
     folder, table, labels, expected = more
     outcome = run(evaluate, folder, f"--on={table}")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -144,6 +145,16 @@ def test_patience_stops_n_epochs_after_the_best_and_gives_the_best(
     of_best = read_results(tmp_path / "best")
     for name in ("test_cost", "train_accuracy", "val_cost", "val_accuracy"):
         assert of_best[name] == results[name]
+
+
+def test_a_run_that_patience_stopped_does_not_resume(train, early_stopped_run, tmp_path):
+    folder = shutil.copytree(early_stopped_run, tmp_path / "run")
+    epochs = read_results(folder)["epochs"]
+    outcome = train(f"--workdir={folder}", "--epochs=200")
+    assert (outcome.code, outcome.err) == (0, "")
+    said = [line.split(":")[0] for line in outcome.out.splitlines()]
+    assert said == ["Dataset", "Model", "Stopped early", f"Model has completed {epochs} Epochs of Training", *said[4:]]
+    assert said[4:] == ["Test cost", "Accuracy", "Run"]
 
 
 def test_divergence_exits_3_says_where_and_keeps_the_last_good_checkpoint(train, small, tmp_path):
@@ -296,7 +307,11 @@ def test_the_main_job_reaches_0977_with_the_costs_of_version_0_2_0(tmp_path):
         ),
         (
             {"activation": "sigmoid", "optimizer": "sgd", "learning_rate": 1e-9, "epochs": 3},
-            r"WARNING: cost=1.\d+ is still that of guessing: noth",
+            r"WARNING: cost=1.\d+ is no better than guessing, 1.10, as in the epoch before: nothing",
+        ),
+        (
+            {"learning_rate": 1, "epochs": 6},
+            r"WARNING: cost=1.\d+ is no better than guessing, 1.10, as in the epoch before: nothing",
         ),
         ({"epochs": 3}, ""),
     ],

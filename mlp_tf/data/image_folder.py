@@ -269,7 +269,7 @@ def _check(path, image):
 
 
 def _check_scans(path, file):
-    """Raises UserError if a JPEG file has so many scans that decoding it takes minutes."""
+    """Raises UserError if a JPEG file has more scans than can be decoded in seconds."""
     scans = 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = _MARKER.search(content)

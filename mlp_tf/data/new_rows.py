@@ -68,12 +68,15 @@ def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
         examples, others, _, notes = _read_table(path, in_run, config, needs_labels=True)
         name = f"{path}: column {shorten(config.label, 60)}"
         labels = match(np.array(others[config.label].tolist()), in_run.class_names, name)
-        return path, Split(examples, labels, in_run.classes), notes
+        return path, Split(examples, labels, in_run.classes), notes + _own_rows(path, in_run)
     if path.lower().endswith(".npz"):
         values, words, x, y = npz_rows(path, needs_labels=True)
         examples = _to_examples(f"{path}: {x}", values, in_run, config)
         labels = match(words, in_run.class_names, f"{path}: {y}")
-        return path, Split(examples, labels, in_run.classes), (f"the examples are {x}, their labels {y}",)
+        notes = (f"the examples are {x}, their labels {y}",)
+        if "train" in x.lower():
+            notes += _own_rows(path, in_run)
+        return path, Split(examples, labels, in_run.classes), notes
     try:
         source = resolve(dataset, data_dir, config)
     except UserError as error:
@@ -84,19 +87,22 @@ def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
     examples = _to_examples(source.name, np.concatenate([part.images for part in parts]), in_run, config)
     words = np.array(source.class_names)[np.concatenate([part.labels for part in parts])]
     labels = match(words, in_run.class_names, source.name)
-    notes = (*source.notes, source.warning, "only the test split is evaluated" if source.test else "")
+    what = ("only the test split is evaluated",) if source.test else _own_rows(source.name, in_run)
+    notes = (*source.notes, source.warning, *what)
     return source.name, Split(examples, labels, in_run.classes), notes
+
+
+def _own_rows(name, in_run):
+    """Returns a note, as a tuple, if the data of this name, which have no test split, are the run's own."""
+    text = "these are the run's own data, and hold the rows that it was trained on; --split=test evaluates the others"
+    return (text,) if name == in_run.name else ()
 
 
 def _read_table(path, in_run, config, needs_labels):
     """Returns (examples, data frame of the other columns, name of the id or None, notes)."""
     from mlp_tf.data.tables import csv_rows  # and pandas, which takes 0.4 s
 
-    width = math.prod(in_run.example_shape)
-    are_pixels = len(in_run.example_shape) > 1
-    values, columns, others, id_name, note = csv_rows(
-        path, in_run.columns, width, config.label, needs_labels, in_run.class_names, are_pixels
-    )
+    values, columns, others, id_name, note = csv_rows(path, in_run, config.label, needs_labels)
     examples = _to_examples(path, values.reshape(-1, *in_run.example_shape), in_run, config, columns)
     notes = [note] if note else []
     if not in_run.columns:

@@ -1,30 +1,22 @@
 """Reads the user's tables from .csv files: a column of labels, and numbers in all others."""
 
-import collections
-import contextlib
-import io
 import math
 import os
 import re
 import shlex
-import warnings
 
 import numpy as np
 import pandas
 
 from mlp_tf import UserError
-from mlp_tf.base import machine
-from mlp_tf.base.files import open_regular
 from mlp_tf.base.text import plural, shorten
 from mlp_tf.config import DEFAULTS
+from mlp_tf.data.csv_file import opened, read, read_columns, read_first_line
 from mlp_tf.data.labels import LONGEST, number
 from mlp_tf.data.scaling import coarse
 from mlp_tf.data.scan import numbers_rows
 from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 
-_LONGEST_LINE = 2**24  # bytes; pandas would read a file without line ends into memory as a single field
-_MOST_COLUMNS = 100_000  # pandas takes 0.2 ms for each
-_FIELD = 32  # bytes that pandas takes for a field, besides its text
 _LARGEST = np.finfo(np.float32).max
 _BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
 _ID = re.compile(r"id|.*(Id|ID|_id)", re.DOTALL)  # columns that name the rows, if they are not features
@@ -80,66 +72,72 @@ def csv_folder(path, label=DEFAULTS.label):
     return _to_source(path, {split: os.path.join(path, found[split]) for split in order}, unused, label)
 
 
-def csv_rows(path, columns, width, label, needs_labels, class_names, are_pixels=False):
+def csv_rows(path, in_run, label, needs_labels):
     """Reads the rows of a table for a trained run.
 
     Args:
       path: as `csv` takes it.
-      columns: those of the run, which may be in any order here. If the run does not know them, all except the label and
-        the id are its features, in their order.
-      width: their number.
+      in_run: `Data` of the run. Its columns may be in any order here. If it knows none, all except the label and the id
+        are its features, in their order. If it is on pixels and all have other names here, they are taken in their
+        order.
       label: the column of the labels.
       needs_labels: whether each row must have a label.
-      class_names: of the run; in a table without names they tell which column holds labels.
-      are_pixels: whether the columns are pixels: if all have other names here, they are taken in their order.
 
     Returns:
-      (features, float32 `[N, width]`, in the run's order; their names; a data frame of all other columns, as text; the
-      name of the id's column, such as Id or PassengerId, or None; a note or "").
+      (features, float32 `[N, D]`, in the run's order; their names; a data frame of all other columns, as text; the name
+      of the id's column, such as Id or PassengerId, or None; a note or "").
 
     Raises:
       UserError: as `csv`; a column that the run needs is missing.
     """
-    with _opened(path) as file:
-        names = _read_first_line(path, file)
-        are_names = not _are_numbers(names, class_names) or (columns and {*columns} <= {*names})
-        has_names = label in names or (are_names and not needs_labels)
-        wrong = (
-            f"the first line holds numbers, not names, and {len(names):,} columns; the run takes {width:,}: put a line "
-            "of names above it"
-        )
-        if not has_names and len(names) == width and not needs_labels:
-            names = [*columns] or [str(i) for i in range(width)]
-        elif not has_names:
-            try:
-                names = _name_columns(path, file, names, label)
-            except _WithoutLabel:
-                text = f"no column {shorten(label, 60)}, but {_listed(names)}; rename the one that holds the classes"
-                raise UserError(f"{path}: {text if needs_labels else wrong}") from None
-            place = names.index(label)
-            if columns and len(names) == width + 1:
-                names = [*columns[:place], label, *columns[place:]]
+    columns = in_run.columns
+    with opened(path) as file:
+        fields = read_first_line(path, file)
+        are_names = not _are_numbers(fields, in_run.class_names) or (columns and {*columns} <= {*fields})
+        has_names = label in fields or (are_names and not needs_labels)
+        names = fields if has_names else _name_new_columns(path, file, fields, in_run, label, needs_labels)
         note = "" if has_names else "the first line holds no names, so it is read as a row"
-        if are_pixels and columns and not {*columns} & {*names}:
+        if columns and len(in_run.example_shape) > 1 and not {*columns} & {*names}:
             columns = ()
             note = "the columns have other names than the run's pixels, and are taken in their order"
-        _check_different(path, names)
         ids = [name for name in names if _ID.fullmatch(name) and name not in columns]
         besides = {label, *ids[:1]}
         features = [*columns] or [name for name in names if name not in besides]
+        _check_features(path, features, names, label, math.prod(in_run.example_shape))
         known = {*features}
         others = [name for name in names if name not in known]
-        _check_features(path, features, width, names, others, label)
-        frame = _read_columns(path, file, names, has_names, others)
-    if not has_names and label in frame and not (needs_labels or {*frame[label].str.strip()} <= {*class_names}):
-        raise UserError(f"{path}: {wrong}")
+        frame = read_columns(path, file, names, has_names, others)
     if needs_labels:
         frame[label] = frame[label].str.strip()
         _check_labels(path, frame[label])
-    values = np.empty((len(frame), width), np.float32)
+    elif not has_names and label in frame and not {*frame[label].str.strip()} <= {*in_run.class_names}:
+        raise UserError(f"{path}: {_without_names(fields, in_run)}")
+    values = np.empty((len(frame), len(features)), np.float32)
     for i, name in enumerate(features):
         values[:, i] = _to_numbers(path, frame[name])
     return values, features, frame[others], ids[0] if ids else None, note
+
+
+def _name_new_columns(path, file, fields, in_run, label, needs_labels):
+    """Returns names for the columns of a table without names: those of the run, if their number fits."""
+    columns = in_run.columns
+    width = math.prod(in_run.example_shape)
+    if len(fields) == width and not needs_labels:
+        return [*columns] or [str(i) for i in range(width)]
+    try:
+        names = _name_columns(path, file, fields, label)
+    except _WithoutLabel:
+        text = f"no column {shorten(label, 60)}, but {_listed(fields)}; rename the one that holds the classes"
+        raise UserError(f"{path}: {text if needs_labels else _without_names(fields, in_run)}") from None
+    place = names.index(label)
+    return [*columns[:place], label, *columns[place:]] if columns and len(names) == width + 1 else names
+
+
+def _without_names(fields, in_run):
+    return (
+        f"the first line holds numbers, not names, and {len(fields):,} columns; the run takes "
+        f"{math.prod(in_run.example_shape):,}: put a line of names above it"
+    )
 
 
 def _are_numbers(fields, class_names):
@@ -149,11 +147,12 @@ def _are_numbers(fields, class_names):
     return are_values and fields != [str(i) for i in range(len(fields))]
 
 
-def _check_features(path, features, width, names, others, label):
+def _check_features(path, features, names, label, width):
     """Raises UserError if a table lacks columns of a run or, for a run without names, has another number of them."""
     there = {*names}
     if missing := [name for name in features if name not in there]:
-        unknown = [name for name in others if name != label]
+        known = {*features, label}
+        unknown = [name for name in names if name not in known]
         besides = f"; the run does not know {_listed(unknown)}" if unknown else ""
         raise UserError(
             f"{path}: lacks {len(missing):,} of the {width:,} columns that the run was trained on, "
@@ -257,108 +256,21 @@ def _number(path, files, labels):
 
 def _read_table(path, label):
     """Returns (a table with rows and names as a data frame, its labels as words; a note or "")."""
-    with _opened(path) as file:
-        names = _read_first_line(path, file)
+    with opened(path) as file:
+        names = read_first_line(path, file)
         has_names = label in names
-        names = names if has_names else _name_columns(path, file, names, label)
+        if not has_names:
+            names = _name_columns(path, file, names, label)
+            if label != DEFAULTS.label:
+                raise _WithoutLabel(
+                    f"{path}: no column {shorten(label, 60)}, as the first line holds no names; put a line of names "
+                    "above it, or leave --label out"
+                )
         if len(names) == 1:
             raise UserError(f"{path}: no column except {label}; put the numbers of each example into other columns")
-        _check_different(path, names)
-        frame = _read_columns(path, file, names, has_names, [label])
+        frame = read_columns(path, file, names, has_names, [label])
     note = "the first line holds no names, so it is read as a row, and column {} as the labels"
     return frame, "" if has_names else note.format(1 + names.index(label))
-
-
-@contextlib.contextmanager
-def _opened(path):
-    """Yields the opened file, after a check that it is text that fits into memory."""
-    try:
-        with open_regular(path) as file:
-            _check_text(path, file)
-            yield file
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give a .csv file that can be read") from None
-
-
-def _read_columns(path, file, names, has_names, texts):
-    """Returns the table in a file as a data frame, the columns `texts` as text; raises UserError if it has no rows."""
-    file.seek(0)
-    frame = _read(path, file, header=0 if has_names else None, names=names, dtype=dict.fromkeys(texts, str))
-    if frame.empty:
-        raise UserError(f"{path}: no rows under the names of the columns; give one for each example")
-    return frame
-
-
-def _check_text(path, file):
-    """Raises UserError for a file that is not text in lines, or that does not fit into memory as a table."""
-    size = os.fstat(file.fileno()).st_size
-    _check_memory(path, size)
-    fields = 0
-    while block := file.read(_LONGEST_LINE):
-        if b"\0" in block:
-            raise UserError(f"{path}: not a text, as it holds NUL bytes; save the table as CSV in UTF-8")
-        ends = block.count(b"\n") + block.count(b"\r")
-        if not ends and len(block) == _LONGEST_LINE:
-            raise UserError(f"{path}: a line of more than {_LONGEST_LINE:,} bytes; begin a new line for each row")
-        fields += block.count(b",") + ends
-    _check_memory(path, size + _FIELD * fields)
-
-
-def _check_memory(path, size):
-    machine.check_memory(size, f"{path}: needs", "give fewer rows or columns", unit="GiB or more")
-
-
-def _read(path, file, **options):
-    """Returns the table in a file as a data frame, in which only empty fields are missing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pandas.errors.ParserWarning)  # it would lose fields
-            return pandas.read_csv(
-                file,
-                index_col=False,
-                skipinitialspace=True,
-                na_values=[""],
-                keep_default_na=False,
-                low_memory=False,  # else the type of a column could change from block to block
-                **options,
-            )
-    except pandas.errors.EmptyDataError:
-        raise UserError(f"{path}: empty; give a table, with the names of its columns in the first line") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text in UTF-8; save the table as CSV in UTF-8") from None
-    except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
-        raise UserError(f"{path}: {_explain(str(error))}") from None
-
-
-def _explain(message):
-    """Returns what is wrong with a table, from pandas' message, which counts a field with line ends as one line."""
-    if ragged := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
-        expected, line, found = ragged.groups()
-        return f"line {line} has {found} fields, but the first line {expected}; quote a field that has commas"
-    if quoted := re.search(r"EOF inside string starting at row (\d+)", message):
-        return f'line {int(quoted[1]) + 1} has a quote (") that does not close; write "" for one in a field'
-    if message.startswith("Length of header"):  # pandas takes the first row as it is, and checks all others
-        return "row 1 has more fields than the first line; quote a field that has commas"
-    return f"not a table that pandas can read ({message.splitlines()[0]}); save it as CSV in UTF-8"
-
-
-def _read_first_line(path, file):
-    """Returns the fields of the first line, which should name all columns."""
-    file.seek(0)
-    beginning = file.read(2 * _LONGEST_LINE).lstrip(b" \r\n")
-    line = re.match(rb"[^\r\n]*", beginning)[0]
-    columns = line.count(b",") + 1
-    if columns > _MOST_COLUMNS:
-        raise UserError(f"{path}: {columns:,} columns; must be at most {_MOST_COLUMNS:,}: save them in an .npz file")
-    frame = _read(path, io.BytesIO(line), header=None, dtype=str)
-    return frame.iloc[0].fillna("").str.strip().tolist()
-
-
-def _check_different(path, names):
-    name, times = collections.Counter(names).most_common(1)[0]
-    if times > 1:
-        called = f"are called {shorten(name, 60)}" if name else "have no name"
-        raise UserError(f"{path}: {times} columns {called}; give each another name")
 
 
 def _name_columns(path, file, fields, label):
@@ -371,7 +283,7 @@ def _name_columns(path, file, fields, label):
     numbers = pandas.to_numeric(pandas.Series(fields), errors="coerce").notna()
     words = [place for place in range(len(fields)) if not numbers[place]]
     file.seek(0)
-    rows = _read(path, file, header=None, nrows=1 + _FIRST_FIELDS // len(fields))
+    rows = read(path, file, header=None, nrows=1 + _FIRST_FIELDS // len(fields))
     are_names = last < 1 or words not in ([], [0], [last]) or fields == [str(i) for i in range(len(fields))]
     # A word that occurs only once is a name.
     if are_names or (words and (rows[words[0]].astype(str).str.strip() == fields[words[0]]).sum() < 2):

@@ -371,7 +371,7 @@ class Run:
         save_at = time.monotonic() + SAVE_EVERY * FIRST_SAVE
         try:
             with _memory_errors(), self._event_log() as log:
-                for progress in () if self._out_of_patience() else chunks:
+                for progress in () if self.out_of_patience() else chunks:
                     self.progress = progress
                     row = self._end_epoch() if progress.step == progress.steps else None
                     if row:
@@ -382,7 +382,7 @@ class Run:
                         self.save()
                         save_at = time.monotonic() + SAVE_EVERY * (time.monotonic() - begin)
                     yield progress, row
-                    if row and self._out_of_patience():
+                    if row and self.out_of_patience():
                         break
             self.save()
             results = self._measure()
@@ -407,7 +407,7 @@ class Run:
         if number:
             raise Stopped(number)
 
-    def _out_of_patience(self):
+    def out_of_patience(self):
         """Checks whether the best epoch is `patience` epochs ago."""
         best = best_row(self.history, self.config.monitor)
         return bool(self.config.patience and best) and len(self.history) - best["epoch"] >= self.config.patience
@@ -483,7 +483,7 @@ class Run:
             best_epoch=best and best["epoch"],
             best_val_cost=best and best["val_cost"],
             best_val_accuracy=best and best["val_accuracy"],
-            stopped_early=self._out_of_patience() and len(self.history) < self.config.epochs,
+            stopped_early=self.out_of_patience() and len(self.history) < self.config.epochs,
             train_examples=examples,
             train_seconds=seconds,
             examples_per_second=examples / max(seconds, 1e-9),  # a clock may stand still

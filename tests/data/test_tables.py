@@ -11,7 +11,7 @@ from PIL import Image
 
 from mlp_tf import UserError
 from mlp_tf.config import Config
-from mlp_tf.data import load, tables
+from mlp_tf.data import load
 from mlp_tf.data.sources import resolve
 from mlp_tf.data.tables import csv
 
@@ -170,7 +170,7 @@ def test_whole_numbers_may_be_beyond_64_bits(read):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_file_may_be_longer_than_the_longest_line(read, monkeypatch, end):
-    monkeypatch.setattr(tables, "_LONGEST_LINE", 20)
+    monkeypatch.setattr("mlp_tf.data.csv_file._LONGEST_LINE", 20)
     examples, _, _ = read(f"label,a{end}" + f"x,1{end}y,2{end}" * 50_000)
     assert examples.ravel().tolist() == [1, 2] * 50_000
 
@@ -352,7 +352,7 @@ def test_more_than_the_memory_there_is_is_refused_before_it_is_read(write, monke
     needed = len(text) + 32 * 31 * 10  # 31 lines of 10 fields
     monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: needed)
     csv(path)
-    monkeypatch.setattr(tables, "_read", None)
+    monkeypatch.setattr("mlp_tf.data.csv_file.read", None)
     for memory in (needed - 1, len(text) - 1):
         monkeypatch.setattr("mlp_tf.base.machine.memory", lambda memory=memory: memory)
         with pytest.raises(UserError, match=r"a\.csv: needs 0\.0 GiB or more, and this machine has 0\.0; give fewer"):
@@ -400,6 +400,11 @@ def test_a_table_without_names_is_read_if_one_column_may_be_labels(write, values
     assert source.notes == (
         f"the first line holds no names, so it is read as a row, and column {place + 1} as the labels",
     )
+
+
+def test_a_label_is_refused_where_there_are_no_names(write):
+    with pytest.raises(UserError, match=r"a.csv: no column kind, as the first line holds no names; put a line of"):
+        csv(write("".join(f"{x},{y},{i % 3}\n" for i, (x, y) in enumerate(NOISE.tolist()))), "kind")
 
 
 @pytest.mark.parametrize("place", [0, 64])
