@@ -28,7 +28,7 @@ def test_handlers_are_given_back():
 
 @pytest.mark.slow
 @needs_mnist
-@pytest.mark.parametrize("delay", [0.4, 1.9, 2.9, 5.4])
+@pytest.mark.parametrize("delay", [0.4, 2.4, 5.4])
 def test_the_default_job_answers_a_signal_within_2_s_whatever_it_does(tmp_path, delay):
     def start_job():
         shutil.rmtree(tmp_path / "run", ignore_errors=True)

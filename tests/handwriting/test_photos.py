@@ -78,9 +78,9 @@ def blank(i, rng):
 
 @pytest.fixture(scope="module")
 def digits():
-    """1,000 digits of MNIST, 100 of each class, in a fixed random order."""
+    """600 digits of MNIST in a fixed random order."""
     images = data.load("mnist_sample").train.images
-    return images[np.random.default_rng(0).permutation(len(images))[:1000]]
+    return images[np.random.default_rng(0).permutation(len(images))[:600]]
 
 
 ARRANGEMENTS = {
@@ -137,10 +137,10 @@ def test_at_most_1_in_100_digits_is_doubted_for_its_ink(digits, tmp_path):
     """Measured on 1,000 test images of MNIST: 3 at 28 pixels, 4 if they are enlarged, 1 in photos."""
     rng = np.random.default_rng(0)
     style = InkStyle(is_dark=False, is_like_mnist=True, usual_warnings=())
-    assert sum(bool(user_images.fit(digit, style).warnings) for digit in digits) <= 10
-    enlarged = [Image.fromarray(drawings.enlarge(rng, digit)) for digit in digits[:500]]
-    photographed = [photos.plain(photos.ink_of(rng, digit), rng) for digit in digits[500:]]
-    assert sum(bool(prepare(image, tmp_path).warnings) for image in enlarged + photographed) <= 10
+    assert sum(bool(user_images.fit(digit, style).warnings) for digit in digits) <= 6
+    enlarged = [Image.fromarray(drawings.enlarge(rng, digit)) for digit in digits[:300]]
+    photographed = [photos.plain(photos.ink_of(rng, digit), rng) for digit in digits[300:]]
+    assert sum(bool(prepare(image, tmp_path).warnings) for image in enlarged + photographed) <= 6
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_what_is_no_digit_is_doubted_or_refused_and_right_digits_are_not(trained
     assert shares[1] >= 0.6
     assert shares[2] == 1
     assert np.average(shares, weights=[200, 100, 100]) >= 0.9
-    digits = [photos.plain(photos.ink_of(rng, image), rng) for image in test.images[:500]]
+    digits = [photos.plain(photos.ink_of(rng, image), rng) for image in test.images[:300]]
     warned, guesses = doubted(trained, digits, tmp_path)
     # A third of the recipe's epochs leaves a run less sure; of the recipe's own 0.025 are doubted (BUILD_NOTES.md).
-    assert warned[guesses == test.labels[:500]].mean() <= 0.08
+    assert warned[guesses == test.labels[:300]].mean() <= 0.08
