@@ -222,6 +222,14 @@ def test_each_of_ten_runs_has_a_color_and_of_more_the_best_have():
     assert len({*entries.values()}) == 7  # black for the line styles
 
 
+def test_every_setting_in_the_name_of_a_run_is_in_the_legend():
+    name = "a run: " + ", ".join(f"a_setting_{i}=0.05" for i in range(14))
+    figure = figures.plot_curves({name: metrics(2), "b": metrics(2)}, "title")
+    [first, *_] = legend_of(figure)
+    assert first.replace("\n", " ") == name
+    assert max(map(len, first.splitlines())) <= 75
+
+
 def test_weights_share_one_symmetric_scale_that_outliers_do_not_stretch():
     weights = RNG.uniform(-1, 1, (2500, 4))
     weights[0, 0] = -1000.0

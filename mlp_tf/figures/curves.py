@@ -1,6 +1,7 @@
 """Cost and accuracy over the epochs, of one run or of several."""
 
 import math
+import textwrap
 
 from matplotlib.lines import Line2D
 
@@ -102,7 +103,7 @@ def _legend_entries(bests, colors, monitor, stopped):
     best = "lowest validation cost" if monitor == "val_cost" else "highest validation accuracy"
     color = next(iter(colors.values())) if is_single else "black"
     named = [] if is_single else [name for name in colors if colors[name] != _GRAY]
-    entries = [line("-", safe_text(name, 70), colors[name]) for name in named]
+    entries = [line("-", textwrap.fill(safe_text(name, 300), 75), colors[name]) for name in named]
     if not is_single and len(named) < len(bests):
         worse = "higher validation cost" if monitor == "val_cost" else "lower validation accuracy"
         which = f", with a {worse}" if has_validation else ""

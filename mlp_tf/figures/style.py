@@ -57,8 +57,9 @@ def new_figure(height, title):
 
 def add_legend(figure, handles, labels):
     """Puts a legend below the axes, in as many columns as fit, and makes the figure taller by its height."""
-    across = max(1, min(len(labels), 3, fitting(WIDTH, max(map(columns, labels)) + 7)))
-    figure.set_figheight(figure.get_figheight() + 0.25 * math.ceil(len(labels) / across) + 0.15)
+    lines = [line for label in labels for line in label.splitlines()]
+    across = max(1, min(len(labels), 3, fitting(WIDTH, max(map(columns, lines)) + 7)))
+    figure.set_figheight(figure.get_figheight() + 0.25 * math.ceil(len(lines) / across) + 0.15)
     figure.legend(handles, labels, loc="outside lower center", ncols=across, frameon=False)
 
 
