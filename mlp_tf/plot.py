@@ -12,7 +12,7 @@ import sys
 from absl import flags as absl_flags
 
 from mlp_tf import UserError
-from mlp_tf.base.text import plural, short_names
+from mlp_tf.base.text import plural, printable, short_names
 from mlp_tf.cli import command, flags, quiet
 from mlp_tf.runs import table
 from mlp_tf.runs.folder import read_folder
@@ -56,7 +56,7 @@ def main(values, words):
             name = f"{stem}-{number}"
         used.add(name)
         if len(run.description.data.example_shape) < 2:
-            print(f"{name}: not drawn, as the examples are not images", file=sys.stderr)
+            print(printable(f"{name}: not drawn, as the examples are not images"), file=sys.stderr)
         else:
             print(f"Plot: {figures.save(_draw_weights(run.path), folder / name, **options)}", flush=True)
     return 0

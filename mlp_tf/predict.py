@@ -93,7 +93,7 @@ def main(values, paths):
         figure = _draw(ensemble, read, images, probabilities, framed)
         folder = flags.make_folder("out", flags.path(values, "out"))
         path = figures.save(figure, folder / "predictions", **flags.plot_options(values))
-        print(f"Plot: {path}", file=sys.stderr if as_json else sys.stdout)
+        print(printable(f"Plot: {path}"), file=sys.stderr if as_json else sys.stdout)
     return code
 
 
@@ -132,7 +132,7 @@ def _predict_rows(values, workdirs, path):
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([(id_name, "Label"), *zip(ids, answers, strict=True)])
         files.write(pathlib.Path(out), text.getvalue())
-        print(f"Answers: {out}, {plural(len(answers), 'row')}", file=sys.stderr if as_json else sys.stdout)
+        print(printable(f"Answers: {out}, {plural(len(answers), 'row')}"), file=sys.stderr if as_json else sys.stdout)
     return 0
 
 

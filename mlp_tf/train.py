@@ -83,10 +83,12 @@ def _learning_warning(history, classes):
     """
     guessing = math.log(classes)
     costs = [row["cost"] for row in history]
-    are_guesses = [0.97 < row["cost"] / guessing < 1.3 and row["accuracy"] < 0.5 * (1 + 1 / classes) for row in history]
+    are_guesses = [
+        0.97 < row["cost"] / guessing < 1.3 and row["accuracy"] < 0.5 * (1 + 1 / classes) for row in history[-3:]
+    ]
     if costs[-1] > 1000 * guessing >= max(costs[:-1], default=0.0):
         return f"cost={costs[-1]:.3g} is far above that of guessing, {guessing:.2f}; try a lower --learning_rate"
-    if are_guesses[-3:] in ([True, True], [False, True, True]):  # said once
+    if are_guesses in ([True, True], [False, True, True]):  # not again in the third such epoch
         return (
             f"cost={costs[-1]:.4f} is no better than guessing, {guessing:.2f}, as in the epoch before: nothing is "
             "learned; try another --learning_rate or --init, or look at the data with python -m mlp_tf.show_data"

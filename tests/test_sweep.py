@@ -223,6 +223,16 @@ def test_the_reason_of_a_failure_stays_in_the_table(run, npz, tmp_path):
     assert "batch_size=999" not in broken.out
 
 
+def test_failures_on_many_features_are_kept_too(run, tmp_path, monkeypatch):
+    """The limit is lower here, as if there were 200,000 features."""
+    monkeypatch.setattr("mlp_tf.base.files.LARGEST_TEXT", 30_000)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", x_train=rng.normal(size=(40, 200)), y_train=np.arange(40) % 2)
+    flags = [f"--dataset={tmp_path / 'a.npz'}", f"--workdir={tmp_path / 'sweep'}", "--hidden=4", "--seeds=1"]
+    assert run(sweep, *flags, *(f"--batch_size={size}" for size in range(100, 110))).code == 1
+    assert run(sweep, f"--workdir={tmp_path / 'sweep'}").out.count("failed: ") == 10
+
+
 @pytest.mark.parametrize("place", ["../outside", "/tmp/outside", "a/../../outside"])
 def test_a_failure_outside_of_the_folder_is_not_believed(run, npz, tmp_path, place):
     flags = sweep_flags(npz, tmp_path / "sweep", "--batch_size=999", hidden=["4"], seeds=1, epochs=1)

@@ -117,19 +117,8 @@ def _parse_number(text):
 
 
 def to_json(content):
-    """Returns the text of a JSON file, with the format in it.
-
-    Raises:
-      UserError: more than `LARGEST_TEXT` bytes, which could not be read again.
-      ValueError: NaN or infinity, which must not reach a file.
-    """
-    text = json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False) + "\n"
-    if len(text) > LARGEST_TEXT:
-        raise UserError(
-            f"a JSON file of the run would have {len(text):,} bytes, but may have {LARGEST_TEXT:,}; give fewer "
-            "features or classes, or shorter names"
-        )
-    return text
+    """Returns JSON text, with the format in it; raises ValueError for NaN and infinity, which must not reach a file."""
+    return json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False) + "\n"
 
 
 def digest(content):

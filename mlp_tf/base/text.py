@@ -3,15 +3,26 @@
 import os
 import unicodedata
 
+# Control characters, halves of surrogate pairs, and ends of lines and paragraphs.
+_ESCAPED = ("Cc", "Cs", "Zl", "Zp")
+_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # may reverse a line
+
 
 def printable(text, keep=""):
-    """Returns the text with an escape for each character that cannot be shown, or that a terminal would obey.
+    """Returns the text with an escape for each character that a terminal would obey, or that cannot be encoded.
 
     Args:
       text: str.
       keep: characters that stay as they are.
     """
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode()
+        if c not in keep and (unicodedata.category(c) in _ESCAPED or c in _DIRECTIONS)
+        else c
+        for c in text
+    )
 
 
 def columns(text):

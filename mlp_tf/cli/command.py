@@ -12,6 +12,7 @@ from absl import flags
 
 import mlp_tf
 from mlp_tf import UserError
+from mlp_tf.base.text import printable
 from mlp_tf.cli import signals, streams
 
 # The headings of `--help`, which absl keeps as the modules that define the flags.
@@ -45,8 +46,8 @@ def run(
       130 or 143 after SIGINT or SIGTERM, 141 if the reader of stdout has gone.
     """
     streams.open_closed()
-    stdout = streams.Stream(sys.stdout)
-    stderr = streams.Stream(sys.stderr, keep="\n\r")  # the progress bar returns to the start of its line
+    stdout = streams.Stream(sys.stdout, escapes=True)
+    stderr = streams.Stream(sys.stderr)  # where progress bars move the cursor
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), signals.end_process():
         code, reason = streams.exit_code(_run(main, doc, define_flags, argv, takes_words), stdout)
         if reason:
@@ -161,4 +162,4 @@ def note(*texts: str | None) -> None:
 
 
 def _one_line(text):
-    return " ".join(str(text).split())
+    return printable(" ".join(str(text).split()))

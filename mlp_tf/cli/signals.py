@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -47,9 +46,10 @@ def _is_main_thread():
 
 @contextlib.contextmanager
 def _watched():
-    """Answers signals in another thread where the main thread does not: it may be in a C function, such as a sort.
+    """Calls the handler of a signal in another thread if the main thread does not: it may be in a C function.
 
-    Python calls a handler in the main thread alone, and only between two instructions of Python.
+    Python calls handlers in the main thread alone, and only between two instructions of Python. The other thread can
+    run if the C function releases Python's lock, as NumPy's sort and the reader of pandas do.
     """
     if not _is_main_thread():
         yield
@@ -57,26 +57,29 @@ def _watched():
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)  # gets the number of each signal at once
-    thread = threading.Thread(target=_watch, args=(reading,), daemon=True)
+    done = threading.Event()
+    thread = threading.Thread(target=_watch, args=(reading, done), daemon=True)
     thread.start()
     try:
         yield
     finally:
+        done.set()
         signal.set_wakeup_fd(before)
         os.close(writing)
         thread.join()
         os.close(reading)
 
 
-def _watch(reading):
+def _watch(reading, done):
     """Calls the handler of each signal whose number can be read, if the main thread has not done so in time."""
-    while content := os.read(reading, 1):
-        [number] = content
-        handler = signal.getsignal(number)
-        time.sleep(_WAIT)
-        is_pending = signal.getsignal(number) == handler  # each of our handlers ends the process, or gives way
-        if number in _SIGNALS and callable(handler) and is_pending:
-            handler(number, None)
+    while numbers := {*os.read(reading, 64)}:
+        handlers = {number: signal.getsignal(number) for number in numbers.intersection(_SIGNALS)}
+        if done.wait(_WAIT):
+            return
+        for number, handler in handlers.items():
+            # A handler that the main thread has called has ended the process, or has replaced itself.
+            if callable(handler) and signal.getsignal(number) == handler:
+                handler(number, None)
 
 
 @contextlib.contextmanager
@@ -119,7 +122,7 @@ class StopRequest:
         """Handles both signals."""
         if not self.saves:
             _end(self._stderr, f"stopped with nothing new to save; {self.advice}", number)
-        if _is_main_thread():  # which alone may change handlers, and calls this later if another thread did
+        if _is_main_thread():  # it alone may change handlers; it calls this too, after another thread has
             for each in _SIGNALS:
                 signal.signal(each, signal.SIG_DFL)
             self._number = number
@@ -134,5 +137,5 @@ def graceful_stop(advice: str) -> Iterator[StopRequest]:
 
 def report_stopped(stop: StopRequest, number: int) -> int:
     """Prints that the command was stopped by a signal and has saved, and returns the exit code."""
-    print(f"stopped and saved; {stop.advice}", file=sys.stderr, flush=True)
+    print(printable(f"stopped and saved; {stop.advice}"), file=sys.stderr, flush=True)
     return 128 + number

@@ -11,25 +11,23 @@ CLOSED_PIPE = 141  # what a shell reports for a command that SIGPIPE ended
 
 
 class Stream:
-    """A text stream that escapes what a terminal would obey, such as the control characters of a class's name.
-
-    It drops what it cannot write; `error` is the first OSError, or None.
+    """A text stream that drops what it cannot write; `error` is the first OSError, or None.
 
     Args:
       stream: the stream to write to.
-      keep: the control characters that are written as they are.
+      escapes: whether to escape what a terminal would obey, such as the control characters of a class's name.
     """
 
-    def __init__(self, stream: TextIO, keep: str = "\n") -> None:
+    def __init__(self, stream: TextIO, escapes: bool = False) -> None:
         self._stream = stream
-        self._keep = keep
+        self._escapes = escapes
         self.error: OSError | None = None
         if hasattr(stream, "reconfigure"):  # a file name that is not UTF-8, or a terminal that shows only ASCII
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
         """Writes text."""
-        self._attempt(self._stream.write, printable(text, self._keep))
+        self._attempt(self._stream.write, printable(text, keep="\n") if self._escapes else text)
         return len(text)
 
     def flush(self) -> None:

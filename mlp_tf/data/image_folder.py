@@ -22,6 +22,7 @@ from mlp_tf.data.splits import PURPOSES, Source, Split, find_splits
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 50_000_000
 _MOST_SCANS = 100  # of a JPEG file; a progressive one has about 10, each of which is decoded over the whole image
+_MOST_SEGMENTS = 10_000  # of a JPEG file
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # of a segment, or of the end; ITU-T T.81, table B.1
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 _KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
@@ -271,11 +272,15 @@ def _check(path, image):
 def _check_scans(path, file):
     """Raises UserError if a JPEG file has more scans than can be decoded in seconds."""
     scans = 0
+    place = 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found = _MARKER.search(content)
-        while found and found[1] != b"\xd9":
+        for _ in range(_MOST_SEGMENTS):
+            found = _MARKER.search(content, place)
+            if not found or found[1] == b"\xd9" or scans > _MOST_SCANS:
+                break
             scans += found[1] == b"\xda"
-            begin = found.end()
-            found = _MARKER.search(content, begin + int.from_bytes(content[begin : begin + 2]))  # beyond the segment
+            place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+        else:
+            raise UserError(f"{path}: a JPEG file of more than {_MOST_SEGMENTS:,} segments; save it again")
     if scans > _MOST_SCANS:
-        raise UserError(f"{path}: a JPEG file of {scans:,} scans; must be at most {_MOST_SCANS}: save it again")
+        raise UserError(f"{path}: a JPEG file of more than {_MOST_SCANS} scans; save it again")

@@ -44,7 +44,7 @@ def number(labels, names):
       ({split: the numbers as int32 `[N]`}, the names of the classes).
 
     Raises:
-      UserError: fewer than two classes, a label that is no text, or one of another split that no training row has.
+      UserError: fewer than two classes, an invalid code point, or a label of another split that no training row has.
     """
     train = _decode(labels["train"], names["train"])
     values, numbers = np.unique(train, return_inverse=True)
@@ -80,7 +80,7 @@ def match(labels, class_names, name):
       name: of the array, for the message.
 
     Raises:
-      UserError: a label that is no text, or is not a class of the run.
+      UserError: a label with an invalid code point, or that is not a class of the run.
     """
     values, places = np.unique(_decode(labels, name), return_inverse=True)
     number_of = {each: i for i, each in enumerate(class_names)}
@@ -109,7 +109,7 @@ def _listed(class_names):
 
 
 def _decode(labels, name):
-    """Returns labels of bytes as words, others as they are; raises UserError for a word that is no text."""
+    """Returns labels of bytes as words, others as they are; raises UserError for an invalid code point."""
     if labels.dtype.kind == "S":
         return np.char.decode(labels, "utf-8", "backslashreplace")
     if labels.dtype.kind == "U" and labels.dtype.itemsize:
@@ -117,7 +117,7 @@ def _decode(labels, name):
         if codes.max(initial=0) > sys.maxunicode:
             row = codes.argmax() // (len(codes) // len(labels))
             raise UserError(
-                f"{name}: row {row + 1} holds the code {codes.max():#x}, and the last character is "
-                f"{sys.maxunicode:#x}; write the labels again"
+                f"{name}: row {row + 1} holds the code point {codes.max():#x}; must be at most {sys.maxunicode:#x}: "
+                "save the labels again"
             )
     return labels

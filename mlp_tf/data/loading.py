@@ -62,7 +62,7 @@ def load(dataset="auto", data_dir="", validation_size=None, shard=ALL_ROWS, conf
     scaling = measure(source.train.images) if source.train.images.dtype == np.float32 else None
     for name, split in source.splits.items():
         if len(split.images):
-            check_inputs(split.images, scaling, config, f"{source.name}: x_{name}", source.columns)
+            check_inputs(split.images, scaling, config, f"{source.name}: {name} rows", source.columns)
     shards = (ALL_ROWS if shard.whole_train else shard, shard, shard)
     splits = [
         _take(split, rows)._replace(classes=len(source.class_names), scaling=scaling)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from mlp_tf.data.labels import match
 from mlp_tf.data.layout import EXACT, channels_last
 from mlp_tf.data.npz import npz_rows
 from mlp_tf.data.sources import resolve
-from mlp_tf.data.splits import Split
+from mlp_tf.data.splits import PURPOSES, Split
 
 
 class NewRows(NamedTuple):
@@ -93,9 +94,11 @@ def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
 
 
 def _own_rows(name, in_run):
-    """Returns a note, as a tuple, if the data of this name, which have no test split, are the run's own."""
-    text = "these are the run's own data, and hold the rows that it was trained on; --split=test evaluates the others"
-    return (text,) if name == in_run.name else ()
+    """Returns a note, as a tuple, if the data of this name, which are no test split, hold the run's training rows."""
+    word = re.split("[-_. ]", os.path.basename(name).lower())[-2:][0]
+    is_train = os.path.dirname(name) == in_run.name and PURPOSES.get(word) == "train"
+    text = "these are the run's own data, training rows included; --split=test evaluates those that were held out"
+    return (text,) if name == in_run.name or is_train else ()
 
 
 def _read_table(path, in_run, config, needs_labels):

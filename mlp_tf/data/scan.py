@@ -6,14 +6,14 @@ import numpy as np
 
 from mlp_tf import UserError
 from mlp_tf.base.text import shorten
-from mlp_tf.data.scaling import measure, scale
+from mlp_tf.data.scaling import measure
 
 DARKEST = 64  # if the largest pixel is below this, images were hardly meant to range from 0 to 255
 MOST_CLASSES = 1000
 _BLOCK = 1000  # rows hashed at once
 _FLAT = 20  # ratio of a feature's standard deviation to the range of its middle half, above which outliers are noted
 _SAMPLE = 10_000  # rows, at least, from which that range is taken
-_LARGEST_INPUT = 1e18  # to the network; an optimizer squares gradients, which are products of inputs, in float32
+_LARGEST_INPUT = 1e18  # of the network: an optimizer squares gradients, which are products of inputs, in float32
 _FEWEST_ROWS = 10  # fewer are never taken for row numbers
 
 
@@ -51,7 +51,7 @@ def check_inputs(examples, scaling, config, name, columns=()):
     """Raises UserError if a value is too large for float32 once it is standardized, or as it is with --scaling=none.
 
     Args:
-      examples: finite float32 `[N, ...]`, N above 0; others are not checked.
+      examples: float32 `[N, ...]`, N above 0; others are not checked.
       scaling: `Scaling` of the training rows.
       config: only `scaling` counts.
       name: of the examples, for the message.
@@ -59,17 +59,20 @@ def check_inputs(examples, scaling, config, name, columns=()):
     """
     if examples.dtype != np.float32:
         return
+    mean, std = (0.0, 1.0) if config.scaling == "none" else scaling
+    # x - mean must be finite in float32, too.
+    most = np.minimum(_LARGEST_INPUT * np.asarray(std, np.float64), np.finfo(np.float32).max)
     extremes = np.stack([examples.min(axis=0), examples.max(axis=0)])
-    inputs = scale(extremes, scaling, config).numpy()
-    fits = np.abs(inputs) <= _LARGEST_INPUT
+    fits = np.abs(extremes - mean) <= most
     if fits.all():
         return
     which, *place = np.argwhere(~fits)[0].tolist()
+    value = extremes[which, *place]
     where = columns[np.ravel_multi_index(place, examples.shape[1:])] if columns else ", ".join(map(str, place))
-    standardized = "" if config.scaling == "none" else f", which is {inputs[which, *place]:g} once standardized"
+    low, high = (np.broadcast_to(mean + sign * most, examples.shape[1:])[*place] for sign in (-1, 1))
     raise UserError(
-        f"{name}: column {shorten(where, 60)} holds {extremes[which, *place]:g}{standardized}; must be at most "
-        f"{_LARGEST_INPUT:g}, or float32 overflows in training: correct the value, or leave its row out"
+        f"{name}: {'column' if examples.ndim == 2 else 'pixel'} {shorten(where, 60)} holds {value:g}; must be from "
+        f"{low:.3g} to {high:.3g}, or float32 overflows in the network: correct the value, or leave its row out"
     )
 
 

@@ -262,7 +262,7 @@ def _read_table(path, label):
         if not has_names:
             names = _name_columns(path, file, names, label)
             if label != DEFAULTS.label:
-                raise _WithoutLabel(
+                raise UserError(
                     f"{path}: no column {shorten(label, 60)}, as the first line holds no names; put a line of names "
                     "above it, or leave --label out"
                 )

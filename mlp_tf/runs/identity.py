@@ -17,7 +17,7 @@ import msgspec
 import mlp_tf
 from mlp_tf import UserError
 from mlp_tf.base import machine
-from mlp_tf.base.files import Count, digest
+from mlp_tf.base.files import LARGEST_TEXT, Count, digest, to_json
 from mlp_tf.base.text import shorten
 from mlp_tf.config import Config, is_path, words_of
 
@@ -162,8 +162,13 @@ class Description(NamedTuple):
         return {"sizes": list(self.sizes), "parameters": self.parameters, "steps_per_epoch": self.steps}
 
     @classmethod
-    def from_json(cls, content):
-        """Returns the description from the content that `to_json` returned; raises ValueError for any other form."""
+    def from_json(cls, content, is_whole=True):
+        """Returns the description from the content that `to_json` returned; raises ValueError for any other form.
+
+        Args:
+          content: a dictionary.
+          is_whole: whether the scaling of features must be there.
+        """
         file = msgspec.convert(content, _File)
         config = Config.from_json(file.settings)
         description = cls(config, file.data, file.environment, file.warning, file.scaling, file.ink_style)
@@ -175,7 +180,7 @@ class Description(NamedTuple):
             and len(file.data.class_names) == file.data.classes
             and len(file.data.columns) in (0, values)
             and file.model == description._model()
-            and lengths == ({"mean": values, "std": values} if file.data.dtype == "float32" else {})
+            and (lengths == ({"mean": values, "std": values} if file.data.dtype == "float32" else {}) or not is_whole)
             and min(scaling.get("std", [1.0])) > 0
         )
         if not fits:
@@ -352,6 +357,20 @@ def check_memory(description):
     )
     advice = "give fewer units, or a smaller batch_size"
     machine.check_memory(of_parameters + of_examples, subject, advice, digits=0)
+
+
+def check_size(description):
+    """Checks that config.json can be read again.
+
+    Raises:
+      UserError: it would be too large.
+    """
+    size = len(to_json(description.to_json()))
+    if size > LARGEST_TEXT:
+        raise UserError(
+            f"config.json would take {size:,} bytes, for {math.prod(description.data.example_shape):,} features and "
+            f"{description.data.classes:,} classes; must be at most {LARGEST_TEXT:,}: give fewer, or shorter names"
+        )
 
 
 def environment_warnings(now, then):

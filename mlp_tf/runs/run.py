@@ -152,6 +152,7 @@ def _decide(config, folder, cluster, splits):
         )
     elif style := measure_style(splits.train.images):
         description = description._replace(ink_style=identity.InkStyle(**style))
+    identity.check_size(description)
     return Start(description, splits, found, tuple(warnings))
 
 

@@ -80,7 +80,8 @@ def scan(folder):
             path = folder / failure.path
             is_inside = folder in path.parents and ".." not in path.parts
             if is_inside and not (path in entries and entries[path].results):
-                entries[path] = Entry(path, Description.from_json(failure.description), note=failure.note)
+                description = Description.from_json(failure.description, is_whole=False)
+                entries[path] = Entry(path, description, note=failure.note)
     except (OSError, ValueError) as error:
         texts.append(f"left out: {folder / _FAILURES}: {error}")
     return entries, texts
@@ -95,7 +96,7 @@ def _read_failures(path):
 def write_failures(folder, entries):
     """Keeps the reasons of failed runs for later starts; removes the file if there are none."""
     failures = [
-        _Failure(str(entry.path.relative_to(folder)), entry.description.to_json(), entry.note)
+        _Failure(str(entry.path.relative_to(folder)), _without_columns(entry.description).to_json(), entry.note)
         for entry in entries
         if entry.note.startswith("failed: ")
     ]
@@ -103,6 +104,11 @@ def write_failures(folder, entries):
         files.write(folder / _FAILURES, files.to_json({"failures": msgspec.to_builtins(failures)}))
     else:
         (folder / _FAILURES).unlink(missing_ok=True)
+
+
+def _without_columns(description):
+    """Returns a `Description` without what it says of each feature, as the file of failures holds many."""
+    return description._replace(scaling=None, data=msgspec.structs.replace(description.data, columns=()))
 
 
 def read(path):

@@ -114,7 +114,7 @@ class TrainedRun:
         name, split, notes = data.labelled_rows(dataset, self.description.data, data_dir, self.config)
         return name, split._replace(scaling=self._scaling), notes
 
-    @property
+    @functools.cached_property
     def _scaling(self):
         return Scaling.from_json(self.description.scaling, self.description.data.example_shape)
 
@@ -191,7 +191,7 @@ class TrainedRun:
                 f"{', '.join(map(str, in_run.example_shape))}), N above 0"
             )
         examples = examples.astype(in_run.dtype, copy=False)
-        check_inputs(examples, self._scaling, self.config, "the examples", in_run.columns)
+        check_inputs(examples, self._scaling, self.config, "examples", in_run.columns)
         return examples
 
     def state(self):

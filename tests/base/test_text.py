@@ -2,7 +2,26 @@
 
 import pytest
 
-from mlp_tf.base.text import columns, plural, short_names, shorten
+from mlp_tf.base.text import columns, plural, printable, short_names, shorten
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "東京\u3000駅", "\u0645\u200c\u062e", "👩\u200d🔬", "10\u00a0000", "é\u0301\ufeff"]
+)
+def test_text_of_any_language_is_printed_as_it_is(text):
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a\x1b[2Jb", r"a\x1b[2Jb"), ("\x9b\x7f\0", r"\x9b\x7f\x00"), ("a\r\n\tb", r"a\r\n\tb"), ("\udcff", r"\udcff"),
+        ("\u202eevil", r"\u202eevil"), ("\u2066\u200f", r"\u2066\u200f"), ("a\u2028b", r"a\u2028b"),
+    ],
+)  # fmt: skip
+def test_what_a_terminal_would_obey_is_escaped(text, escaped):
+    assert printable(text) == escaped
+    assert printable(text, keep=text) == text
 
 
 @pytest.mark.parametrize(("text", "width"), [("", 0), ("abc", 3), ("数字", 4), ("é", 1), ("e\u0301", 1), ("\uff41", 2)])

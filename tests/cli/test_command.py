@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 
 import pytest
 from absl import flags
@@ -84,10 +85,15 @@ def test_an_unknown_flag_and_a_stray_word_are_refused(capsys):
 def test_what_a_terminal_would_obey_is_escaped(capsys):
     def main(values):
         print("a\x1b[31mb\udcff\rc\nd")
+        print("0/2\n\r1/2\x1b[A", end="", file=sys.stderr)  # as two progress bars, one above the other
         raise UserError("a\x1b[31mb\udcff\rc\nd")
 
     assert run(main) == 1
-    assert capsys.readouterr() == ("a\\x1b[31mb\\udcff\\rc\nd\n", "error: a\\x1b[31mb\\udcff c d\n")
+    out, err = capsys.readouterr()
+    assert out == "a\\x1b[31mb\\udcff\\rc\nd\n"
+    assert err == "0/2\n\r1/2\x1b[Aerror: a\\x1b[31mb\\udcff c d\n"
+    cli_command.warn("\x1b")  # in a program
+    assert capsys.readouterr().err == "WARNING: \\x1b\n"
 
 
 def test_words_go_to_a_main_that_takes_them():

@@ -104,22 +104,32 @@ def test_a_signal_ends_every_command_in_one_line(run_folder, tmp_path, command, 
 
 # A command that calls a C function which no signal interrupts, as a sort of many rows: it waits for a lock that it has.
 IN_C = """
-import contextlib, ctypes, sys
+import ctypes, sys, threading
 from mlp_tf.base import files
 from mlp_tf.cli import command, signals
+_, folder, kind = sys.argv
+lock = ctypes.create_string_buffer(64)
+library = ctypes.CDLL(None)
+def wait():
+    print("NOW", file=sys.stderr, flush=True)
+    for _ in range(2):
+        library.pthread_mutex_lock(lock)
 def main(values):
-    context = contextlib.nullcontext() if sys.argv[2] == "ends" else signals.graceful_stop("as before")
-    with context, files.temporary_folder(sys.argv[1]):
-        lock = ctypes.create_string_buffer(64)
-        print("NOW", file=sys.stderr, flush=True)
-        for _ in range(2):
-            ctypes.CDLL(None).pthread_mutex_lock(lock)
+    if kind == "ends":
+        with files.temporary_folder(folder):
+            wait()
+    with signals.graceful_stop("as before") as stop, files.temporary_folder(folder):
+        stop.saves = kind == "saves"
+        if stop.saves:
+            threading.Timer(1, library.pthread_mutex_unlock, [lock]).start()
+        wait()
+        return signals.report_stopped(stop, stop.number())
 command.end(command.run(main, "", lambda values: None, ["command"]))
 """
 
 
 @pytest.mark.parametrize(
-    ("kind", "line"), [("ends", "stopped\n"), ("trains", "stopped with nothing new to save; as before\n")]
+    ("kind", "line"), [("ends", "stopped\n"), ("waits", "stopped with nothing new to save; as before\n")]
 )
 def test_a_signal_is_answered_within_2_s_inside_a_c_function(tmp_path, kind, line):
     def start_waiting():
@@ -129,6 +139,16 @@ def test_a_signal_is_answered_within_2_s_inside_a_c_function(tmp_path, kind, lin
 
     assert end_by_signal(signal.SIGTERM, 2, start_waiting) == (143, line)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_save_follows_a_c_function_in_which_signals_came(tmp_path, count):
+    process = start("-c", IN_C, tmp_path, "saves")
+    assert process.stderr.readline() == "NOW\n"
+    for _ in range(count):
+        process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (143, "stopped and saved; as before\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -47,7 +47,7 @@ def test_a_code_beyond_the_last_character_is_refused_by_its_row(tmp_path, kind, 
     arrays["y_train"] = np.array(["b", "c", "a"], kind)[arrays["y_train"] % 3]
     arrays["y_test"].view(f"{kind[0]}u4")[2 * 7] = code
     np.savez(tmp_path / "a.npz", **arrays)
-    message = f"a.npz: y_test: row 8 holds the code {code:#x}, and the last character is 0x10ffff"
+    message = f"a.npz: y_test: row 8 holds the code point {code:#x}; must be at most 0x10ffff: save"
     with pytest.raises(UserError, match=message):
         data.load(str(tmp_path / "a.npz"))
     with pytest.raises(UserError, match=message):

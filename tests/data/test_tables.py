@@ -13,7 +13,7 @@ from mlp_tf import UserError
 from mlp_tf.config import Config
 from mlp_tf.data import load
 from mlp_tf.data.sources import resolve
-from mlp_tf.data.tables import csv
+from mlp_tf.data.tables import csv, csv_folder
 
 
 @pytest.fixture
@@ -405,6 +405,12 @@ def test_a_table_without_names_is_read_if_one_column_may_be_labels(write, values
 def test_a_label_is_refused_where_there_are_no_names(write):
     with pytest.raises(UserError, match=r"a.csv: no column kind, as the first line holds no names; put a line of"):
         csv(write("".join(f"{x},{y},{i % 3}\n" for i, (x, y) in enumerate(NOISE.tolist()))), "kind")
+
+
+def test_a_label_is_refused_where_only_the_test_table_has_no_names(tmp_path):
+    write_tables(tmp_path, train=TRAIN.replace("label", "kind"), test="8,9,dog\n7,6,cat\n5,4,cat\n3,2,dog\n")
+    with pytest.raises(UserError, match=r"test\.csv: no column kind, as the first line holds no names"):
+        csv_folder(str(tmp_path), "kind")
 
 
 @pytest.mark.parametrize("place", [0, 64])

@@ -44,6 +44,13 @@ def test_the_total_cannot_change_where_the_schedule_depends_on_it(train, small, 
     assert contents(tmp_path) == before
 
 
+def test_a_config_json_that_could_not_be_read_again_is_refused(train, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlp_tf.runs.identity.LARGEST_TEXT", 1000)
+    error = train(*small(workdir=tmp_path / "run")).error
+    assert re.search(r"config.json would take 1,\d+ bytes, for 64 features and 3 classes; must be at most 1,000", error)
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_environment_is_warned_of(live, config, stopped_run, change_manifest):
     change_manifest(newest(stopped_run), lambda manifest: manifest["environment"].update(threads=64))
     [warning] = live(config, stopped_run)
