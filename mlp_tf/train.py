@@ -90,7 +90,7 @@ def _learning_warning(history, classes):
         return f"cost={costs[-1]:.3g} is far above that of guessing, {guessing:.2f}; try a lower --learning_rate"
     if are_guesses in ([True, True], [False, True, True]):  # not again in the third such epoch
         return (
-            f"cost={costs[-1]:.4f} is no better than guessing, {guessing:.2f}, as in the epoch before: nothing is "
+            f"cost={costs[-1]:.4f} is no better than guessing ({guessing:.2f}) two epochs in a row: nothing is "
             "learned; try another --learning_rate or --init, or look at the data with python -m mlp_tf.show_data"
         )
     return ""

@@ -17,7 +17,7 @@ from mlp_tf.cli import quiet
 
 
 def pytest_configure(config):
-    """Imports TensorFlow as the commands do, before a test file imports it; not where other processes run the tests."""
+    """Imports TensorFlow as the commands do, before a test file does; not in the controller of pytest-xdist."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         quiet.import_tensorflow()
 

@@ -93,7 +93,7 @@ def test_every_command_takes_a_folder_and_classes_of_any_name(run, small, arrays
     outcomes += [run(evaluate, given, "--plots"), run(plot, given), run(plot, given, given, f"--out={folder.parent}")]
     outcomes += [run(predict, given, "--show", pictures), run(export, given, f"--export_dir={folder.parent / 'model'}")]
     sweep_flags = small(folder.parent / "sweep", dataset=dataset, epochs=1, hidden="4")
-    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: 10**9)  # too little for one of two networks
+    monkeypatch.setattr("mlp_tf.base.machine.memory", lambda: 10**9)  # too little for the larger network
     outcomes += [run(sweep, *sweep_flags, "--hidden=100000,100000", "--seeds=1") for _ in range(2)]
     assert [outcome.code for outcome in outcomes] == [*8 * [0], 1, 1], outcomes
     for outcome in outcomes:

@@ -414,7 +414,7 @@ def more(table_run, tmp_path):
 
 def test_data_that_hold_the_training_rows_are_noted(run, table_run, run_folder, npz):
     folder, table = table_run
-    own = "these are the run's own data, training rows included; --split=test evaluates those that were held out"
+    own = "these data include the run's training rows; --split=test evaluates only the held-out test rows"
     assert run(evaluate, folder, f"--on={table}").error == f"note: {own}"
     assert run(evaluate, run_folder, f"--on={npz}").error == "note: the examples are x_test, their labels y_test"
 

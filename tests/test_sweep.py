@@ -223,7 +223,7 @@ def test_the_reason_of_a_failure_stays_in_the_table(run, npz, tmp_path):
     assert "batch_size=999" not in broken.out
 
 
-def test_failures_on_many_features_are_kept_too(run, tmp_path, monkeypatch):
+def test_failures_of_runs_with_many_features_are_kept_too(run, tmp_path, monkeypatch):
     """The limit is lower here, as if there were 200,000 features."""
     monkeypatch.setattr("mlp_tf.base.files.LARGEST_TEXT", 30_000)
     rng = np.random.default_rng(0)

@@ -307,11 +307,11 @@ def test_the_main_job_reaches_0977_with_the_costs_of_version_0_2_0(tmp_path):
         ),
         (
             {"activation": "sigmoid", "optimizer": "sgd", "learning_rate": 1e-9, "epochs": 3},
-            r"WARNING: cost=1.\d+ is no better than guessing, 1.10, as in the epoch before: nothing",
+            r"WARNING: cost=1.\d+ is no better than guessing \(1.10\) two epochs in a row: nothing",
         ),
         (
             {"learning_rate": 1, "epochs": 6},
-            r"WARNING: cost=1.\d+ is no better than guessing, 1.10, as in the epoch before: nothing",
+            r"WARNING: cost=1.\d+ is no better than guessing \(1.10\) two epochs in a row: nothing",
         ),
         ({"epochs": 3}, ""),
     ],

@@ -3,9 +3,9 @@
 import os
 import unicodedata
 
-# Control characters, halves of surrogate pairs, and ends of lines and paragraphs.
+# Control characters, lone surrogates, and line and paragraph separators.
 _ESCAPED = ("Cc", "Cs", "Zl", "Zp")
-_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # may reverse a line
+_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # may reorder a line
 
 
 def printable(text, keep=""):

@@ -47,7 +47,7 @@ def run(
     """
     streams.open_closed()
     stdout = streams.Stream(sys.stdout, escapes=True)
-    stderr = streams.Stream(sys.stderr)  # where progress bars move the cursor
+    stderr = streams.Stream(sys.stderr)  # not escaped, as progress bars move the cursor
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), signals.end_process():
         code, reason = streams.exit_code(_run(main, doc, define_flags, argv, takes_words), stdout)
         if reason:

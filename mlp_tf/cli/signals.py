@@ -46,7 +46,7 @@ def _is_main_thread():
 
 @contextlib.contextmanager
 def _watched():
-    """Calls the handler of a signal in another thread if the main thread does not: it may be in a C function.
+    """Calls a signal's handler in another thread if the main thread, perhaps inside a C function, does not.
 
     Python calls handlers in the main thread alone, and only between two instructions of Python. The other thread can
     run if the C function releases Python's lock, as NumPy's sort and the reader of pandas do.
@@ -122,7 +122,7 @@ class StopRequest:
         """Handles both signals."""
         if not self.saves:
             _end(self._stderr, f"stopped with nothing new to save; {self.advice}", number)
-        if _is_main_thread():  # it alone may change handlers; it calls this too, after another thread has
+        if _is_main_thread():  # only it may change handlers; it calls this too, if later than the other thread
             for each in _SIGNALS:
                 signal.signal(each, signal.SIG_DFL)
             self._number = number

@@ -1,4 +1,4 @@
-"""Reads a .csv file with pandas: one line says what is wrong with it."""
+"""Reads a .csv file with pandas, and explains in one line what is wrong with it."""
 
 import collections
 import contextlib
@@ -74,19 +74,19 @@ def read_columns(path, file, names, has_names, texts):
     Args:
       path, file: of the table.
       names: of all columns.
-      has_names: whether the first line holds names, and is no row.
+      has_names: whether the first line holds names, not a row.
       texts: names of the columns to read as text.
 
     Returns:
       A data frame.
 
     Raises:
-      UserError: two columns of one name, no rows, or no table that pandas can read.
+      UserError: two columns with the same name, no rows, or no table that pandas can read.
     """
     name, times = collections.Counter(names).most_common(1)[0]
     if times > 1:
         called = f"are called {shorten(name, 60)}" if name else "have no name"
-        raise UserError(f"{path}: {times} columns {called}; give each another name")
+        raise UserError(f"{path}: {times} columns {called}; give each its own name")
     file.seek(0)
     frame = read(path, file, header=0 if has_names else None, names=names, dtype=dict.fromkeys(texts, str))
     if frame.empty:
@@ -95,14 +95,14 @@ def read_columns(path, file, names, has_names, texts):
 
 
 def read(path, file, **options):
-    """Returns a table, or as much as pandas' options say, as a data frame in which only empty fields are missing.
+    """Returns a table, or the part that the options select, as a data frame in which only empty fields are missing.
 
     Raises:
       UserError: no table that pandas can read.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pandas.errors.ParserWarning)  # it would lose fields
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # pandas would drop fields
             return pandas.read_csv(
                 file,
                 index_col=False,

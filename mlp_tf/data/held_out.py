@@ -53,7 +53,7 @@ def hold_out_validation(source, size, hashes):
         source = source._replace(train=source.train.rows(kept), validation=source.train.rows(held_out))
     if not source.is_user_data:
         return source
-    ordered = np.sort(hashes["train"])  # np.isin takes 8 s for 8 million rows
+    ordered = np.sort(hashes["train"])  # np.isin would take 8 s for 8 million rows
     copies = {}
     for name in [name for name in hashes if name != "train"]:
         places = np.searchsorted(ordered, hashes[name], side="right")

@@ -237,7 +237,7 @@ def open_image(path):
       path: of a file in one of the `FORMATS`, whatever its name; a regular file, or a link to one.
 
     Raises:
-      UserError: a file that cannot be opened, is not such an image, or has more than `MOST_PIXELS` or `_MOST_SCANS`.
+      UserError: a file that cannot be opened, is not such an image, or has too many pixels, scans or segments.
     """
     try:
         # Pillow warns of what is wrong with a file, besides raising it.
@@ -270,7 +270,7 @@ def _check(path, image):
 
 
 def _check_scans(path, file):
-    """Raises UserError if a JPEG file has more scans than can be decoded in seconds."""
+    """Raises UserError if a JPEG file has too many segments, or more scans than decode in seconds."""
     scans = 0
     place = 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -281,6 +281,6 @@ def _check_scans(path, file):
             scans += found[1] == b"\xda"
             place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
         else:
-            raise UserError(f"{path}: a JPEG file of more than {_MOST_SEGMENTS:,} segments; save it again")
+            raise UserError(f"{path}: a JPEG file of more than {_MOST_SEGMENTS:,} segments; save it as PNG")
     if scans > _MOST_SCANS:
-        raise UserError(f"{path}: a JPEG file of more than {_MOST_SCANS} scans; save it again")
+        raise UserError(f"{path}: a JPEG file of more than {_MOST_SCANS} scans; save it as a baseline JPEG or as PNG")

@@ -80,7 +80,7 @@ def match(labels, class_names, name):
       name: of the array, for the message.
 
     Raises:
-      UserError: a label with an invalid code point, or that is not a class of the run.
+      UserError: a label that has an invalid code point or is not a class of the run.
     """
     values, places = np.unique(_decode(labels, name), return_inverse=True)
     number_of = {each: i for i, each in enumerate(class_names)}

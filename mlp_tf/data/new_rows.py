@@ -94,10 +94,10 @@ def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
 
 
 def _own_rows(name, in_run):
-    """Returns a note, as a tuple, if the data of this name, which are no test split, hold the run's training rows."""
+    """Returns a note in a tuple, or (), on data of this name, no test split, that hold the run's training rows."""
     word = re.split("[-_. ]", os.path.basename(name).lower())[-2:][0]
     is_train = os.path.dirname(name) == in_run.name and PURPOSES.get(word) == "train"
-    text = "these are the run's own data, training rows included; --split=test evaluates those that were held out"
+    text = "these data include the run's training rows; --split=test evaluates only the held-out test rows"
     return (text,) if name == in_run.name or is_train else ()
 
 

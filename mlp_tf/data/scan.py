@@ -13,7 +13,7 @@ MOST_CLASSES = 1000
 _BLOCK = 1000  # rows hashed at once
 _FLAT = 20  # ratio of a feature's standard deviation to the range of its middle half, above which outliers are noted
 _SAMPLE = 10_000  # rows, at least, from which that range is taken
-_LARGEST_INPUT = 1e18  # of the network: an optimizer squares gradients, which are products of inputs, in float32
+_LARGEST_INPUT = 1e18  # of the network: gradients grow with inputs, and an optimizer squares them, in float32
 _FEWEST_ROWS = 10  # fewer are never taken for row numbers
 
 
@@ -48,12 +48,12 @@ def _check_finite(examples, name, first):
 
 
 def check_inputs(examples, scaling, config, name, columns=()):
-    """Raises UserError if a value is too large for float32 once it is standardized, or as it is with --scaling=none.
+    """Raises UserError if a value is too large for float32 in the network: standardized, or raw with --scaling=none.
 
     Args:
       examples: float32 `[N, ...]`, N above 0; others are not checked.
       scaling: `Scaling` of the training rows.
-      config: only `scaling` counts.
+      config: only its `scaling` is used.
       name: of the examples, for the message.
       columns: names of the values of an example, if they have any.
     """

@@ -77,9 +77,9 @@ def csv_rows(path, in_run, label, needs_labels):
 
     Args:
       path: as `csv` takes it.
-      in_run: `Data` of the run. Its columns may be in any order here. If it knows none, all except the label and the id
-        are its features, in their order. If it is on pixels and all have other names here, they are taken in their
-        order.
+      in_run: `Data` of the run. The table may hold the run's columns in any order. If the run has no column names, all
+        columns except the label and the id are features, in order. If it is on pixels and the table has none of its
+        names, columns are taken in order.
       label: the column of the labels.
       needs_labels: whether each row must have a label.
 
@@ -135,7 +135,7 @@ def _name_new_columns(path, file, fields, in_run, label, needs_labels):
 
 def _without_names(fields, in_run):
     return (
-        f"the first line holds numbers, not names, and {len(fields):,} columns; the run takes "
+        f"the first line holds numbers, not names, in {len(fields):,} columns; the run takes "
         f"{math.prod(in_run.example_shape):,}: put a line of names above it"
     )
 
@@ -156,7 +156,7 @@ def _check_features(path, features, names, label, width):
         besides = f"; the run does not know {_listed(unknown)}" if unknown else ""
         raise UserError(
             f"{path}: lacks {len(missing):,} of the {width:,} columns that the run was trained on, "
-            f"{_listed(missing)}{besides}; add them, or rename columns"
+            f"{_listed(missing)}{besides}; add the missing columns, or rename others to match"
         )
     if len(features) != width:
         raise UserError(

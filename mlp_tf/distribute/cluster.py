@@ -127,7 +127,7 @@ class Cluster(NamedTuple):
             tasks = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", str(error))
             named = {int(task) + (self.task.chief_jobs if job == "worker" else 0) for job, task in tasks}
             lost = sorted(named - {self.task.index})
-            if not (lost or self.task.chief) and "CoordinationService" in str(error):  # it runs in worker 0
+            if not (lost or self.task.chief) and "CoordinationService" in str(error):  # the service runs in worker 0
                 lost = [0]
             if self.task.single or not (lost or isinstance(error, tf.errors.UnavailableError)):
                 raise

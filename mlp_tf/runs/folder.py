@@ -31,7 +31,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     test_cost: float  # cross-entropy in nats per example
     test_accuracy: float  # from 0 to 1
-    train_accuracy: float  # this and the next two are of the same parameters
+    train_accuracy: float  # this and the next two are of the parameters that were tested
     val_cost: float | None
     val_accuracy: float | None
     epochs: Count

@@ -369,7 +369,8 @@ def check_size(description):
     if size > LARGEST_TEXT:
         raise UserError(
             f"config.json would take {size:,} bytes, for {math.prod(description.data.example_shape):,} features and "
-            f"{description.data.classes:,} classes; must be at most {LARGEST_TEXT:,}: give fewer, or shorter names"
+            f"{description.data.classes:,} classes; must be at most {LARGEST_TEXT:,}: give fewer features or "
+            "classes, or shorter names"
         )
 
 

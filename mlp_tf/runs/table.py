@@ -107,7 +107,7 @@ def write_failures(folder, entries):
 
 
 def _without_columns(description):
-    """Returns a `Description` without what it says of each feature, as the file of failures holds many."""
+    """Returns a `Description` without its values for each feature: the file of failures holds many descriptions."""
     return description._replace(scaling=None, data=msgspec.structs.replace(description.data, columns=()))
 
 

@@ -102,7 +102,7 @@ def test_a_signal_ends_every_command_in_one_line(run_folder, tmp_path, command, 
     assert after == before
 
 
-# A command that calls a C function which no signal interrupts, as a sort of many rows: it waits for a lock that it has.
+# A command in a C function that no signal interrupts, like a sort of many rows: it waits for a lock that it holds.
 IN_C = """
 import ctypes, sys, threading
 from mlp_tf.base import files

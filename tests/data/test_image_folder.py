@@ -179,7 +179,7 @@ def test_16_bits_become_8_by_one_factor(tmp_path):
 
 
 def progressive(path, more):
-    """Writes a progressive JPEG file with a thumbnail and what follows its end, its last scan `more` times again."""
+    """Writes a progressive JPEG file with a thumbnail, `more` copies of its last scan, and bytes after its end."""
     thumbnail, buffer = io.BytesIO(), io.BytesIO()
     Image.fromarray(GRAY[0]).save(thumbnail, "JPEG")
     exif = b"Exif\0\0" + 200 * b"\xff\xda" + thumbnail.getvalue()
@@ -193,11 +193,11 @@ def test_a_jpeg_of_very_many_scans_is_refused(tmp_path):
     progressive(tmp_path / "usual.jpg", 0)
     assert (read_pixels(tmp_path / "usual.jpg") == 80).all()
     progressive(tmp_path / "hostile.jpg", 20_000)  # decoding it takes 7 s
-    with pytest.raises(UserError, match=r"hostile\.jpg: a JPEG file of more than 100 scans; save it again"):
+    with pytest.raises(UserError, match=r"hostile\.jpg: a JPEG file of more than 100 scans; save it as a baseline"):
         read_pixels(tmp_path / "hostile.jpg")
     content = (tmp_path / "usual.jpg").read_bytes()
     (tmp_path / "hostile.jpg").write_bytes(content[:2] + 20_000 * b"\xff\xfe\x00\x02" + content[2:])
-    with pytest.raises(UserError, match=r"hostile\.jpg: a JPEG file of more than 10,000 segments; save it again"):
+    with pytest.raises(UserError, match=r"hostile\.jpg: a JPEG file of more than 10,000 segments; save it as PNG"):
         read_pixels(tmp_path / "hostile.jpg")
 
 

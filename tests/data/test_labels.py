@@ -41,7 +41,7 @@ def test_the_classes_are_the_distinct_training_labels_sorted(labels):
 
 @pytest.mark.parametrize("kind", ["<U2", ">U2"])
 @pytest.mark.parametrize("code", [0x110000, 2**32 - 1])
-def test_a_code_beyond_the_last_character_is_refused_by_its_row(tmp_path, kind, code):
+def test_a_code_point_beyond_unicode_is_refused_and_its_row_named(tmp_path, kind, code):
     arrays = make_arrays()
     arrays["y_test"] = np.array(["b", "c", "a"], kind)[arrays["y_test"] % 3]
     arrays["y_train"] = np.array(["b", "c", "a"], kind)[arrays["y_train"] % 3]

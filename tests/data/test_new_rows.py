@@ -78,17 +78,17 @@ def test_a_table_without_names_is_taken_in_order(tmp_path):
         (
             on_features("a", "b", "c"),
             ["a,B,label,C", "1,2,x,3"],
-            "lacks 2 of the 3 columns that the run was trained on, 'b', 'c'; the run does not know 'B', 'C'; add them, "
-            "or rename columns",
+            "lacks 2 of the 3 columns that the run was trained on, 'b', 'c'; the run does not know 'B', 'C'; add the "
+            "missing columns, or rename others to match",
         ),
-        (on_features("a", "b"), ["a", "1"], "lacks 1 of the 2 columns that the run was trained on, 'b'; add them, or"),
+        (on_features("a", "b"), ["a", "1"], "lacks 1 of the 2 columns that the run was trained on, 'b'; add the"),
         (on_features("a"), ["a", "1", "x"], "row 2, column a: 'x'; must be a number from"),
         (on_features("a", "b"), ["b,a", "1,2", "3,"], "row 2, column a: empty; must be a number from"),
         (on_features("a"), ["a", "inf"], "row 1, column a: 'inf'; must be a number from"),
         (PIXELS, ["pixel3,pixel2,pixel1,pixel0", "0,1,2,3", "0,256,1,2"], "row 2, column pixel2: 256.0; must be a"),
         (PIXELS, ["pixel3,pixel2,pixel1,pixel0", "0,1,2.5,3"], "row 1, column pixel1: 2.5; must be a pixel"),
         (on_features("a"), ["a"], "no rows under the names of the columns"),
-        (on_features("a"), ["label", "x"], "lacks 1 of the 1 columns that the run was trained on, 'a'; add them, or"),
+        (on_features("a"), ["label", "x"], "lacks 1 of the 1 columns that the run was trained on, 'a'; add the"),
     ],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_the_run_is_refused(tmp_path, in_run, lines, message):
@@ -142,7 +142,7 @@ def test_rows_take_the_shape_that_layout_has_given_the_run(tmp_path):
         data.new_rows(str(tmp_path / "new.npz"), PIXELS)
 
 
-def test_the_training_table_of_the_runs_folder_is_noted_alone(tmp_path):
+def test_only_the_training_table_of_the_runs_folder_is_noted(tmp_path):
     in_run = msgspec.structs.replace(on_features("a"), name=str(tmp_path))
     for name, count in (("my_train.csv", 1), ("test.csv", 0), ("more.csv", 0)):
         (tmp_path / name).write_text("a,label\n1,a\n2,b\n")
@@ -193,9 +193,7 @@ def test_a_first_line_of_numbers_is_a_row_and_a_note_says_so(tmp_path):
 
 def test_one_column_too_many_without_names_is_not_guessed_to_be_labels(tmp_path):
     lines = [f"{i},{i / 7},{i % 2}" for i in range(40)]
-    with pytest.raises(
-        UserError, match="holds numbers, not names, and 3 columns; the run takes 2: put a line of names"
-    ):
+    with pytest.raises(UserError, match="holds numbers, not names, in 3 columns; the run takes 2: put a line of names"):
         data.new_rows(table(tmp_path, *lines), on_features("b", "a"))
 
 

@@ -250,10 +250,10 @@ RANGE = r"; must be a number from -3\.4e\+38 to 3\.4e\+38: fix it, or leave the 
         ("5,6,1\n" + "2,y,0\n" * 9, "the first line holds numbers, not names"),
         ("400,410,class\n" + "2,3,x\n3,4,y\n" * 9, "no column label, but '400', '410', 'class'; name"),
         ("label\nx\ny\n", "no column except label; put the numbers of each example into other columns"),
-        ("label,a,a\n" + ROWS, "2 columns are called a; give each another name"),
+        ("label,a,a\n" + ROWS, "2 columns are called a; give each its own name"),
         ("label,a, label\n" + ROWS, "2 columns are called label; "),
         (",label,a\n0,x,1\n1,y,2\n", "a column has no name; leave it out, as pandas does with index=False, or name it"),
-        (",label,\n0,x,1\n1,y,2\n", "2 columns have no name; give each another name"),
+        (",label,\n0,x,1\n1,y,2\n", "2 columns have no name; give each its own name"),
         ("label,a,b\n" + ROWS + "z,5,abc\n", "row 3, column b: 'abc'" + RANGE),
         ("label,file\nx,a/0.PNG\n", "row 1, column file: 'a/0.PNG'; names of images are not read: put the"),
         ("label,a,b\n" + ROWS + "z,1_0,5\n", "row 3, column a: '1_0'; must be a number"),
@@ -402,12 +402,12 @@ def test_a_table_without_names_is_read_if_one_column_may_be_labels(write, values
     )
 
 
-def test_a_label_is_refused_where_there_are_no_names(write):
+def test_a_label_flag_is_refused_where_there_are_no_names(write):
     with pytest.raises(UserError, match=r"a.csv: no column kind, as the first line holds no names; put a line of"):
         csv(write("".join(f"{x},{y},{i % 3}\n" for i, (x, y) in enumerate(NOISE.tolist()))), "kind")
 
 
-def test_a_label_is_refused_where_only_the_test_table_has_no_names(tmp_path):
+def test_a_label_flag_is_refused_where_a_test_table_has_no_names(tmp_path):
     write_tables(tmp_path, train=TRAIN.replace("label", "kind"), test="8,9,dog\n7,6,cat\n5,4,cat\n3,2,dog\n")
     with pytest.raises(UserError, match=r"test\.csv: no column kind, as the first line holds no names"):
         csv_folder(str(tmp_path), "kind")

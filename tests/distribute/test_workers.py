@@ -109,7 +109,7 @@ def test_two_workers_with_shards_train_as_well_and_one_is_refused(run, train, sm
     assert f"Accuracy: {read_results(two_worker_run)['test_accuracy']:.4f}" in evaluated.out
 
 
-@pytest.mark.usefixtures("worker_of_a_frozen_chief")  # which takes its time meanwhile
+@pytest.mark.usefixtures("worker_of_a_frozen_chief")  # so its 10 s pass meanwhile
 def test_a_killed_worker_ends_the_other_and_all_again_end_bit_equal(small, tmp_path, start_workers, two_worker_run):
     def flags(index):
         return small(workdir=tmp_path / f"run{index or ''}", epochs=EPOCHS)
