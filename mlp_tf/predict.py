@@ -66,8 +66,12 @@ def main(values, paths):
         raise UserError("no image given; name one or more files, or a folder, after the flags")
     if tables := [path for path in paths if path.lower().endswith((".csv", ".npz"))]:
         if len(paths) > 1:
-            raise UserError(f"{tables[0]}: {len(paths):,} files are given; give only this one")
+            raise UserError(f"{tables[0]}: {len(paths):,} files are given; give one table at a time")
         return _predict_rows(values, workdirs, tables[0])
+    if values["out"].present and not values["show"].value:
+        raise UserError(
+            f"--out={values['out'].value}: for image files, the folder of --show; add --show, or leave it out"
+        )
     trained_on = _read_data(workdirs[0])
     quiet.import_tensorflow()
     import numpy as np

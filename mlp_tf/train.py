@@ -122,6 +122,8 @@ def _print_description(run):
     if run.resumes and run.progress and run.progress.epoch < run.config.epochs and not run.out_of_patience():
         epoch = f"epoch {run.progress.epoch + 1} of {run.config.epochs}"
         print(f"Resuming: {epoch}, step {run.progress.step} of {run.progress.steps}", flush=True)
+    if run.resumes and run.progress and run.out_of_patience():
+        command.note(f"--patience={run.config.patience} has stopped this run; raise --patience to train on")
 
 
 def _epoch_line(row):

@@ -24,6 +24,13 @@ runpy.run_module("mlp_tf.predict", run_name="__main__", alter_sys=True)
 """
 
 
+def test_a_folder_for_plots_is_refused_where_none_is_drawn(run, run_folder, tmp_path):
+    bar(8, 8).save(tmp_path / "a.png")
+    outcome = run(predict, f"--workdir={run_folder}", f"--out={tmp_path / 'o.csv'}", tmp_path / "a.png")
+    assert outcome.code == 1
+    assert outcome.error.endswith("o.csv: for image files, the folder of --show; add --show, or leave it out")
+
+
 def test_predict_goes_on_after_a_bad_file_and_ends_with_1(run, run_folder, arrays, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bar().save("good.png")
@@ -366,7 +373,7 @@ def test_rows_of_pixels_get_kaggles_image_ids(run, run_folder, arrays, tmp_path)
 def test_what_rows_cannot_do_is_one_line(run, run_folder, table_run, tmp_path):
     (tmp_path / "a.csv").write_text("weight,size,age\n1,2,3\n")
     error = run(predict, f"--workdir={run_folder}", tmp_path / "a.csv", "b.png").error
-    assert error.endswith("a.csv: 2 files are given; give only this one")
+    assert error.endswith("a.csv: 2 files are given; give one table at a time")
     error = run(predict, f"--workdir={table_run[0]}", "--show", tmp_path / "a.csv").error
     assert error == "error: --show: draws image files only; leave it out"
     error = run(predict, f"--workdir={table_run[0]}", tmp_path / "b.csv").error

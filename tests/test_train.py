@@ -151,7 +151,7 @@ def test_a_run_that_patience_stopped_does_not_resume(train, early_stopped_run, t
     folder = shutil.copytree(early_stopped_run, tmp_path / "run")
     epochs = read_results(folder)["epochs"]
     outcome = train(f"--workdir={folder}", "--epochs=200")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.error) == (0, "note: --patience=3 has stopped this run; raise --patience to train on")
     said = [line.split(":")[0] for line in outcome.out.splitlines()]
     assert said == ["Dataset", "Model", "Stopped early", f"Model has completed {epochs} Epochs of Training", *said[4:]]
     assert said[4:] == ["Test cost", "Accuracy", "Run"]

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from mlp_tf.data.labels import match
 from mlp_tf.data.layout import EXACT, channels_last
 from mlp_tf.data.npz import npz_rows
 from mlp_tf.data.sources import resolve
-from mlp_tf.data.splits import PURPOSES, Split
+from mlp_tf.data.splits import Split
 
 
 class NewRows(NamedTuple):
@@ -69,15 +68,12 @@ def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
         examples, others, _, notes = _read_table(path, in_run, config, needs_labels=True)
         name = f"{path}: column {shorten(config.label, 60)}"
         labels = match(np.array(others[config.label].tolist()), in_run.class_names, name)
-        return path, Split(examples, labels, in_run.classes), notes + _own_rows(path, in_run)
+        return path, Split(examples, labels, in_run.classes), notes
     if path.lower().endswith(".npz"):
         values, words, x, y = npz_rows(path, needs_labels=True)
         examples = _to_examples(f"{path}: {x}", values, in_run, config)
         labels = match(words, in_run.class_names, f"{path}: {y}")
-        notes = (f"the examples are {x}, their labels {y}",)
-        if "train" in x.lower():
-            notes += _own_rows(path, in_run)
-        return path, Split(examples, labels, in_run.classes), notes
+        return path, Split(examples, labels, in_run.classes), (f"the examples are {x}, their labels {y}",)
     try:
         source = resolve(dataset, data_dir, config)
     except UserError as error:
@@ -88,17 +84,8 @@ def labelled_rows(dataset, in_run, data_dir="", config=DEFAULTS):
     examples = _to_examples(source.name, np.concatenate([part.images for part in parts]), in_run, config)
     words = np.array(source.class_names)[np.concatenate([part.labels for part in parts])]
     labels = match(words, in_run.class_names, source.name)
-    what = ("only the test split is evaluated",) if source.test else _own_rows(source.name, in_run)
-    notes = (*source.notes, source.warning, *what)
+    notes = (*source.notes, source.warning, "only the test split is evaluated" if source.test else "")
     return source.name, Split(examples, labels, in_run.classes), notes
-
-
-def _own_rows(name, in_run):
-    """Returns a note in a tuple, or (), on data of this name, no test split, that hold the run's training rows."""
-    word = re.split("[-_. ]", os.path.basename(name).lower())[-2:][0]
-    is_train = os.path.dirname(name) == in_run.name and PURPOSES.get(word) == "train"
-    text = "these data include the run's training rows; --split=test evaluates only the held-out test rows"
-    return (text,) if name == in_run.name or is_train else ()
 
 
 def _read_table(path, in_run, config, needs_labels):

@@ -21,6 +21,7 @@ import msgspec
 from mlp_tf import UserError
 from mlp_tf.base import files
 from mlp_tf.base.files import UNFINISHED, Count
+from mlp_tf.base.text import plural
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.checkpoint import Row
 from mlp_tf.runs.identity import Description, differences
@@ -353,15 +354,25 @@ class RunFolder:
         files.append(self.path / "metrics.jsonl", _line(row))
 
     def read_metrics(self):
-        """Returns the rows of metrics.jsonl, without an incomplete last line."""
+        """Returns the rows of metrics.jsonl, without an incomplete last line.
+
+        Raises:
+          UserError: it cannot be read, or a finished run has another number of rows.
+        """
         try:
             lines = files.read_text(self.path / "metrics.jsonl").splitlines(keepends=True)
             rows = [files.parse(line, Row) for line in lines if line.endswith(b"\n")]
             self._check_rows(rows)
+            if self.results and len(rows) != self.results.epochs:
+                raise ValueError(
+                    f"it has {plural(len(rows), 'row')}, but results.json is of {self.results.epochs} epochs"
+                )
             return rows
         except (OSError, ValueError) as error:
+            first = "delete results.json, and " if self.results else ""
             raise UserError(
-                f"{self.path / 'metrics.jsonl'}: cannot be read ({error}); resume the run, which writes it again"
+                f"{self.path / 'metrics.jsonl'}: cannot be read ({getattr(error, 'strerror', None) or error}); {first}"
+                "resume the run, which writes it again"
             ) from None
 
 

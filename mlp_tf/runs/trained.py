@@ -10,7 +10,7 @@ from mlp_tf.config import Config
 from mlp_tf.data.augmentation import deskew
 from mlp_tf.data.feed import block_size
 from mlp_tf.data.scaling import Scaling, scale
-from mlp_tf.data.scan import check_inputs
+from mlp_tf.data.scan import check_inputs, count_copies, hash_rows
 from mlp_tf.model import normalize, parameter_shapes
 from mlp_tf.runs import checkpoint
 from mlp_tf.runs.folder import read_folder
@@ -112,7 +112,20 @@ class TrainedRun:
     def labelled(self, dataset, data_dir=""):
         """Returns (name, `data.Split`, notes) of other data than the run's, for `evaluate`; see `labelled_rows`."""
         name, split, notes = data.labelled_rows(dataset, self.description.data, data_dir, self.config)
+        if copies := self._count_training_examples(split.images, data_dir):
+            notes += (
+                f"{copies:,} of the {len(split.images):,} examples are training examples of the run, so the accuracy "
+                "is inflated; without --on, --split=test evaluates those that were held out",
+            )
         return name, split._replace(scaling=self._scaling), notes
+
+    def _count_training_examples(self, examples, data_dir):
+        """Returns how many of these raw examples the run was trained on; 0 if its data cannot be loaded any more."""
+        try:
+            train = self.splits(data_dir).train.images
+        except UserError:
+            return 0
+        return count_copies(hash_rows(examples, "examples"), hash_rows(train, "training examples"))
 
     @functools.cached_property
     def _scaling(self):
@@ -191,7 +204,7 @@ class TrainedRun:
                 f"{', '.join(map(str, in_run.example_shape))}), N above 0"
             )
         examples = examples.astype(in_run.dtype, copy=False)
-        check_inputs(examples, self._scaling, self.config, "examples", in_run.columns)
+        check_inputs(examples, self._scaling, self.config, "examples", in_run.columns, names_row=True)
         return examples
 
     def state(self):

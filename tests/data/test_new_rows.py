@@ -1,6 +1,5 @@
 """New rows for a trained run: which columns and arrays are read, and what is refused."""
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -140,14 +139,6 @@ def test_rows_take_the_shape_that_layout_has_given_the_run(tmp_path):
     np.testing.assert_array_equal(rows.examples, x.reshape(3, 2, 2))
     with pytest.raises(UserError, match=r"arr_0 has shape \(3, 4\); the run takes \(N, 2, 2\), N above 0"):
         data.new_rows(str(tmp_path / "new.npz"), PIXELS)
-
-
-def test_only_the_training_table_of_the_runs_folder_is_noted(tmp_path):
-    in_run = msgspec.structs.replace(on_features("a"), name=str(tmp_path))
-    for name, count in (("my_train.csv", 1), ("test.csv", 0), ("more.csv", 0)):
-        (tmp_path / name).write_text("a,label\n1,a\n2,b\n")
-        _, _, notes = data.labelled_rows(str(tmp_path / name), in_run)
-        assert len(notes) == count
 
 
 def test_the_column_of_labels_is_that_of_the_run(tmp_path):

@@ -246,3 +246,21 @@ def test_a_folder_that_went_away_ends_its_run_in_one_line(small, tmp_path, long_
         assert contents(tmp_path / "run") == before
     else:
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [(None, "No such file"), (0, "it has 0 rows, but results.json"), (2, "it has 2 rows, but results.json")],
+)
+def test_lost_metrics_of_a_finished_run_come_back_as_the_refusal_advises(
+    run, train, small, finished_run, whole_run, rows, reason
+):
+    metrics, results = finished_run / "metrics.jsonl", finished_run / "results.json"
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.unlink() if rows is None else metrics.write_text("".join(lines[:rows]))
+    error = run(plot, finished_run, "--noweights").error
+    assert f"metrics.jsonl: cannot be read ({reason}" in error
+    assert error.endswith("delete results.json, and resume the run, which writes it again")
+    results.unlink()
+    assert train(*small()).code == 0
+    assert_same_run(finished_run, whole_run)

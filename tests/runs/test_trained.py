@@ -57,5 +57,7 @@ def test_examples_of_another_shape_or_type_are_refused(run_folder, images, messa
 def test_new_rows_that_overflow_once_they_are_standardized_are_refused(table_run):
     run = runs.load(table_run[0])
     assert np.isfinite(run.probabilities([[0.0, 0.0, 1e17]])).all()
-    with pytest.raises(UserError, match=r"^examples: column age holds 1e\+30; must be from -\S+e\+19 to \S+e\+19"):
+    with pytest.raises(
+        UserError, match=r"^examples: row 2, column age holds 1e\+30; must be from -\S+e\+19 to \S+e\+19"
+    ):
         run.probabilities([[0.0, 0.0, 1.0], [0.0, 0.0, 1e30]])
