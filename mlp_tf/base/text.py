@@ -53,6 +53,11 @@ def plural(count, noun):
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{end}"
 
 
+def tensorflow_reason(error):
+    """Returns the first line of TensorFlow's message, without the names of its operations."""
+    return str(error).rpartition("}} ")[2].partition("\n")[0]
+
+
 def short_names(paths):
     """Returns a name for each path: its last part or, if two different paths share that, as much as tells them apart.
 

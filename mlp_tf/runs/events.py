@@ -5,6 +5,7 @@ import importlib.util
 
 from mlp_tf import UserError
 from mlp_tf.base import files
+from mlp_tf.base.text import tensorflow_reason
 
 # (folder, tag, key of a row of metrics.jsonl)
 _SCALARS = [
@@ -66,7 +67,6 @@ def _errors(folder):
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        reason = str(error).partition("\n")[0].rpartition("}} ")[2]  # without the names of TensorFlow's operations
         raise UserError(
-            f"{folder} cannot be written: {reason}; make room or access, or leave --tensorboard out"
+            f"{folder} cannot be written: {tensorflow_reason(error)}; make room or access, or leave --tensorboard out"
         ) from None

@@ -16,6 +16,7 @@ import msgspec
 
 from mlp_tf import UserError
 from mlp_tf.base.files import open_regular
+from mlp_tf.base.text import tensorflow_reason
 from mlp_tf.cli import command, quiet
 from mlp_tf.config import Config
 from mlp_tf.distribute import meeting, tf_config
@@ -198,10 +199,9 @@ def _memory_errors():
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        reason = str(error).rpartition("}} ")[2].partition("\n")[0]
         raise UserError(
-            f"out of memory ({reason or 'Python'}); give fewer units, a smaller --batch_size or fewer examples; a "
-            "saved run resumes from its last checkpoint"
+            f"out of memory ({tensorflow_reason(error) or 'Python'}); give fewer units, a smaller --batch_size or "
+            "fewer examples; a saved run resumes from its last checkpoint"
         ) from None
 
 
