@@ -29,7 +29,7 @@ not an image) and plots. For an ensemble it has runs (for each: run, predicted, 
 
 --on=DATA evaluates all examples of other data: a table with labels, an .npz file with x_test and y_test or x and y,
 or whatever --dataset takes. If they have a test split, only this is evaluated. Columns and classes are matched by name.
-A note says how many of the examples the run was trained on.
+If the run is on your files, a note says how many of the examples it was trained on.
 The plots are named after the data, such as confusion-more.png. With --json, split is null, and there is no
 train_accuracy or test_accuracy.
 """

@@ -120,7 +120,12 @@ class TrainedRun:
         return name, split._replace(scaling=self._scaling), notes
 
     def _count_training_examples(self, examples, data_dir):
-        """Returns how many of these raw examples the run was trained on; 0 if its data cannot be loaded any more."""
+        """Returns how many of these raw examples the run was trained on; 0 if its data cannot be loaded any more.
+
+        It is 0 too for data that are not the user's files: loading them might download them.
+        """
+        if not self.description.data.is_user_data:
+            return 0
         try:
             train = self.splits(data_dir).train.images
         except UserError:

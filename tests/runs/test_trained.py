@@ -2,6 +2,7 @@
 
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 from helpers import contents, newest, read_results
@@ -52,6 +53,22 @@ def test_a_checkpoint_of_another_network_is_refused(run_folder, tmp_path, change
 def test_examples_of_another_shape_or_type_are_refused(run_folder, images, message):
     with pytest.raises(UserError, match=message):
         runs.load(run_folder).probabilities(images)
+
+
+def test_other_data_load_no_set_by_name_which_might_be_downloaded(run_folder, npz, monkeypatch):
+    run, asked = runs.load(run_folder), []
+
+    def load(name, *rest, **named):
+        asked.append(name)
+        raise UserError("no data")
+
+    monkeypatch.setattr("mlp_tf.data.load", load)
+    run.labelled(npz)
+    assert asked == [npz]
+    named = msgspec.structs.replace(run.description.data, name="mnist")
+    run.description = run.description._replace(data=named)
+    run.labelled(npz)
+    assert asked == [npz]
 
 
 def test_new_rows_that_overflow_once_they_are_standardized_are_refused(table_run):
